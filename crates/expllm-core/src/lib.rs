@@ -1,0 +1,49 @@
+//! Vocabulary, stage traits and pipeline of explainable facial expression recognition.
+//!
+//! One photo goes in; for every face, 24 action unit (AU) intensities, an expression with its
+//! probability, and a chain of thought in three parts come out:
+//!
+//! ```text
+//! Photo ──detect──▶ FaceBox ──landmarks──▶ Landmarks ──align──▶ AlignedFace
+//!       AlignedFace ──▶ AuReading ──▶ ChainOfThought
+//! ```
+//!
+//! This crate holds the types that travel along that path and one narrow trait per stage; the
+//! other crates of the project implement the stages. It has no tensor framework, no network and
+//! no file formats in it.
+//!
+//! ```
+//! use expllm_core::{ActionUnit, Side};
+//!
+//! let unit = ActionUnit::LeftLipCornerPull;
+//! assert_eq!(unit.side(), Side::Left);
+//! assert_eq!(unit.mirrored(), ActionUnit::RightLipCornerPull);
+//! assert_eq!(unit.info().facs, ["12"]);
+//! ```
+
+mod action_unit;
+mod chain;
+mod error;
+mod expression;
+mod geometry;
+mod grounding;
+mod intensity;
+mod photo;
+mod pipeline;
+mod reading;
+mod stages;
+
+pub use action_unit::{ActionUnit, ActionUnitInfo, Side};
+pub use chain::{ChainOfThought, ChainPart};
+pub use error::{CoreError, Stage, StageError};
+pub use expression::{Expression, ExpressionProbabilities, ExpressionSet};
+pub use geometry::{Degrees, FaceBox, HeadPose, LANDMARK_COUNT, Landmarks, Point, Similarity};
+pub use grounding::{AuStatement, GroundingReport, Polarity};
+pub use intensity::{ACTIVE_THRESHOLD, FacsGrade, Intensity, Probability, Strength};
+pub use photo::{AlignedFace, Photo};
+pub use pipeline::{FaceAnalysis, Pipeline};
+pub use reading::{AuReading, AuVector};
+pub use stages::{
+    AuDetector, CotRequest, CotWriter, ExplainQuestion, ExplanationEvent, ExplanationStream,
+    ExpressionClassifier, FaceAligner, FaceDetector, FaceExplainer, LandmarkDetector,
+};

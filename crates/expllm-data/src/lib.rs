@@ -1,0 +1,1 @@
+//! Facial expression and action unit data set layouts as one record type.

@@ -1,0 +1,1 @@
+//! Face preprocessing: reading photos, detection, landmarks, alignment, drawing.

@@ -1,0 +1,1 @@
+//! Metrics of facial expression, action unit, text and calibration quality as pure functions.

@@ -1,0 +1,1 @@
+//! ExpLLM: DINOv2 encoder, projector, LLaMA decoder, LoRA, tokenizer, generation, checkpoints.

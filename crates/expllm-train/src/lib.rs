@@ -1,0 +1,1 @@
+//! Synthetic faces, augmentation and the training recipes of expllm.

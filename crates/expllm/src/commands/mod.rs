@@ -1,0 +1,23 @@
+//! One file per command.
+
+use clap::Subcommand;
+
+use crate::{CliError, Outcome};
+
+mod units;
+
+/// The commands of the program.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print the action units with their FACS and blendshape names.
+    Units(units::Args),
+}
+
+impl Command {
+    /// Runs the command.
+    pub fn run(self) -> Result<Outcome, CliError> {
+        match self {
+            Self::Units(args) => units::run(&args),
+        }
+    }
+}

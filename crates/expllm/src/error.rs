@@ -1,0 +1,45 @@
+//! Why a command could not do its work at all.
+
+use std::path::PathBuf;
+
+/// The end of a command; single bad rows are not errors of this kind.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// Arguments that contradict each other or the files they name.
+    #[error("{0}")]
+    Usage(String),
+    /// A file or folder could not be read or written.
+    #[error("{path}: {source}", path = path.display())]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// Anything that a library reports.
+    #[error("{0}")]
+    Library(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl CliError {
+    /// 2 for wrong usage, else 1.
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Self::Usage(_) => 2,
+            Self::File { .. } | Self::Library(_) => 1,
+        }
+    }
+
+    /// Names the file that an input or output error is about.
+    pub fn file(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
+        Self::File {
+            path: path.into(),
+            source,
+        }
+    }
+
+    /// Wraps the error of a library.
+    pub fn library(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Library(error.into())
+    }
+}
