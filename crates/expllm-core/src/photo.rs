@@ -1,6 +1,7 @@
 //! Pixels: photos and aligned faces.
 
 use std::fmt;
+use std::num::NonZeroU32;
 
 use crate::{CoreError, Landmarks, Similarity};
 
@@ -35,6 +36,28 @@ impl Photo {
             height,
             pixels,
         })
+    }
+
+    /// A photo whose colours are computed, row by row from the top: `colour(x, y)` is called
+    /// once per pixel.
+    #[must_use]
+    pub fn from_fn(
+        width: NonZeroU32,
+        height: NonZeroU32,
+        mut colour: impl FnMut(u32, u32) -> [u8; 3],
+    ) -> Self {
+        let (width, height) = (width.get(), height.get());
+        let mut pixels = Vec::with_capacity(3 * width as usize * height as usize);
+        for y in 0..height {
+            for x in 0..width {
+                pixels.extend_from_slice(&colour(x, y));
+            }
+        }
+        Self {
+            width,
+            height,
+            pixels,
+        }
     }
 
     /// Width in pixels, at least 1.
@@ -136,6 +159,13 @@ mod tests {
         assert!(Photo::new(2, 1, vec![0; 5]).is_err());
         assert!(Photo::new(0, 7, vec![]).is_err());
         assert!(Photo::new(u32::MAX, u32::MAX, vec![]).is_err());
+    }
+
+    #[test]
+    fn computed_colours_stand_row_by_row() {
+        let (width, height) = (NonZeroU32::MIN.saturating_add(2), NonZeroU32::MIN);
+        let photo = Photo::from_fn(width, height, |x, y| [x as u8, y as u8, 7]);
+        assert_eq!(photo.pixels(), [0, 0, 7, 1, 0, 7, 2, 0, 7]);
     }
 
     #[test]

@@ -1,1 +1,5 @@
 //! Face preprocessing: reading photos, detection, landmarks, alignment, drawing.
+
+mod warp;
+
+pub use warp::{MAX_CROP, warp};
