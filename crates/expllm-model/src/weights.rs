@@ -1,0 +1,45 @@
+//! Where tensors come from, one at a time.
+
+use burn::tensor::{DType, TensorData};
+
+use crate::ModelError;
+
+/// What is known of a tensor before its numbers are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorInfo {
+    /// Length of each axis, outermost first.
+    pub shape: Vec<usize>,
+    /// Number format in the source.
+    pub dtype: DType,
+}
+
+impl TensorInfo {
+    /// How many numbers the tensor holds; `None` when the product overflows.
+    #[must_use]
+    pub fn count(&self) -> Option<usize> {
+        self.shape
+            .iter()
+            .try_fold(1_usize, |product, &axis| product.checked_mul(axis))
+    }
+}
+
+/// A set of named tensors that are read one at a time.
+///
+/// Names are those of the official checkpoint, such as
+/// `model.layers.0.self_attn.q_proj.weight`; linear weights are `[out, in]`. Checkpoint readers
+/// and the model itself are sources, so that converting, loading and saving are
+/// one loop over [`names`](Self::names).
+pub trait TensorSource: Send + Sync {
+    /// Every name, in a fixed order.
+    fn names(&self) -> Vec<String>;
+
+    /// Shape and number format, or `None` for an unknown name. Reads no tensor data.
+    fn info(&self, name: &str) -> Option<TensorInfo>;
+
+    /// The numbers, in the format that [`info`](Self::info) states.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::UnknownTensor`], or whatever stops the data from being read.
+    fn read(&self, name: &str) -> Result<TensorData, ModelError>;
+}
