@@ -186,7 +186,8 @@ fn heading_bounds(lower: &str, from: usize, start: usize, end: usize) -> Option<
     let body = rest.strip_prefix(':').unwrap_or(rest);
     let has_colon = body.len() < rest.len();
     let closes = after.starts_with("**") || rest.starts_with('\n') || rest.is_empty();
-    if !((marked && (has_colon || closes)) || (starts_line && (has_colon || closes))) {
+    let is_heading = (marked || starts_line) && (has_colon || closes);
+    if !is_heading {
         return None;
     }
     let body = body.trim_start_matches(['*', '_']);
