@@ -1,0 +1,151 @@
+//! The small residual network that the landmark and action unit networks share.
+
+use burn::config::Config;
+use burn::module::Module;
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::pool::{AdaptiveAvgPool2d, AdaptiveAvgPool2dConfig};
+use burn::nn::{BatchNorm, BatchNormConfig, Initializer, PaddingConfig2d};
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Tensor};
+
+/// Sizes of a [`Backbone`].
+#[derive(Config, Debug, PartialEq)]
+pub struct BackboneConfig {
+    /// Channels of the stem, which halves the side.
+    pub stem: usize,
+    /// Channels of each stage; every stage halves the side once more.
+    pub widths: Vec<usize>,
+    /// Residual blocks per stage, the halving one included.
+    pub blocks: Vec<usize>,
+    /// Side of the grid that the last stage is averaged down to.
+    #[config(default = 1)]
+    pub grid: usize,
+}
+
+/// A residual convolutional network (He et al. 2016) over grey faces.
+#[derive(Module, Debug)]
+pub struct Backbone {
+    stem: ConvNorm,
+    blocks: Vec<Residual>,
+    pool: AdaptiveAvgPool2d,
+}
+
+impl BackboneConfig {
+    /// Features per face that [`Backbone::forward`] gives.
+    #[must_use]
+    pub fn features(&self) -> usize {
+        self.widths.last().copied().unwrap_or(self.stem) * self.grid * self.grid
+    }
+
+    /// A network with random weights.
+    #[must_use]
+    pub fn init(&self, device: &Device) -> Backbone {
+        let stem = ConvNormConfig::new(1, self.stem, 5)
+            .with_stride(2)
+            .init(device);
+        let mut blocks = Vec::new();
+        let mut channels = self.stem;
+        for (&width, &count) in self.widths.iter().zip(&self.blocks) {
+            for index in 0..count {
+                let stride = if index == 0 { 2 } else { 1 };
+                blocks.push(Residual::init(channels, width, stride, device));
+                channels = width;
+            }
+        }
+        let pool = AdaptiveAvgPool2dConfig::new([self.grid, self.grid]).init();
+        Backbone { stem, blocks, pool }
+    }
+}
+
+impl Backbone {
+    /// Features of a batch of grey faces.
+    ///
+    /// # Shapes
+    /// - `faces`: `[batch, 1, side, side]`, normalised grey
+    /// - output: `[batch, features]`
+    #[must_use]
+    pub fn forward(&self, faces: Tensor<4>) -> Tensor<2> {
+        let mut x = relu(self.stem.forward(faces));
+        for block in &self.blocks {
+            x = block.forward(x);
+        }
+        self.pool.forward(x).flatten(1, 3)
+    }
+}
+
+/// Sizes of a [`ConvNorm`].
+#[derive(Config, Debug)]
+struct ConvNormConfig {
+    channels_in: usize,
+    channels_out: usize,
+    kernel: usize,
+    #[config(default = 1)]
+    stride: usize,
+}
+
+/// Convolution without bias, then batch normalisation.
+#[derive(Module, Debug)]
+struct ConvNorm {
+    conv: Conv2d,
+    norm: BatchNorm,
+}
+
+impl ConvNormConfig {
+    fn init(&self, device: &Device) -> ConvNorm {
+        let pad = self.kernel / 2;
+        let conv = Conv2dConfig::new(
+            [self.channels_in, self.channels_out],
+            [self.kernel, self.kernel],
+        )
+        .with_stride([self.stride, self.stride])
+        .with_padding(PaddingConfig2d::Explicit(pad, pad, pad, pad))
+        .with_bias(false)
+        .with_initializer(Initializer::KaimingNormal {
+            gain: std::f64::consts::SQRT_2,
+            fan_out_only: true,
+        })
+        .init(device);
+        ConvNorm {
+            conv,
+            norm: BatchNormConfig::new(self.channels_out).init(device),
+        }
+    }
+}
+
+impl ConvNorm {
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        self.norm.forward(self.conv.forward(x))
+    }
+}
+
+/// Two 3 x 3 convolutions beside a shortcut.
+#[derive(Module, Debug)]
+struct Residual {
+    first: ConvNorm,
+    second: ConvNorm,
+    shortcut: Option<ConvNorm>,
+}
+
+impl Residual {
+    fn init(channels_in: usize, channels_out: usize, stride: usize, device: &Device) -> Self {
+        let first = ConvNormConfig::new(channels_in, channels_out, 3).with_stride(stride);
+        let second = ConvNormConfig::new(channels_out, channels_out, 3);
+        let shortcut = (stride != 1 || channels_in != channels_out)
+            .then(|| ConvNormConfig::new(channels_in, channels_out, 1).with_stride(stride));
+        Self {
+            first: first.init(device),
+            second: second.init(device),
+            shortcut: shortcut.map(|config| config.init(device)),
+        }
+    }
+
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let y = relu(self.first.forward(x.clone()));
+        let y = self.second.forward(y);
+        let shortcut = match &self.shortcut {
+            Some(projection) => projection.forward(x),
+            None => x,
+        };
+        relu(y + shortcut)
+    }
+}
