@@ -1,0 +1,10 @@
+//! One file per layout, or per family of layouts.
+
+pub(crate) mod csv;
+pub(crate) mod expllm;
+pub(crate) mod fer;
+pub(crate) mod folder;
+mod table;
+
+#[cfg(test)]
+pub(crate) mod testing;
