@@ -1,0 +1,3 @@
+//! Checkpoint folders: reading, converting and writing.
+
+pub(crate) mod files;
