@@ -1,0 +1,186 @@
+//! What a person looks like apart from the shape of the head.
+
+use super::math::{Draw, Vec3, from_srgb, mix, scale};
+
+/// Colours and habits of one identity; all colours are linear.
+#[derive(Debug, Clone)]
+pub(crate) struct Appearance {
+    pub skin: Vec3,
+    pub blotches: f32,
+    pub freckles: f32,
+    pub redness: f32,
+    /// 0 (young) to 1 (deeply lined).
+    pub age: f32,
+    pub oil: f32,
+    pub lips: Vec3,
+    pub lip_strength: f32,
+    pub brow: Brow,
+    pub beard: f32,
+    pub moustache: f32,
+    pub hair: Hair,
+    pub iris: Vec3,
+    pub sclera: Vec3,
+    pub lashes: f32,
+    pub eye_shadow: f32,
+    pub teeth: Vec3,
+    /// Shifts the noise lookups.
+    pub noise_offset: (f32, f32),
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Brow {
+    pub colour: Vec3,
+    /// Half height in centimetres.
+    pub thickness: f32,
+    pub density: f32,
+    /// Upward shift in centimetres.
+    pub lift: f32,
+    /// Shortening of the inner end, as a share of the length.
+    pub gap: f32,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Hair {
+    pub colour: Vec3,
+    /// Thickness over the skull in centimetres; 0 is bald.
+    pub volume: f32,
+    /// Height of the hair line at the middle of the forehead in centimetres.
+    pub line: f32,
+    /// How far the temples recede in centimetres.
+    pub recession: f32,
+}
+
+/// Skin tones from lightest to darkest (sRGB).
+const SKIN: [[u8; 3]; 6] = [
+    [244, 212, 190],
+    [232, 190, 160],
+    [212, 164, 130],
+    [178, 126, 94],
+    [128, 84, 60],
+    [82, 54, 42],
+];
+
+const HAIR: [[u8; 3]; 7] = [
+    [22, 18, 16],
+    [38, 28, 22],
+    [68, 46, 32],
+    [110, 76, 48],
+    [176, 140, 94],
+    [128, 58, 32],
+    [172, 170, 168],
+];
+
+const IRIS: [[u8; 3]; 6] = [
+    [52, 32, 20],
+    [78, 50, 28],
+    [104, 80, 44],
+    [88, 104, 72],
+    [90, 116, 140],
+    [110, 120, 126],
+];
+
+impl Appearance {
+    /// Draws a person.
+    pub fn sample(draw: &mut Draw) -> Self {
+        let melanin = draw.uniform(0.0, 1.0).powf(1.2);
+        let age = draw.uniform(0.0, 1.0).powf(1.4);
+        let skin = sample_skin(melanin, draw);
+        let masculine = draw.chance(0.55);
+        let hair_colour = sample_hair_colour(melanin, age, draw);
+        let lip_strength = if masculine {
+            draw.uniform(0.2, 0.7)
+        } else {
+            draw.uniform(0.4, 1.0)
+        };
+        let natural = mix(skin, from_srgb([170, 78, 74]), 0.55);
+        let painted = from_srgb([draw.uniform(120.0, 200.0) as u8, 36, 52]);
+        let lipstick = !masculine && draw.chance(0.35);
+        let made_up = !masculine && draw.chance(0.5);
+        Self {
+            skin,
+            blotches: draw.uniform(0.03, 0.16),
+            freckles: if draw.chance(0.15) {
+                draw.uniform(0.1, 0.5)
+            } else {
+                0.0
+            },
+            redness: draw.uniform(0.0, 0.3),
+            age,
+            oil: draw.uniform(0.02, 0.2),
+            lips: if lipstick { painted } else { natural },
+            lip_strength,
+            brow: Brow {
+                colour: scale(hair_colour, draw.uniform(0.45, 0.85)),
+                thickness: draw.uniform(0.28, 0.55) * if masculine { 1.2 } else { 0.9 },
+                density: draw.uniform(0.5, 0.98),
+                lift: draw.uniform(-0.45, 0.1),
+                gap: draw.uniform(0.0, 0.12),
+            },
+            beard: if masculine && draw.chance(0.45) {
+                draw.uniform(0.1, 0.95)
+            } else {
+                0.0
+            },
+            moustache: if masculine && draw.chance(0.3) {
+                draw.uniform(0.2, 1.0)
+            } else {
+                0.0
+            },
+            hair: Hair {
+                colour: hair_colour,
+                volume: if draw.chance(0.1) {
+                    0.0
+                } else {
+                    draw.uniform(0.1, 1.8)
+                },
+                line: draw.uniform(8.8, 11.2),
+                recession: if masculine {
+                    draw.uniform(0.0, 2.2)
+                } else {
+                    0.3
+                },
+            },
+            iris: from_srgb(draw.pick(&IRIS[..if melanin > 0.5 { 2 } else { 6 }])),
+            sclera: mix(
+                from_srgb([236, 232, 226]),
+                from_srgb([206, 186, 170]),
+                draw.uniform(0.0, 0.8),
+            ),
+            lashes: draw.uniform(0.2, 0.6) + if made_up { 0.35 } else { 0.0 },
+            eye_shadow: if made_up { draw.uniform(0.1, 0.5) } else { 0.0 },
+            teeth: mix(
+                from_srgb([238, 234, 222]),
+                from_srgb([206, 184, 142]),
+                draw.uniform(0.0, 0.9),
+            ),
+            noise_offset: (draw.uniform(0.0, 256.0), draw.uniform(0.0, 256.0)),
+        }
+    }
+}
+
+fn sample_skin(melanin: f32, draw: &mut Draw) -> Vec3 {
+    let at = melanin * (SKIN.len() - 1) as f32;
+    let low = (at as usize).min(SKIN.len() - 2);
+    let tone = mix(
+        from_srgb(SKIN[low]),
+        from_srgb(SKIN[low + 1]),
+        at - low as f32,
+    );
+    let hue = draw.normal(0.06);
+    [
+        tone[0] * (1.0 + hue),
+        tone[1],
+        tone[2] * (1.0 - hue + draw.normal(0.05)),
+    ]
+}
+
+fn sample_hair_colour(melanin: f32, age: f32, draw: &mut Draw) -> Vec3 {
+    let kinds = if melanin > 0.45 { 3 } else { 6 };
+    let colour = from_srgb(HAIR[draw.index(kinds)]);
+    let grey = if age > 0.45 {
+        draw.uniform(0.0, 2.0 * (age - 0.4)).min(1.0)
+    } else {
+        0.0
+    };
+    mix(colour, from_srgb(HAIR[6]), grey)
+}

@@ -1,0 +1,267 @@
+//! Sampling of what a face does: 24 intensities and unlabelled movements.
+
+use expllm_core::{ActionUnit, AuVector};
+
+use super::math::Draw;
+
+/// What a face does in one picture.
+#[derive(Debug, Clone)]
+pub(crate) struct Action {
+    pub units: AuVector,
+    /// Unlabelled movements: kit shape and weight.
+    pub nuisance: Vec<(&'static str, f32)>,
+}
+
+/// A movement of both sides (or of the middle) in a prototype, with its usual intensity and how
+/// often it takes part.
+type Share = (ActionUnit, f32, f32);
+
+use ActionUnit::{
+    CheekPuff, ChinRaise, JawDrop, JawSlideLeft, JawSlideRight, JawThrust, LeftBrowLower,
+    LeftBrowRaise, LeftEyeClose, LeftLidRaise, LeftLipCornerPull, LeftLipCornerStretch, LipPucker,
+    LowerLipDepress, LowerLipSuck, NoseWrinkle, UpperLipRaise, UpperLipSuck,
+};
+
+/// Combinations seen together: emotions as FACS describes them (Ekman, Friesen and Hager 2002,
+/// EMFACS) and everyday mouth shapes. A left unit stands for the pair.
+const PROTOTYPES: [&[Share]; 14] = [
+    // Happiness with closed lips, with bared teeth, laughing.
+    &[(LeftLipCornerPull, 0.5, 1.0), (LeftEyeClose, 0.25, 0.5)],
+    &[
+        (LeftLipCornerPull, 0.7, 1.0),
+        (UpperLipRaise, 0.45, 0.8),
+        (JawDrop, 0.15, 0.6),
+        (LowerLipDepress, 0.35, 0.6),
+        (LeftEyeClose, 0.3, 0.6),
+    ],
+    &[
+        (LeftLipCornerPull, 0.8, 1.0),
+        (JawDrop, 0.45, 1.0),
+        (UpperLipRaise, 0.5, 0.7),
+        (LowerLipDepress, 0.4, 0.5),
+        (LeftEyeClose, 0.5, 0.7),
+        (NoseWrinkle, 0.2, 0.3),
+    ],
+    // Surprise.
+    &[
+        (LeftBrowRaise, 0.7, 0.9),
+        (LeftLidRaise, 0.7, 0.85),
+        (JawDrop, 0.5, 0.85),
+    ],
+    // Sadness, quiet and crying.
+    &[
+        (LeftBrowLower, 0.35, 0.7),
+        (LeftBrowRaise, 0.3, 0.5),
+        (ChinRaise, 0.4, 0.6),
+        (LeftEyeClose, 0.3, 0.6),
+    ],
+    &[
+        (LeftBrowLower, 0.5, 0.8),
+        (LeftEyeClose, 0.6, 0.8),
+        (LeftLipCornerStretch, 0.5, 0.6),
+        (ChinRaise, 0.5, 0.6),
+        (JawDrop, 0.2, 0.5),
+        (LowerLipDepress, 0.4, 0.4),
+    ],
+    // Anger, pressed and shouting.
+    &[
+        (LeftBrowLower, 0.75, 1.0),
+        (LeftLidRaise, 0.4, 0.5),
+        (UpperLipSuck, 0.35, 0.4),
+        (LowerLipSuck, 0.35, 0.4),
+        (ChinRaise, 0.4, 0.5),
+        (JawThrust, 0.3, 0.3),
+    ],
+    &[
+        (LeftBrowLower, 0.75, 1.0),
+        (LeftLidRaise, 0.4, 0.4),
+        (JawDrop, 0.4, 0.8),
+        (UpperLipRaise, 0.5, 0.7),
+        (LowerLipDepress, 0.6, 0.7),
+        (NoseWrinkle, 0.4, 0.6),
+    ],
+    // Disgust.
+    &[
+        (NoseWrinkle, 0.7, 0.9),
+        (UpperLipRaise, 0.6, 0.8),
+        (LeftBrowLower, 0.45, 0.8),
+        (LeftEyeClose, 0.4, 0.6),
+        (ChinRaise, 0.35, 0.4),
+        (LowerLipDepress, 0.3, 0.3),
+    ],
+    // Fear.
+    &[
+        (LeftBrowRaise, 0.6, 0.9),
+        (LeftBrowLower, 0.35, 0.6),
+        (LeftLidRaise, 0.7, 0.9),
+        (LeftLipCornerStretch, 0.6, 0.8),
+        (JawDrop, 0.3, 0.7),
+        (LowerLipDepress, 0.4, 0.5),
+    ],
+    // Speech-like mouths: open, spread, rounded, lips in.
+    &[
+        (JawDrop, 0.3, 0.9),
+        (LowerLipDepress, 0.4, 0.7),
+        (UpperLipRaise, 0.3, 0.5),
+    ],
+    &[
+        (LipPucker, 0.6, 1.0),
+        (JawDrop, 0.2, 0.4),
+        (CheekPuff, 0.3, 0.1),
+    ],
+    &[
+        (UpperLipSuck, 0.5, 0.7),
+        (LowerLipSuck, 0.5, 0.8),
+        (ChinRaise, 0.4, 0.3),
+    ],
+    // Blown cheeks.
+    &[(CheekPuff, 0.7, 1.0), (LipPucker, 0.4, 0.4)],
+];
+
+impl Action {
+    /// Draws an action: prototypes, single units, sparse combinations and neutral faces.
+    pub fn sample(draw: &mut Draw) -> Self {
+        let mut values = [0.0f32; ActionUnit::COUNT];
+        match draw.uniform(0.0, 1.0) {
+            p if p < 0.12 => {}
+            p if p < 0.58 => {
+                let prototype = PROTOTYPES[draw.index(PROTOTYPES.len())];
+                let strength = draw.uniform(0.35, 1.35);
+                for &(unit, usual, often) in prototype {
+                    if draw.chance(often) {
+                        let value = usual * strength * draw.uniform(0.6, 1.4);
+                        put(&mut values, unit, value, draw);
+                    }
+                }
+                if draw.chance(0.35) {
+                    add_random_units(&mut values, 2, draw);
+                }
+            }
+            p if p < 0.75 => add_random_units(&mut values, 1, draw),
+            _ => add_random_units(&mut values, 6, draw),
+        }
+        exclude_opposites(&mut values, draw);
+        let units = AuVector::from_clamped(values);
+        let nuisance = sample_nuisance(&units, draw);
+        Self { units, nuisance }
+    }
+}
+
+/// Adds one to `most` units of any kind at any intensity.
+fn add_random_units(values: &mut [f32; ActionUnit::COUNT], most: usize, draw: &mut Draw) {
+    for _ in 0..=draw.index(most) {
+        let unit = draw.pick(&ActionUnit::ALL);
+        // More weak than strong ones, the whole range covered.
+        let value = draw.uniform(0.0, 1.0).powf(1.2) * 0.95 + 0.05;
+        put(values, unit, value, draw);
+    }
+}
+
+/// Sets a unit and, for one of a pair, mostly also the other side at a similar intensity.
+fn put(values: &mut [f32; ActionUnit::COUNT], unit: ActionUnit, value: f32, draw: &mut Draw) {
+    let value = value.clamp(0.0, 1.0);
+    let other = unit.mirrored();
+    let slides = matches!(unit, JawSlideLeft | JawSlideRight);
+    if other == unit || slides {
+        values[unit.index()] = value;
+        return;
+    }
+    let (near, far) = if draw.chance(0.5) {
+        (unit, other)
+    } else {
+        (other, unit)
+    };
+    values[near.index()] = value;
+    values[far.index()] = match draw.uniform(0.0, 1.0) {
+        p if p < 0.7 => (value * (1.0 + draw.normal(0.08))).clamp(0.0, 1.0),
+        p if p < 0.85 => value * draw.uniform(0.2, 0.9),
+        _ => 0.0,
+    };
+}
+
+/// Weakens one of two units that pull the same skin in opposite directions.
+fn exclude_opposites(values: &mut [f32; ActionUnit::COUNT], draw: &mut Draw) {
+    let mut rival = |a: ActionUnit, b: ActionUnit, rest: f32| {
+        let (loser, _) = if draw.chance(0.5) { (a, b) } else { (b, a) };
+        if values[a.index()].min(values[b.index()]) > 0.0 {
+            values[loser.index()] *= rest;
+        }
+    };
+    for side in [LeftEyeClose, LeftEyeClose.mirrored()] {
+        let lid = if side == LeftEyeClose {
+            LeftLidRaise
+        } else {
+            LeftLidRaise.mirrored()
+        };
+        rival(side, lid, 0.0);
+    }
+    rival(JawSlideLeft, JawSlideRight, 0.0);
+    rival(CheekPuff, JawDrop, 0.15);
+    rival(LipPucker, LeftLipCornerStretch, 0.4);
+    rival(LipPucker, LeftLipCornerStretch.mirrored(), 0.4);
+    rival(LipPucker, LeftLipCornerPull, 0.5);
+    rival(LipPucker, LeftLipCornerPull.mirrored(), 0.5);
+    rival(UpperLipSuck, UpperLipRaise, 0.3);
+    rival(LowerLipSuck, LowerLipDepress, 0.3);
+    rival(ChinRaise, JawDrop, 0.3);
+    rival(CheekPuff, UpperLipRaise, 0.3);
+    rival(CheekPuff, LowerLipDepress, 0.3);
+}
+
+/// Movements without a label, and those that come along with labelled ones.
+fn sample_nuisance(units: &AuVector, draw: &mut Draw) -> Vec<(&'static str, f32)> {
+    let mut out = Vec::with_capacity(24);
+    let smile = |unit: ActionUnit| units[unit].get();
+    let cheeks = [
+        ("cheekSquint_L", "eyeSquint_L", smile(LeftLipCornerPull)),
+        (
+            "cheekSquint_R",
+            "eyeSquint_R",
+            smile(LeftLipCornerPull.mirrored()),
+        ),
+    ];
+    let natural = draw.uniform(0.3, 1.0);
+    for (cheek, squint, pull) in cheeks {
+        out.push((cheek, 0.8 * pull * natural + draw.normal(0.05).abs()));
+        out.push((squint, 0.35 * pull * natural));
+    }
+    for (left, right, often, most) in [
+        ("mouthFrown_L", "mouthFrown_R", 0.2, 0.7),
+        ("mouthDimple_L", "mouthDimple_R", 0.15, 0.5),
+        ("mouthPress_L", "mouthPress_R", 0.15, 0.6),
+        ("eyeSquint_L", "eyeSquint_R", 0.2, 0.4),
+        ("cheekRaiser_L", "cheekRaiser_R", 0.1, 0.5),
+    ] {
+        if draw.chance(often) {
+            let value = draw.uniform(0.0, most);
+            out.push((left, value * draw.uniform(0.8, 1.2)));
+            out.push((right, value * draw.uniform(0.8, 1.2)));
+        }
+    }
+    if draw.chance(0.1) {
+        out.push(("mouthFunnel", draw.uniform(0.0, 0.4)));
+    }
+    if draw.chance(0.1) {
+        let side = draw.pick(&["mouthLeft", "mouthRight"]);
+        out.push((side, draw.uniform(0.0, 0.3)));
+    }
+    sample_gaze(draw, &mut out);
+    out
+}
+
+/// Both eyes look in one direction, mostly near the camera.
+fn sample_gaze(draw: &mut Draw, out: &mut Vec<(&'static str, f32)>) {
+    let (x, y) = (draw.normal(0.3), draw.normal(0.2));
+    let sides = if x > 0.0 {
+        ["eyeLookOut_L", "eyeLookIn_R"]
+    } else {
+        ["eyeLookIn_L", "eyeLookOut_R"]
+    };
+    out.extend(sides.map(|name| (name, x.abs().min(0.9))));
+    let heights = if y > 0.0 {
+        ["eyeLookUp_L", "eyeLookUp_R"]
+    } else {
+        ["eyeLookDown_L", "eyeLookDown_R"]
+    };
+    out.extend(heights.map(|name| (name, y.abs().min(0.6))));
+}

@@ -1,0 +1,330 @@
+//! The morphable head: reading it, checking it and keeping what can be seen.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use expllm_core::LANDMARK_COUNT;
+use safetensors::{Dtype, SafeTensors};
+
+use super::math::Vec3;
+use crate::TrainError;
+
+/// Largest file that is read, in bytes; the light ICT-FaceKit takes 27 MB.
+const MAX_FILE: u64 = 256 << 20;
+
+/// What a part of the head is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Part {
+    /// The face and, behind it, head and neck.
+    Skin,
+    /// The wall of the mouth.
+    Mouth,
+    /// Gums and tongue.
+    Gums,
+    Teeth,
+    Eyeball,
+    /// Skin inside the eye opening.
+    EyeRim,
+    Lashes,
+}
+
+/// Regions of the kit that are drawn; the others are hidden or helper meshes.
+const PARTS: [(&str, Part); 9] = [
+    ("face", Part::Skin),
+    ("head_neck", Part::Skin),
+    ("mouth_socket", Part::Mouth),
+    ("gums_tongue", Part::Gums),
+    ("teeth", Part::Teeth),
+    ("eyeballs", Part::Eyeball),
+    ("eye_socket", Part::EyeRim),
+    ("lacrimal", Part::EyeRim),
+    ("eyelashes", Part::Lashes),
+];
+
+/// Vertices moved by one expression shape at weight 1.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SparseShape {
+    pub vertices: Vec<u32>,
+    pub deltas: Vec<Vec3>,
+}
+
+/// The head model: a neutral mesh, identity and expression shapes, landmarks.
+///
+/// Lengths are centimetres; x points to the subject's left, y up and z out of the face. Source:
+/// ICT-FaceKit light model, USC Institute for Creative Technologies, MIT licence.
+#[derive(Debug, Clone)]
+pub struct FaceKit {
+    pub(crate) neutral: Vec<Vec3>,
+    /// One `[vertices * 3]` list of deltas per mode, for a coefficient of one deviation.
+    pub(crate) identity: Vec<Vec<f32>>,
+    pub(crate) expression: Vec<SparseShape>,
+    pub(crate) expression_names: Vec<String>,
+    pub(crate) triangles: Vec<(Part, Vec<[u32; 3]>)>,
+    pub(crate) parts: Vec<Part>,
+    pub(crate) landmarks: [u32; LANDMARK_COUNT],
+}
+
+impl FaceKit {
+    /// Reads and checks a kit.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::File`] when the file cannot be read, [`TrainError::FaceKit`] when it is
+    /// truncated, a tensor is missing or has another shape, an index leaves its range or a
+    /// coordinate is not finite.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self, TrainError> {
+        let path = path.as_ref();
+        let bad = |reason: String| TrainError::FaceKit {
+            path: path.to_owned(),
+            reason,
+        };
+        let length = std::fs::metadata(path)
+            .map_err(|e| TrainError::file(path, e))?
+            .len();
+        if length > MAX_FILE {
+            return Err(bad(format!("{length} bytes are more than {MAX_FILE}")));
+        }
+        let bytes = std::fs::read(path).map_err(|e| TrainError::file(path, e))?;
+        Self::from_bytes(&bytes).map_err(bad)
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| e.to_string())?;
+        let meta = header.metadata().clone().unwrap_or_default();
+        let file = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
+        let names: Vec<String> = json(meta.get("expression_names"), "expression_names")?;
+        let regions: BTreeMap<String, [usize; 2]> = json(meta.get("regions"), "regions")?;
+        let neutral = vertices(&floats(&file, "neutral", &[0, 3])?);
+        let count = neutral.len();
+        let triangles = indices(&file, "triangles", count)?;
+        let landmarks = indices(&file, "landmark68", count)?;
+        let landmarks: [u32; LANDMARK_COUNT] = landmarks
+            .try_into()
+            .map_err(|_| "landmark68 does not hold 68 indices".to_owned())?;
+        let expression = floats(&file, "expression", &[names.len(), count, 3])?;
+        let identity = floats(&file, "identity", &[0, count, 3])?;
+        let parts = part_of_vertices(&regions, count)?;
+        let mut keep = kept_vertices(&neutral, &parts, &triangles);
+        // Lower lashes are too fine to be seen at this size.
+        let corners =
+            0.5 * (neutral[landmarks[36] as usize][1] + neutral[landmarks[39] as usize][1]);
+        for v in 0..count {
+            keep[v] &= parts[v] != Some(Part::Lashes) || neutral[v][1] > corners;
+        }
+        let whole = Whole {
+            neutral,
+            expression,
+            identity,
+            triangles,
+            parts,
+        };
+        whole.compact(&keep, landmarks, names)
+    }
+
+    /// Number of vertices that are kept for drawing.
+    #[must_use]
+    pub fn vertex_count(&self) -> usize {
+        self.neutral.len()
+    }
+
+    /// Number of identity modes.
+    #[must_use]
+    pub fn identity_modes(&self) -> usize {
+        self.identity.len()
+    }
+
+    /// Names of the expression shapes, such as `browDown_L`.
+    #[must_use]
+    pub fn expression_names(&self) -> &[String] {
+        &self.expression_names
+    }
+}
+
+/// The kit as it is in the file.
+struct Whole {
+    neutral: Vec<Vec3>,
+    expression: Vec<f32>,
+    identity: Vec<f32>,
+    triangles: Vec<u32>,
+    parts: Vec<Option<Part>>,
+}
+
+impl Whole {
+    /// Drops vertices that cannot be seen and renumbers the rest.
+    fn compact(
+        self,
+        keep: &[bool],
+        landmarks: [u32; LANDMARK_COUNT],
+        expression_names: Vec<String>,
+    ) -> Result<FaceKit, String> {
+        let count = self.neutral.len();
+        let kept: Vec<usize> = (0..count).filter(|&v| keep[v]).collect();
+        let mut new = vec![u32::MAX; count];
+        for (to, &from) in kept.iter().enumerate() {
+            new[from] = to as u32;
+        }
+        let landmarks = landmarks.map(|v| new[v as usize]);
+        if landmarks.contains(&u32::MAX) {
+            return Err("a landmark lies on a hidden part".to_owned());
+        }
+        let mut triangles: BTreeMap<Part, Vec<[u32; 3]>> = BTreeMap::new();
+        for t in self.triangles.chunks_exact(3) {
+            let t = [t[0], t[1], t[2]].map(|v| new[v as usize]);
+            if t.contains(&u32::MAX) {
+                continue;
+            }
+            if let Some(part) = self.parts[kept[t[0] as usize]] {
+                triangles.entry(part).or_default().push(t);
+            }
+        }
+        let dense = |shape: &[f32]| -> Vec<f32> {
+            kept.iter()
+                .flat_map(|&v| shape[3 * v..3 * v + 3].iter().copied())
+                .collect()
+        };
+        Ok(FaceKit {
+            expression: self
+                .expression
+                .chunks_exact(3 * count)
+                .map(|shape| sparse(&dense(shape)))
+                .collect(),
+            identity: self.identity.chunks_exact(3 * count).map(dense).collect(),
+            parts: kept.iter().filter_map(|&v| self.parts[v]).collect(),
+            neutral: kept.iter().map(|&v| self.neutral[v]).collect(),
+            triangles: triangles.into_iter().collect(),
+            landmarks,
+            expression_names,
+        })
+    }
+}
+
+/// Keeps the vertices that move by more than a thousandth of a millimetre.
+fn sparse(shape: &[f32]) -> SparseShape {
+    let mut out = SparseShape::default();
+    for (v, d) in shape.chunks_exact(3).enumerate() {
+        if d.iter().any(|x| x.abs() > 1e-4) {
+            out.vertices.push(v as u32);
+            out.deltas.push([d[0], d[1], d[2]]);
+        }
+    }
+    out
+}
+
+fn json<T: serde::de::DeserializeOwned>(text: Option<&String>, key: &str) -> Result<T, String> {
+    let text = text.ok_or_else(|| format!("the header has no {key:?}"))?;
+    serde_json::from_str(text).map_err(|e| format!("{key:?} in the header: {e}"))
+}
+
+/// A float tensor of the given shape (0 stands for any size up to a million).
+fn floats(file: &SafeTensors<'_>, name: &str, shape: &[usize]) -> Result<Vec<f32>, String> {
+    let tensor = file.tensor(name).map_err(|e| format!("{name}: {e}"))?;
+    let fits = tensor.shape().len() == shape.len()
+        && tensor
+            .shape()
+            .iter()
+            .zip(shape)
+            .all(|(&found, &wanted)| found == wanted || (wanted == 0 && found > 0));
+    if !fits {
+        return Err(format!(
+            "{name} has shape {:?}, expected {shape:?}",
+            tensor.shape()
+        ));
+    }
+    let data = tensor.data();
+    let values: Vec<f32> = match tensor.dtype() {
+        Dtype::F32 => (data.chunks_exact(4))
+            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+            .collect(),
+        Dtype::F16 => (data.chunks_exact(2))
+            .map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32())
+            .collect(),
+        other => return Err(format!("{name} is {other:?}, expected F16 or F32")),
+    };
+    match values.iter().position(|v| !v.is_finite() || v.abs() > 1e3) {
+        Some(at) => Err(format!("{name} holds {} at position {at}", values[at])),
+        None => Ok(values),
+    }
+}
+
+fn vertices(flat: &[f32]) -> Vec<Vec3> {
+    flat.chunks_exact(3).map(|p| [p[0], p[1], p[2]]).collect()
+}
+
+/// An `I32` tensor of vertex indices, flattened.
+fn indices(file: &SafeTensors<'_>, name: &str, count: usize) -> Result<Vec<u32>, String> {
+    let tensor = file.tensor(name).map_err(|e| format!("{name}: {e}"))?;
+    if tensor.dtype() != Dtype::I32 {
+        return Err(format!("{name} is {:?}, expected I32", tensor.dtype()));
+    }
+    if name == "triangles" && (tensor.shape().len() != 2 || tensor.shape()[1] != 3) {
+        return Err(format!("{name} has shape {:?}", tensor.shape()));
+    }
+    tensor
+        .data()
+        .chunks_exact(4)
+        .map(|b| i32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+        .map(|i| match u32::try_from(i) {
+            Ok(v) if (v as usize) < count => Ok(v),
+            _ => Err(format!("{name} names vertex {i} of {count}")),
+        })
+        .collect()
+}
+
+fn part_of_vertices(
+    regions: &BTreeMap<String, [usize; 2]>,
+    count: usize,
+) -> Result<Vec<Option<Part>>, String> {
+    let mut parts = vec![None; count];
+    for (name, part) in PARTS {
+        let Some(&[from, to]) = regions.get(name) else {
+            continue;
+        };
+        let range = parts
+            .get_mut(from..to)
+            .ok_or_else(|| format!("region {name} [{from}, {to}] of {count} vertices"))?;
+        range.fill(Some(part));
+    }
+    Ok(parts)
+}
+
+/// All vertices of drawn parts but the inner shell of each eyeball, which the cornea hides.
+fn kept_vertices(neutral: &[Vec3], parts: &[Option<Part>], triangles: &[u32]) -> Vec<bool> {
+    let shells = connected(neutral.len(), triangles);
+    let eyeball = |v: usize| parts[v] == Some(Part::Eyeball);
+    // Front of each shell and, per side of the face, the front of the outermost one.
+    let mut front: BTreeMap<u32, f32> = BTreeMap::new();
+    for v in (0..neutral.len()).filter(|&v| eyeball(v)) {
+        let z = front.entry(shells[v]).or_insert(f32::MIN);
+        *z = z.max(neutral[v][2]);
+    }
+    let mut outer = [f32::MIN; 2];
+    for (&shell, &z) in &front {
+        let side = usize::from(neutral[shell as usize][0] > 0.0);
+        outer[side] = outer[side].max(z);
+    }
+    (0..neutral.len())
+        .map(|v| {
+            let side = usize::from(neutral[shells[v] as usize][0] > 0.0);
+            parts[v].is_some() && (!eyeball(v) || front[&shells[v]] >= outer[side])
+        })
+        .collect()
+}
+
+/// For each vertex, the smallest vertex connected to it.
+fn connected(count: usize, triangles: &[u32]) -> Vec<u32> {
+    let mut root: Vec<u32> = (0..count as u32).collect();
+    let find = |root: &mut Vec<u32>, mut v: u32| {
+        while root[v as usize] != v {
+            root[v as usize] = root[root[v as usize] as usize];
+            v = root[v as usize];
+        }
+        v
+    };
+    for t in triangles.chunks_exact(3) {
+        for pair in [[t[0], t[1]], [t[1], t[2]]] {
+            let (a, b) = (find(&mut root, pair[0]), find(&mut root, pair[1]));
+            root[a.max(b) as usize] = a.min(b);
+        }
+    }
+    (0..count as u32).map(|v| find(&mut root, v)).collect()
+}

@@ -1,0 +1,62 @@
+//! One head: a shape drawn from the kit with an expression, and its surface normals.
+
+use super::facekit::FaceKit;
+use super::math::{Draw, Vec3, add, cross, normalize, scale, sub};
+
+/// Vertices of one head in head coordinates (centimetres).
+#[derive(Debug, Clone)]
+pub(crate) struct Head {
+    pub positions: Vec<Vec3>,
+    pub normals: Vec<Vec3>,
+}
+
+/// Coefficients of the identity modes, one standard deviation being 1.
+pub(crate) fn sample_identity(modes: usize, draw: &mut Draw) -> Vec<f32> {
+    let spread = draw.uniform(0.6, 1.1);
+    (0..modes).map(|_| draw.normal(spread)).collect()
+}
+
+/// Neutral positions of an identity.
+pub(crate) fn neutral_head(kit: &FaceKit, coefficients: &[f32]) -> Vec<Vec3> {
+    /// Values per block: small enough for the first-level cache.
+    const BLOCK: usize = 2048;
+    let mut flat: Vec<f32> = kit.neutral.iter().flatten().copied().collect();
+    for (block, out) in flat.chunks_mut(BLOCK).enumerate() {
+        let from = block * BLOCK;
+        for (mode, &c) in kit.identity.iter().zip(coefficients) {
+            let deltas = &mode[from..from + out.len()];
+            for (o, d) in out.iter_mut().zip(deltas) {
+                *o += c * d;
+            }
+        }
+    }
+    flat.chunks_exact(3).map(|p| [p[0], p[1], p[2]]).collect()
+}
+
+/// Adds the expression shapes with their weights.
+pub(crate) fn express(positions: &mut [Vec3], kit: &FaceKit, weights: &[f32]) {
+    for (shape, &weight) in kit.expression.iter().zip(weights) {
+        if weight.abs() < 1e-4 {
+            continue;
+        }
+        for (&v, &d) in shape.vertices.iter().zip(&shape.deltas) {
+            let p = &mut positions[v as usize];
+            *p = add(*p, scale(d, weight));
+        }
+    }
+}
+
+/// Area-weighted vertex normals.
+pub(crate) fn normals(positions: &[Vec3], kit: &FaceKit) -> Vec<Vec3> {
+    let mut normals = vec![[0.0; 3]; positions.len()];
+    for (_, triangles) in &kit.triangles {
+        for t in triangles {
+            let [a, b, c] = t.map(|v| positions[v as usize]);
+            let n = cross(sub(b, a), sub(c, a));
+            for &v in t {
+                normals[v as usize] = add(normals[v as usize], n);
+            }
+        }
+    }
+    normals.into_iter().map(normalize).collect()
+}
