@@ -11,6 +11,8 @@ pub(crate) struct Appearance {
     pub redness: f32,
     /// 0 (young) to 1 (deeply lined).
     pub age: f32,
+    /// How readily the skin folds, 0 to 1.
+    pub folds: f32,
     pub oil: f32,
     pub lips: Vec3,
     pub lip_strength: f32,
@@ -106,13 +108,14 @@ impl Appearance {
             },
             redness: draw.uniform(0.0, 0.3),
             age,
-            oil: draw.uniform(0.02, 0.2),
+            folds: draw.uniform(0.1, 1.0),
+            oil: draw.uniform(0.0, 1.0).powi(2) * 0.4 + 0.03,
             lips: if lipstick { painted } else { natural },
             lip_strength,
             brow: Brow {
-                colour: scale(hair_colour, draw.uniform(0.45, 0.85)),
-                thickness: draw.uniform(0.28, 0.55) * if masculine { 1.2 } else { 0.9 },
-                density: draw.uniform(0.5, 0.98),
+                colour: scale(hair_colour, draw.uniform(0.25, 0.7)),
+                thickness: draw.uniform(0.38, 0.7) * if masculine { 1.2 } else { 0.9 },
+                density: draw.uniform(0.6, 1.0),
                 lift: draw.uniform(-0.45, 0.1),
                 gap: draw.uniform(0.0, 0.12),
             },
@@ -166,7 +169,7 @@ fn sample_skin(melanin: f32, draw: &mut Draw) -> Vec3 {
         from_srgb(SKIN[low + 1]),
         at - low as f32,
     );
-    let hue = draw.normal(0.06);
+    let hue = draw.normal(0.04);
     [
         tone[0] * (1.0 + hue),
         tone[1],

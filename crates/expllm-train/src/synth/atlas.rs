@@ -128,10 +128,13 @@ fn beard_share((s, y): Place) -> f32 {
 }
 
 fn moustache_share((s, y): Place) -> f32 {
-    let upper = -1.5 - 0.28 * s.abs();
+    // Between nose and upper lip, drooping a little towards the corners of the mouth.
+    let s = s.abs();
+    let upper = -1.5 - 0.3 * s;
+    let lower = -3.0 - 0.9 * smoothstep(2.0, 3.2, s);
     smoothstep(upper + 0.3, upper - 0.3, y)
-        * smoothstep(3.7, 2.9, s.abs())
-        * smoothstep(-4.9, -3.9, y)
+        * smoothstep(3.6, 2.8, s)
+        * smoothstep(lower - 0.4, lower + 0.2, y)
 }
 
 /// How much hair grows at an angle around the head (in radians) and a height, seen from the

@@ -107,6 +107,12 @@ impl Camera {
         self.rotation.apply(direction)
     }
 
+    /// The direction in head coordinates of one in camera coordinates.
+    pub fn unturn(&self, direction: Vec3) -> Vec3 {
+        let rows = self.rotation.0;
+        [0, 1, 2].map(|i| (0..3).map(|row| rows[row][i] * direction[row]).sum())
+    }
+
     /// Pixel of a placed point, and its nearness (larger is nearer).
     pub fn project(&self, p: Vec3) -> (Point, f32) {
         // Extreme shapes never reach the camera; the bound keeps the division safe.

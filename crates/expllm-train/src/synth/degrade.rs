@@ -23,10 +23,13 @@ pub(crate) struct Quality {
 }
 
 impl Quality {
-    pub fn sample(size: usize, draw: &mut Draw) -> Self {
+    /// Draws a quality for a face of the given mean linear brightness, to which the camera
+    /// adapts in part.
+    pub fn sample(size: usize, brightness: f32, draw: &mut Draw) -> Self {
+        let adapted = 0.27 / brightness.clamp(0.02, 2.0);
         let grey = draw.chance(0.45);
         Self {
-            exposure: draw.uniform(0.7, 1.5),
+            exposure: adapted.powf(draw.uniform(0.55, 1.0)) * 2.0f32.powf(draw.normal(0.5)),
             gamma: 2.2 * (1.0 + draw.normal(0.1)),
             saturation: if grey { 0.0 } else { draw.uniform(0.4, 1.25) },
             contrast: 1.0 + draw.normal(0.12),

@@ -21,7 +21,7 @@ pub(crate) struct Lighting {
 impl Lighting {
     /// Draws lights with a total strength near 1.
     pub fn sample(draw: &mut Draw) -> Self {
-        let warm = draw.normal(0.08);
+        let warm = draw.normal(0.05);
         let tint =
             |strength: f32, warm: f32| [strength * (1.0 + warm), strength, strength * (1.0 - warm)];
         let ambient = draw.uniform(0.12, 0.55);
@@ -56,6 +56,11 @@ impl Lighting {
             lamps,
             wrap: draw.uniform(0.1, 0.35),
         }
+    }
+
+    /// Direction towards the main lamp, in camera coordinates.
+    pub fn key(&self) -> Vec3 {
+        self.lamps[0].direction
     }
 
     /// Light that falls on a surface: `open` is the share of the sky that it sees, `sun` that of

@@ -18,9 +18,11 @@ mod math;
 mod noise;
 mod raster;
 mod shade;
+mod shadow;
 mod skin;
 #[cfg(test)]
 mod tests;
+mod wrinkles;
 
 use expllm_core::{AuVector, LANDMARK_COUNT, Landmarks, Photo, Point};
 
@@ -37,13 +39,17 @@ use head::Head;
 use light::Lighting;
 use math::{Draw, Vec3};
 use noise::NoiseTile;
-use raster::{Canvas, Pass};
+use raster::{Canvas, Pass, Texture};
 use shade::{Shader, Surface};
+use shadow::DepthMap;
 
 use crate::TrainError;
 
 /// Smallest and largest edge of a rendered photo in pixels.
 const SIZES: std::ops::RangeInclusive<u32> = 16..=1024;
+
+/// Cells along each edge of the map that decides what the main lamp reaches.
+const SHADOW_SIDE: usize = 112;
 
 /// How synthetic faces are made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,6 +175,12 @@ impl FaceSynthesizer {
         let neck = camera.project(camera.place([0.0, -14.0, 0.0])).0;
         let neck = (neck.x, neck.y);
         background::clothe(&mut picture, size, neck, camera.scale(), draw);
+        let shadow = DepthMap::new(
+            camera.unturn(lighting.key()),
+            &head.positions,
+            shadow::casters(&self.kit),
+            SHADOW_SIDE,
+        );
         let shader = Shader {
             kit: &self.kit,
             surface: &self.surface,
@@ -176,9 +188,14 @@ impl FaceSynthesizer {
             person,
             lighting: &lighting,
             camera: &camera,
+            shadow: &shadow,
         };
-        self.draw_head(&shader, &head, size).resolve(&mut picture);
-        let quality = degrade::Quality::sample(size, draw);
+        let mut skin = skin::paint(&self.atlas, &self.noise, person);
+        wrinkles::press(&mut skin, person, &subject.action.units);
+        let canvas = self.draw_head(&shader, &head, &skin);
+        let brightness = canvas.mean_brightness();
+        canvas.resolve(&mut picture);
+        let quality = degrade::Quality::sample(size, brightness, draw);
         SynthFace {
             photo: quality.develop(&picture, size),
             action_units: subject.action.units,
@@ -187,13 +204,12 @@ impl FaceSynthesizer {
         }
     }
 
-    fn draw_head(&self, shader: &Shader<'_>, head: &Head, size: usize) -> Canvas {
-        let skin = skin::paint(&self.atlas, &self.noise, shader.person);
+    fn draw_head(&self, shader: &Shader<'_>, head: &Head, skin: &Texture) -> Canvas {
         let vertices = shader.shade(head);
-        let mut canvas = Canvas::new(size);
+        let mut canvas = Canvas::new(self.config.size as usize);
         for (part, triangles) in &self.kit.triangles {
             let pass = Pass {
-                texture: (*part == Part::Skin).then_some(&skin),
+                texture: (*part == Part::Skin).then_some(skin),
                 opacity: if *part == Part::Lashes {
                     shader.person.lashes
                 } else {

@@ -131,6 +131,15 @@ impl Canvas {
         }
     }
 
+    /// Mean green of the samples that something was drawn on; 0 when nothing was.
+    pub fn mean_brightness(&self) -> f32 {
+        let drawn = self.depth.iter().zip(&self.colour);
+        let (sum, count) = drawn
+            .filter(|(depth, _)| **depth > f32::MIN)
+            .fold((0.0f32, 0u32), |(sum, n), (_, c)| (sum + c[1], n + 1));
+        sum / count.max(1) as f32
+    }
+
     /// Averages the samples of each pixel over a background of `size * size` colours.
     pub fn resolve(&self, background: &mut [Vec3]) {
         let size = self.side / SUPER;

@@ -4,14 +4,18 @@ use super::appearance::Appearance;
 use super::atlas::{Atlas, hair_share};
 use super::camera::Camera;
 use super::facekit::{FaceKit, Part};
-use super::head::Head;
+use super::head::{self, Head};
 use super::light::Lighting;
 use super::math::{Vec3, add, dot, from_srgb, mix, mul, normalize, scale, smoothstep, sub};
 use super::noise::NoiseTile;
 use super::raster::{SUPER, Vertex};
+use super::shadow::{self, DepthMap};
 
 /// How much deeper eyeballs count when they are compared with lids.
 const EYE_SETBACK_CM: f32 = 0.25;
+
+/// How far a surface may lie behind the nearest one and still be lit.
+const SHADOW_BIAS_CM: f32 = 0.3;
 
 /// What never changes from face to face.
 #[derive(Debug, Clone)]
@@ -20,6 +24,8 @@ pub(crate) struct Surface {
     pupil_angle: Vec<f32>,
     /// Angle around the head, for hair.
     head_angle: Vec<f32>,
+    /// Share of the sky that each vertex of the average head sees.
+    open: Vec<f32>,
     /// Height of the upper lids on the average head.
     upper_lid: f32,
 }
@@ -27,8 +33,10 @@ pub(crate) struct Surface {
 impl Surface {
     pub fn new(kit: &FaceKit) -> Self {
         let lid = |i: usize| kit.neutral[kit.landmarks[i] as usize][1];
+        let normals = head::normals(&kit.neutral, kit);
         Self {
             pupil_angle: pupil_angles(kit),
+            open: shadow::openness(kit, &normals),
             head_angle: kit.neutral.iter().map(|p| p[0].atan2(p[2])).collect(),
             upper_lid: (lid(37) + lid(38) + lid(43) + lid(44)) / 4.0,
         }
@@ -107,6 +115,8 @@ pub(crate) struct Shader<'a> {
     pub person: &'a Appearance,
     pub lighting: &'a Lighting,
     pub camera: &'a Camera,
+    /// What the main lamp sees.
+    pub shadow: &'a DepthMap,
 }
 
 impl Shader<'_> {
@@ -145,8 +155,12 @@ impl Shader<'_> {
         let depth = smoothstep(3.5, 11.0, position[2]).powi(2);
         match self.kit.parts[v] {
             Part::Skin => {
-                let gloss = person.oil * self.lighting.gloss(normal, 18, 1.0);
-                (self.lighting.diffuse(normal, 1.0, 1.0), gloss * 0.35)
+                let open = self.surface.open[v];
+                let sun = self.shadow.visible(position, SHADOW_BIAS_CM);
+                let shine = 0.6 * self.lighting.gloss(normal, 12, sun)
+                    + self.lighting.gloss(normal, 40, sun);
+                let gloss = 0.3 * person.oil * open * shine;
+                (self.lighting.diffuse(normal, open, sun), gloss)
             }
             Part::Mouth => (lit(from_srgb([140, 52, 50]), 0.5 * depth), 0.0),
             Part::Gums => (lit(from_srgb([196, 104, 104]), 0.75 * depth), 0.0),
@@ -174,10 +188,12 @@ impl Shader<'_> {
         albedo = scale(albedo, smoothstep(0.12, 0.2, angle).max(0.04));
         // The upper lid and its lashes shade the ball.
         let below = self.surface.upper_lid - position[1];
-        let open = 0.35 + 0.6 * smoothstep(-0.3, 0.6, below);
+        let lids = 0.4 + 0.6 * smoothstep(-0.3, 0.6, below);
+        let sun = lids * self.shadow.visible(position, 2.0 * SHADOW_BIAS_CM);
+        let open = lids * (0.3 + 0.7 * self.surface.open[v]);
         let gloss = 0.9 * self.lighting.gloss(normal, 120, 1.0);
         add(
-            mul(albedo, self.lighting.diffuse(normal, open, open)),
+            mul(albedo, self.lighting.diffuse(normal, open, sun)),
             [gloss; 3],
         )
     }
