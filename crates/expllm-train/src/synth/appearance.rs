@@ -20,6 +20,8 @@ pub(crate) struct Appearance {
     pub beard: f32,
     pub moustache: f32,
     pub hair: Hair,
+    pub cap: Option<Cap>,
+    pub glasses: Option<Glasses>,
     pub iris: Vec3,
     pub sclera: Vec3,
     pub lashes: f32,
@@ -50,6 +52,59 @@ pub(crate) struct Hair {
     pub line: f32,
     /// How far the temples recede in centimetres.
     pub recession: f32,
+    /// How far below the middle of the head hair hangs, in centimetres; 0 is short hair.
+    pub length: f32,
+    /// Angle from the front at which hanging hair begins, in radians.
+    pub opening: f32,
+}
+
+/// A cap or hood instead of visible hair.
+#[derive(Debug, Clone)]
+pub(crate) struct Cap {
+    pub colour: Vec3,
+    /// Height of its edge in centimetres.
+    pub line: f32,
+    /// Length of the brim in centimetres; 0 is none.
+    pub brim: f32,
+}
+
+/// Glasses; lengths in centimetres.
+#[derive(Debug, Clone)]
+pub(crate) struct Glasses {
+    pub colour: Vec3,
+    pub half_width: f32,
+    pub half_height: f32,
+    /// 1 is an ellipse, less is boxier.
+    pub roundness: f32,
+    /// Half the thickness of the rim.
+    pub rim: f32,
+    pub tint: Vec3,
+    pub tint_strength: f32,
+}
+
+impl Glasses {
+    fn sample(draw: &mut Draw) -> Self {
+        let dark = draw.chance(0.1);
+        Self {
+            colour: from_srgb(draw.pick(&[
+                [20, 18, 18],
+                [60, 40, 28],
+                [120, 110, 96],
+                [150, 130, 80],
+                [36, 40, 70],
+            ])),
+            half_width: draw.uniform(2.2, 2.9),
+            half_height: draw.uniform(1.4, 2.2),
+            roundness: draw.uniform(0.55, 1.0),
+            rim: draw.uniform(0.06, 0.22),
+            tint: if dark {
+                [0.02; 3]
+            } else {
+                [draw.uniform(0.3, 1.0); 3]
+            },
+            tint_strength: if dark { 0.9 } else { draw.uniform(0.0, 0.15) },
+        }
+    }
 }
 
 /// Skin tones from lightest to darkest (sRGB).
@@ -129,20 +184,17 @@ impl Appearance {
             } else {
                 0.0
             },
-            hair: Hair {
-                colour: hair_colour,
-                volume: if draw.chance(0.1) {
+            hair: sample_hair(hair_colour, masculine, draw),
+            cap: draw.chance(0.07).then(|| Cap {
+                colour: [draw.uniform(0.0, 0.9).powi(2); 3].map(|c| c * draw.uniform(0.6, 1.4)),
+                line: draw.uniform(7.4, 9.5),
+                brim: if draw.chance(0.6) {
+                    draw.uniform(3.0, 6.5)
+                } else {
                     0.0
-                } else {
-                    draw.uniform(0.1, 1.8)
                 },
-                line: draw.uniform(8.8, 11.2),
-                recession: if masculine {
-                    draw.uniform(0.0, 2.2)
-                } else {
-                    0.3
-                },
-            },
+            }),
+            glasses: draw.chance(0.16).then(|| Glasses::sample(draw)),
             iris: from_srgb(draw.pick(&IRIS[..if melanin > 0.5 { 2 } else { 6 }])),
             sclera: mix(
                 from_srgb([236, 232, 226]),
@@ -161,6 +213,32 @@ impl Appearance {
     }
 }
 
+fn sample_hair(colour: Vec3, masculine: bool, draw: &mut Draw) -> Hair {
+    let long = draw.chance(if masculine { 0.1 } else { 0.7 });
+    let fringe = draw.chance(if masculine { 0.1 } else { 0.25 });
+    let bald = !long && draw.chance(if masculine { 0.14 } else { 0.02 });
+    Hair {
+        colour,
+        volume: match (bald, long) {
+            (true, _) => 0.0,
+            (_, true) => draw.uniform(0.7, 1.8),
+            _ => draw.uniform(0.1, 1.8),
+        },
+        line: if fringe {
+            draw.uniform(6.9, 8.4)
+        } else {
+            draw.uniform(8.6, 11.0)
+        },
+        recession: if masculine {
+            draw.uniform(0.0, 2.2)
+        } else {
+            draw.uniform(0.0, 0.5)
+        },
+        length: if long { draw.uniform(3.0, 16.0) } else { 0.0 },
+        opening: draw.uniform(0.95, 1.6),
+    }
+}
+
 fn sample_skin(melanin: f32, draw: &mut Draw) -> Vec3 {
     let at = melanin * (SKIN.len() - 1) as f32;
     let low = (at as usize).min(SKIN.len() - 2);
@@ -169,6 +247,8 @@ fn sample_skin(melanin: f32, draw: &mut Draw) -> Vec3 {
         from_srgb(SKIN[low + 1]),
         at - low as f32,
     );
+    let grey = (tone[0] + tone[1] + tone[2]) / 3.0;
+    let tone = mix(tone, [grey; 3], draw.uniform(0.1, 0.4));
     let hue = draw.normal(0.04);
     [
         tone[0] * (1.0 + hue),

@@ -124,7 +124,7 @@ fn beard_share((s, y): Place) -> f32 {
     } else {
         (-3.4 + (s - 5.0) * 1.3).min(3.0)
     };
-    smoothstep(edge + 0.5, edge - 0.8, y) * smoothstep(13.0, 10.5, s) * smoothstep(-11.0, -8.5, y)
+    smoothstep(edge + 1.2, edge - 1.0, y) * smoothstep(13.0, 10.5, s) * smoothstep(-11.0, -8.5, y)
 }
 
 fn moustache_share((s, y): Place) -> f32 {
@@ -135,25 +135,4 @@ fn moustache_share((s, y): Place) -> f32 {
     smoothstep(upper + 0.3, upper - 0.3, y)
         * smoothstep(3.6, 2.8, s)
         * smoothstep(lower - 0.4, lower + 0.2, y)
-}
-
-/// How much hair grows at an angle around the head (in radians) and a height, seen from the
-/// hair line: 0 on the face, 1 well inside the hair.
-pub(crate) fn hair_share(angle: f32, y: f32, line: f32, recession: f32) -> f32 {
-    let a = angle.abs();
-    let temple = line - recession * smoothstep(0.15, 0.45, a);
-    let edge = if a < 0.55 {
-        temple - 1.2 * smoothstep(0.3, 0.55, a)
-    } else if a < 1.05 {
-        let t = (a - 0.55) / 0.5;
-        (temple - 1.2) * (1.0 - t) + 4.6 * t
-    } else if a < 1.25 {
-        4.6 - (a - 1.05) * 10.0
-    } else if a < 2.0 {
-        // Above the ear.
-        6.6
-    } else {
-        -6.0
-    };
-    smoothstep(edge - 0.35, edge + 0.45, y)
 }

@@ -43,7 +43,11 @@ fn shape(out: &mut [Vec3], size: usize, draw: &mut Draw) {
     for (i, c) in out.iter_mut().enumerate() {
         let dx = ((i % size) as f32 - cx).abs() / rx;
         let dy = ((i / size) as f32 - cy).abs() / ry;
-        let d = if bar { dx.max(dy) } else { dx.hypot(dy) };
+        let d = if bar {
+            dx.max(dy)
+        } else {
+            (dx * dx + dy * dy).sqrt()
+        };
         if d < 1.0 + soft {
             *c = mix(*c, colour, smoothstep(1.0 + soft, 1.0 - soft, d));
         }

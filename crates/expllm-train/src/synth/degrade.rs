@@ -31,7 +31,7 @@ impl Quality {
         Self {
             exposure: adapted.powf(draw.uniform(0.55, 1.0)) * 2.0f32.powf(draw.normal(0.5)),
             gamma: 2.2 * (1.0 + draw.normal(0.1)),
-            saturation: if grey { 0.0 } else { draw.uniform(0.4, 1.25) },
+            saturation: if grey { 0.0 } else { draw.uniform(0.3, 1.05) },
             contrast: 1.0 + draw.normal(0.12),
             blur: if draw.chance(0.5) {
                 draw.uniform(0.3, 1.6)
@@ -41,7 +41,7 @@ impl Quality {
             low_resolution: draw
                 .chance(0.3)
                 .then(|| (size as f32 * draw.uniform(0.3, 0.8)) as usize),
-            noise: draw.uniform(0.0, 1.0).powi(2) * 0.05,
+            noise: draw.uniform(0.0, 1.0).powi(4) * 0.06,
             jpeg: draw.chance(0.5).then(|| draw.uniform(35.0, 95.0) as u8),
             seed: draw.seed(),
         }

@@ -12,6 +12,9 @@ use crate::TrainError;
 /// Largest file that is read, in bytes; the light ICT-FaceKit takes 27 MB.
 const MAX_FILE: u64 = 256 << 20;
 
+/// Teeth behind this depth are left out.
+const MOLARS_CM: f32 = 7.2;
+
 /// What a part of the head is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Part {
@@ -48,6 +51,33 @@ pub(crate) struct SparseShape {
     pub deltas: Vec<Vec3>,
 }
 
+/// Values per block of an identity mode: small enough for the first-level cache.
+pub(crate) const IDENTITY_BLOCK: usize = 1536;
+
+/// How one identity mode moves the vertices for a coefficient of one standard deviation.
+#[derive(Debug, Clone)]
+pub(crate) struct IdentityMode {
+    /// `[vertices * 3]` in 32767ths of the block's largest movement, which halves the memory
+    /// that every face reads.
+    pub steps: Vec<i16>,
+    /// Largest movement in each block.
+    pub most: Vec<f32>,
+}
+
+impl IdentityMode {
+    fn new(deltas: &[f32]) -> Self {
+        let most = |block: &[f32]| block.iter().fold(1e-9f32, |m, d| m.max(d.abs()));
+        let steps = |block: &[f32]| -> Vec<i16> {
+            let per_cm = f32::from(i16::MAX) / most(block);
+            block.iter().map(|d| (d * per_cm).round() as i16).collect()
+        };
+        Self {
+            most: deltas.chunks(IDENTITY_BLOCK).map(most).collect(),
+            steps: deltas.chunks(IDENTITY_BLOCK).flat_map(steps).collect(),
+        }
+    }
+}
+
 /// The head model: a neutral mesh, identity and expression shapes, landmarks.
 ///
 /// Lengths are centimetres; x points to the subject's left, y up and z out of the face. Source:
@@ -55,8 +85,7 @@ pub(crate) struct SparseShape {
 #[derive(Debug, Clone)]
 pub struct FaceKit {
     pub(crate) neutral: Vec<Vec3>,
-    /// One `[vertices * 3]` list of deltas per mode, for a coefficient of one deviation.
-    pub(crate) identity: Vec<Vec<f32>>,
+    pub(crate) identity: Vec<IdentityMode>,
     pub(crate) expression: Vec<SparseShape>,
     pub(crate) expression_names: Vec<String>,
     pub(crate) triangles: Vec<(Part, Vec<[u32; 3]>)>,
@@ -105,11 +134,15 @@ impl FaceKit {
         let identity = floats(&file, "identity", &[0, count, 3])?;
         let parts = part_of_vertices(&regions, count)?;
         let mut keep = kept_vertices(&neutral, &parts, &triangles);
-        // Lower lashes are too fine to be seen at this size.
+        // Lower lashes are too fine to be seen at this size; molars hide behind the lips.
         let corners =
             0.5 * (neutral[landmarks[36] as usize][1] + neutral[landmarks[39] as usize][1]);
         for v in 0..count {
-            keep[v] &= parts[v] != Some(Part::Lashes) || neutral[v][1] > corners;
+            keep[v] &= match parts[v] {
+                Some(Part::Lashes) => neutral[v][1] > corners,
+                Some(Part::Teeth) => neutral[v][2] > MOLARS_CM,
+                _ => true,
+            };
         }
         let whole = Whole {
             neutral,
@@ -188,7 +221,9 @@ impl Whole {
                 .chunks_exact(3 * count)
                 .map(|shape| sparse(&dense(shape)))
                 .collect(),
-            identity: self.identity.chunks_exact(3 * count).map(dense).collect(),
+            identity: (self.identity.chunks_exact(3 * count))
+                .map(|mode| IdentityMode::new(&dense(mode)))
+                .collect(),
             parts: kept.iter().filter_map(|&v| self.parts[v]).collect(),
             neutral: kept.iter().map(|&v| self.neutral[v]).collect(),
             triangles: triangles.into_iter().collect(),

@@ -1,6 +1,6 @@
 //! One head: a shape drawn from the kit with an expression, and its surface normals.
 
-use super::facekit::FaceKit;
+use super::facekit::{FaceKit, IDENTITY_BLOCK};
 use super::math::{Draw, Vec3, add, cross, normalize, scale, sub};
 
 /// Vertices of one head in head coordinates (centimetres).
@@ -10,6 +10,9 @@ pub(crate) struct Head {
     pub normals: Vec<Vec3>,
 }
 
+/// Movements below this (a fiftieth of a pixel of a tight crop) are left out.
+const NEGLIGIBLE_CM: f32 = 0.002;
+
 /// Coefficients of the identity modes, one standard deviation being 1.
 pub(crate) fn sample_identity(modes: usize, draw: &mut Draw) -> Vec<f32> {
     let spread = draw.uniform(0.6, 1.1);
@@ -18,15 +21,17 @@ pub(crate) fn sample_identity(modes: usize, draw: &mut Draw) -> Vec<f32> {
 
 /// Neutral positions of an identity.
 pub(crate) fn neutral_head(kit: &FaceKit, coefficients: &[f32]) -> Vec<Vec3> {
-    /// Values per block: small enough for the first-level cache.
-    const BLOCK: usize = 2048;
     let mut flat: Vec<f32> = kit.neutral.iter().flatten().copied().collect();
-    for (block, out) in flat.chunks_mut(BLOCK).enumerate() {
-        let from = block * BLOCK;
+    for (block, out) in flat.chunks_mut(IDENTITY_BLOCK).enumerate() {
+        let from = block * IDENTITY_BLOCK;
         for (mode, &c) in kit.identity.iter().zip(coefficients) {
-            let deltas = &mode[from..from + out.len()];
-            for (o, d) in out.iter_mut().zip(deltas) {
-                *o += c * d;
+            if c.abs() * mode.most[block] < NEGLIGIBLE_CM {
+                continue;
+            }
+            let step = c * mode.most[block] / f32::from(i16::MAX);
+            let steps = &mode.steps[from..from + out.len()];
+            for (o, &s) in out.iter_mut().zip(steps) {
+                *o += step * f32::from(s);
             }
         }
     }

@@ -9,6 +9,7 @@ mod atlas;
 mod background;
 mod blendshapes;
 mod camera;
+mod cover;
 mod degrade;
 mod expression;
 mod facekit;
@@ -16,6 +17,8 @@ mod head;
 mod light;
 mod math;
 mod noise;
+mod occluder;
+mod props;
 mod raster;
 mod shade;
 mod shadow;
@@ -39,6 +42,7 @@ use head::Head;
 use light::Lighting;
 use math::{Draw, Vec3};
 use noise::NoiseTile;
+use props::Prop;
 use raster::{Canvas, Pass, Texture};
 use shade::{Shader, Surface};
 use shadow::DepthMap;
@@ -50,6 +54,9 @@ const SIZES: std::ops::RangeInclusive<u32> = 16..=1024;
 
 /// Cells along each edge of the map that decides what the main lamp reaches.
 const SHADOW_SIDE: usize = 112;
+
+/// Lips closer than this hide the mouth, which is then not drawn.
+const CLOSED_LIPS_CM: f32 = 0.05;
 
 /// How synthetic faces are made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,6 +139,10 @@ impl FaceSynthesizer {
         let mut draw = Draw::new(seed);
         let action = Action::sample(&mut draw);
         let mut positions = head::neutral_head(&self.kit, &coefficients);
+        let marks: Vec<Vec3> = (self.kit.landmarks.iter())
+            .map(|&v| positions[v as usize])
+            .collect();
+        let props = props::worn(&person, &self.noise, &marks);
         let weights = self.map.weights(&action.units, &action.nuisance);
         head::express(&mut positions, &self.kit, &weights);
         self.photograph(
@@ -139,6 +150,7 @@ impl FaceSynthesizer {
                 person,
                 action,
                 positions,
+                props,
                 identity: identity_seed,
             },
             &mut draw,
@@ -192,9 +204,17 @@ impl FaceSynthesizer {
         };
         let mut skin = skin::paint(&self.atlas, &self.noise, person);
         wrinkles::press(&mut skin, person, &subject.action.units);
-        let canvas = self.draw_head(&shader, &head, &skin);
+        let mut canvas = self.draw_head(&shader, &head, &skin);
+        for prop in &subject.props {
+            let pass = Pass {
+                texture: None,
+                opacity: prop.opacity,
+            };
+            canvas.draw(&prop.shade(&camera, &lighting), &prop.triangles, pass);
+        }
         let brightness = canvas.mean_brightness();
         canvas.resolve(&mut picture);
+        occluder::occlude(&mut picture, size, &landmarks, person.skin, draw);
         let quality = degrade::Quality::sample(size, brightness, draw);
         SynthFace {
             photo: quality.develop(&picture, size),
@@ -207,7 +227,11 @@ impl FaceSynthesizer {
     fn draw_head(&self, shader: &Shader<'_>, head: &Head, skin: &Texture) -> Canvas {
         let vertices = shader.shade(head);
         let mut canvas = Canvas::new(self.config.size as usize);
+        let mouth_open = self.lip_gap(head) > CLOSED_LIPS_CM;
         for (part, triangles) in &self.kit.triangles {
+            if !mouth_open && matches!(part, Part::Mouth | Part::Gums | Part::Teeth) {
+                continue;
+            }
             let pass = Pass {
                 texture: (*part == Part::Skin).then_some(skin),
                 opacity: if *part == Part::Lashes {
@@ -220,6 +244,15 @@ impl FaceSynthesizer {
         }
         canvas
     }
+
+    /// Largest distance between facing points of the inner lips, in centimetres.
+    fn lip_gap(&self, head: &Head) -> f32 {
+        let mark = |i: usize| head.positions[self.kit.landmarks[i] as usize];
+        [(61, 67), (62, 66), (63, 65)]
+            .map(|(upper, lower)| mark(upper)[1] - mark(lower)[1])
+            .into_iter()
+            .fold(0.0, f32::max)
+    }
 }
 
 /// One person in one moment.
@@ -227,5 +260,6 @@ struct Subject {
     person: Appearance,
     action: Action,
     positions: Vec<Vec3>,
+    props: Vec<Prop>,
     identity: u64,
 }

@@ -1,5 +1,7 @@
 //! A z-buffer rasteriser with four samples per pixel.
 
+use std::ops::Range;
+
 use super::math::Vec3;
 
 /// Samples per pixel along each axis.
@@ -49,6 +51,10 @@ pub(crate) struct Pass<'a> {
     pub opacity: f32,
 }
 
+fn blend(w: [f32; 3], v: [f32; 3]) -> f32 {
+    w[0] * v[0] + w[1] * v[1] + w[2] * v[2]
+}
+
 /// Colours and depths of a picture that is being drawn.
 #[derive(Debug, Clone)]
 pub(crate) struct Canvas {
@@ -83,51 +89,56 @@ impl Canvas {
         if area >= -1e-6 || !area.is_finite() {
             return;
         }
-        let side = self.side as f32;
-        // Sample centres lie at halves.
-        let low = |p: f32, q: f32, r: f32| (p.min(q).min(r) - 0.5).ceil().max(0.0) as usize;
-        let high = |p: f32, q: f32, r: f32| (p.max(q).max(r) - 0.5).floor().min(side - 1.0);
-        let (x0, x1) = (low(a.x, b.x, c.x), high(a.x, b.x, c.x));
-        let (y0, y1) = (low(a.y, b.y, c.y), high(a.y, b.y, c.y));
-        if x1 < x0 as f32 || y1 < y0 as f32 {
-            return;
-        }
-        let (x1, y1) = (x1 as usize, y1 as usize);
+        let (columns, rows) = (self.span(a.x, b.x, c.x), self.span(a.y, b.y, c.y));
         let inv = 1.0 / area;
         // Barycentric weights of b and c and their steps along x and y.
         let (wbx, wby) = ((c.y - a.y) * inv, -(c.x - a.x) * inv);
         let (wcx, wcy) = (-(b.y - a.y) * inv, (b.x - a.x) * inv);
-        for y in y0..=y1 {
+        for y in rows {
             let dy = y as f32 + 0.5 - a.y;
-            for x in x0..=x1 {
-                let dx = x as f32 + 0.5 - a.x;
-                let wb = dx * wbx + dy * wby;
-                let wc = dx * wcx + dy * wcy;
-                let wa = 1.0 - wb - wc;
-                if wa < 0.0 || wb < 0.0 || wc < 0.0 {
+            let dx = columns.start as f32 + 0.5 - a.x;
+            let (mut wb, mut wc) = (dx * wbx + dy * wby, dx * wcx + dy * wcy);
+            let row = y * self.side;
+            for x in columns.clone() {
+                let weights = [1.0 - wb - wc, wb, wc];
+                wb += wbx;
+                wc += wcx;
+                if weights[0] < 0.0 || weights[1] < 0.0 || weights[2] < 0.0 {
                     continue;
                 }
-                let z = wa * a.z + wb * b.z + wc * c.z;
-                let at = y * self.side + x;
-                if z <= self.depth[at] {
-                    continue;
-                }
-                let lerp = |p: f32, q: f32, r: f32| wa * p + wb * q + wc * r;
-                let mut colour = [0, 1, 2].map(|i| lerp(a.light[i], b.light[i], c.light[i]));
-                if let Some(texture) = pass.texture {
-                    let texel = texture.at(lerp(a.u, b.u, c.u), lerp(a.v, b.v, c.v));
-                    let gloss = lerp(a.gloss, b.gloss, c.gloss);
-                    colour = [0, 1, 2].map(|i| colour[i] * texel[i] + gloss);
-                }
-                if pass.opacity >= 1.0 {
-                    self.depth[at] = z;
-                    self.colour[at] = colour;
-                } else if self.depth[at] > f32::MIN {
-                    let old = self.colour[at];
-                    self.colour[at] =
-                        [0, 1, 2].map(|i| old[i] + pass.opacity * (colour[i] - old[i]));
+                let z = blend(weights, [a.z, b.z, c.z]);
+                if z > self.depth[row + x] {
+                    self.sample(row + x, z, weights, [a, b, c], pass);
                 }
             }
+        }
+    }
+
+    /// Samples whose centres (at halves) lie between the smallest and largest of three numbers.
+    fn span(&self, p: f32, q: f32, r: f32) -> Range<usize> {
+        let clip = |c: f32| (c + 0.5).clamp(0.0, self.side as f32) as usize;
+        clip(p.min(q).min(r))..clip(p.max(q).max(r))
+    }
+
+    /// Colours one sample that is nearer than what was there.
+    fn sample(&mut self, at: usize, z: f32, w: [f32; 3], v: [&Vertex; 3], pass: Pass<'_>) {
+        let mix = |f: fn(&Vertex) -> f32| blend(w, v.map(f));
+        let mut colour = [
+            mix(|v| v.light[0]),
+            mix(|v| v.light[1]),
+            mix(|v| v.light[2]),
+        ];
+        if let Some(texture) = pass.texture {
+            let texel = texture.at(mix(|v| v.u), mix(|v| v.v));
+            let gloss = mix(|v| v.gloss);
+            colour = [0, 1, 2].map(|i| colour[i] * texel[i] + gloss);
+        }
+        if pass.opacity >= 1.0 {
+            self.depth[at] = z;
+            self.colour[at] = colour;
+        } else if self.depth[at] > f32::MIN {
+            let old = self.colour[at];
+            self.colour[at] = [0, 1, 2].map(|i| old[i] + pass.opacity * (colour[i] - old[i]));
         }
     }
 

@@ -1,8 +1,9 @@
 //! From a head in space to lit vertices on the picture.
 
 use super::appearance::Appearance;
-use super::atlas::{Atlas, hair_share};
+use super::atlas::Atlas;
 use super::camera::Camera;
+use super::cover::Cover;
 use super::facekit::{FaceKit, Part};
 use super::head::{self, Head};
 use super::light::Lighting;
@@ -88,8 +89,8 @@ pub(crate) fn grow_hair(
     person: &Appearance,
     noise: &NoiseTile,
 ) {
-    let hair = &person.hair;
-    if hair.volume <= 0.0 {
+    let cover = Cover::of(person);
+    if cover.volume <= 0.0 {
         return;
     }
     for (v, p) in positions.iter_mut().enumerate() {
@@ -97,12 +98,12 @@ pub(crate) fn grow_hair(
             continue;
         }
         let rest = kit.neutral[v];
-        let share = hair_share(surface.head_angle[v], rest[1], hair.line, hair.recession);
+        let share = cover.share(surface.head_angle[v], rest[1]);
         if share > 0.0 {
             let out = normalize([rest[0], rest[1] - 4.0, rest[2] - 1.0]);
             let rough =
                 1.0 + 0.5 * noise.at(rest[0] * 11.0 + person.noise_offset.0, rest[2] * 11.0);
-            *p = add(*p, scale(out, hair.volume * share * rough));
+            *p = add(*p, scale(out, cover.volume * share * rough));
         }
     }
 }

@@ -66,28 +66,25 @@ impl DepthMap {
             return;
         }
         let inv = 1.0 / area;
-        let last = (self.side - 1) as f32;
         let range = |i: usize| {
-            let low = a[i].min(b[i]).min(c[i]).ceil().max(0.0);
-            let high = a[i].max(b[i]).max(c[i]).floor().min(last);
-            (low as usize, high)
+            let clip = |c: f32| (c + 0.5).clamp(0.0, self.side as f32) as usize;
+            let (p, q, r) = (a[i], b[i], c[i]);
+            clip(p.min(q).min(r))..clip(p.max(q).max(r))
         };
-        let ((x0, x1), (y0, y1)) = (range(0), range(1));
-        let mut y = y0;
-        while y as f32 <= y1 {
-            let mut x = x0;
-            while x as f32 <= x1 {
-                let (dx, dy) = (x as f32 - a[0], y as f32 - a[1]);
-                let wb = (dx * (c[1] - a[1]) - dy * (c[0] - a[0])) * inv;
-                let wc = (dy * (b[0] - a[0]) - dx * (b[1] - a[1])) * inv;
+        let (columns, rows) = (range(0), range(1));
+        let (wbx, wby) = ((c[1] - a[1]) * inv, -(c[0] - a[0]) * inv);
+        let (wcx, wcy) = (-(b[1] - a[1]) * inv, (b[0] - a[0]) * inv);
+        for y in rows {
+            let dy = y as f32 + 0.5 - a[1];
+            for x in columns.clone() {
+                let dx = x as f32 + 0.5 - a[0];
+                let (wb, wc) = (dx * wbx + dy * wby, dx * wcx + dy * wcy);
                 if wb >= 0.0 && wc >= 0.0 && wb + wc <= 1.0 {
                     let z = a[2] + wb * (b[2] - a[2]) + wc * (c[2] - a[2]);
                     let cell = &mut self.depth[y * self.side + x];
                     *cell = cell.max(z);
                 }
-                x += 1;
             }
-            y += 1;
         }
     }
 
@@ -95,7 +92,8 @@ impl DepthMap {
     /// `bias` centimetres.
     pub fn visible(&self, p: Vec3, bias: f32) -> f32 {
         let at = self.axes.map(|a| dot(a, p));
-        let cell = |i: usize| ((at[i] - self.low[i]) * self.scale).max(0.0) as usize;
+        // Cell centres lie at halves.
+        let cell = |i: usize| ((at[i] - self.low[i]) * self.scale - 0.5).max(0.0) as usize;
         let (x, y) = (cell(0).min(self.side - 2), cell(1).min(self.side - 2));
         let mut share = 0.0;
         for (dx, dy) in [(0, 0), (1, 0), (0, 1), (1, 1)] {

@@ -1,13 +1,17 @@
 //! Painting of the skin texture: tone, blotches, lips, brows, beard, hair and wrinkles.
 
 use super::appearance::Appearance;
-use super::atlas::{Atlas, HEIGHT, Place, WIDTH, hair_share, place_of, texel_of};
+use super::atlas::{Atlas, HEIGHT, Place, WIDTH, place_of, texel_of};
+use super::cover::Cover;
 use super::math::{Vec3, mix, scale, smoothstep};
 use super::noise::NoiseTile;
 use super::raster::Texture;
 
 /// Radians around the head per centimetre of the unrolled face.
 const ANGLE_PER_CM: f32 = 1.0 / 10.5;
+
+/// Below this height no hair grows on the unrolled face (beards aside).
+const LOWEST_HAIR_CM: f32 = 1.6;
 
 /// Paints the face of a person; wrinkles come on top.
 pub(crate) fn paint(atlas: &Atlas, noise: &NoiseTile, person: &Appearance) -> Texture {
@@ -50,10 +54,10 @@ pub(crate) fn paint(atlas: &Atlas, noise: &NoiseTile, person: &Appearance) -> Te
         texels,
     };
     paint_eye_shadow(&mut texture, atlas, person);
-    paint_hair(&mut texture, noise, person);
     for side in [17..22, 22..27] {
         paint_brow(&mut texture, noise, person, &atlas.landmarks[side]);
     }
+    paint_cover(&mut texture, noise, person);
     texture
 }
 
@@ -86,12 +90,13 @@ fn along(line: &[Place], p: Place) -> (f32, f32) {
         let (dx, dy) = (b.0 - a.0, b.1 - a.1);
         let length = (dx * dx + dy * dy).max(1e-9);
         let t = (((p.0 - a.0) * dx + (p.1 - a.1) * dy) / length).clamp(0.0, 1.0);
-        let d = (p.0 - a.0 - t * dx).hypot(p.1 - a.1 - t * dy);
+        let (ex, ey) = (p.0 - a.0 - t * dx, p.1 - a.1 - t * dy);
+        let d = ex * ex + ey * ey;
         if d < best.0 {
             best = (d, (i as f32 + t) / segments);
         }
     }
-    best
+    (best.0.sqrt(), best.1)
 }
 
 /// Darkens (or, with a negative strength, lightens) the skin along a line.
@@ -101,6 +106,9 @@ pub(crate) fn stroke(texture: &mut Texture, line: &[Place], width: f32, strength
     for y in rows {
         for x in columns.clone() {
             let (d, t) = along(line, place_of(x, y));
+            if d > 2.5 * width {
+                continue;
+            }
             // Wrinkles fade out towards their ends.
             let ends = smoothstep(0.0, 0.2, t) * smoothstep(1.0, 0.8, t);
             let dark = strength * (-(d / width).powi(2)).exp() * (0.25 + 0.75 * ends);
@@ -128,22 +136,27 @@ fn paint_eye_shadow(texture: &mut Texture, atlas: &Atlas, person: &Appearance) {
     }
 }
 
-fn paint_hair(texture: &mut Texture, noise: &NoiseTile, person: &Appearance) {
-    let hair = &person.hair;
+fn paint_cover(texture: &mut Texture, noise: &NoiseTile, person: &Appearance) {
+    let cover = Cover::of(person);
     let (ox, oy) = person.noise_offset;
     for y in 0..HEIGHT {
         for x in 0..WIDTH {
             let (s, height) = place_of(x, y);
-            let ragged = 0.5 * noise.at(x as f32 * 2.0 + ox, y as f32 * 0.5 + oy);
-            let angle = s * ANGLE_PER_CM;
-            let share = hair_share(angle, height + ragged, hair.line, hair.recession);
+            if height < LOWEST_HAIR_CM {
+                return;
+            }
+            let ragged = cover.roughness * noise.at(x as f32 * 2.0 + ox, y as f32 * 0.5 + oy);
+            let share = cover.share(s * ANGLE_PER_CM, height + ragged);
             if share <= 0.0 {
                 continue;
             }
-            let strand = noise.at(x as f32 * 4.0 + oy, y as f32 * 0.35 + ox);
-            let cover = share * if hair.volume > 0.0 { 0.97 } else { 0.12 };
+            let strand = cover.roughness * noise.at(x as f32 * 4.0 + oy, y as f32 * 0.35 + ox);
             let c = &mut texture.texels[y * WIDTH + x];
-            *c = mix(*c, scale(hair.colour, 1.0 + 0.7 * strand), cover);
+            *c = mix(
+                *c,
+                scale(cover.colour, 1.0 + 1.4 * strand),
+                share * cover.density,
+            );
         }
     }
 }
