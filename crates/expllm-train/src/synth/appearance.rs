@@ -174,8 +174,8 @@ impl Appearance {
                 lift: draw.uniform(-0.45, 0.1),
                 gap: draw.uniform(0.0, 0.12),
             },
-            beard: if masculine && draw.chance(0.45) {
-                draw.uniform(0.1, 0.95)
+            beard: if masculine && draw.chance(0.4) {
+                draw.uniform(0.0, 1.0).powi(2) * 0.9
             } else {
                 0.0
             },
@@ -195,7 +195,7 @@ impl Appearance {
                 },
             }),
             glasses: draw.chance(0.16).then(|| Glasses::sample(draw)),
-            iris: from_srgb(draw.pick(&IRIS[..if melanin > 0.5 { 2 } else { 6 }])),
+            iris: sample_iris(melanin, draw),
             sclera: mix(
                 from_srgb([236, 232, 226]),
                 from_srgb([206, 186, 170]),
@@ -255,6 +255,11 @@ fn sample_skin(melanin: f32, draw: &mut Draw) -> Vec3 {
         tone[1],
         tone[2] * (1.0 - hue + draw.normal(0.05)),
     ]
+}
+
+fn sample_iris(melanin: f32, draw: &mut Draw) -> Vec3 {
+    let brown = melanin > 0.35 || draw.chance(0.4);
+    from_srgb(draw.pick(if brown { &IRIS[..2] } else { &IRIS }))
 }
 
 fn sample_hair_colour(melanin: f32, age: f32, draw: &mut Draw) -> Vec3 {

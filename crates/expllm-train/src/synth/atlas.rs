@@ -124,7 +124,7 @@ fn beard_share((s, y): Place) -> f32 {
     } else {
         (-3.4 + (s - 5.0) * 1.3).min(3.0)
     };
-    smoothstep(edge + 1.2, edge - 1.0, y) * smoothstep(13.0, 10.5, s) * smoothstep(-11.0, -8.5, y)
+    smoothstep(edge + 1.8, edge - 1.6, y) * smoothstep(13.0, 10.5, s) * smoothstep(-11.0, -8.5, y)
 }
 
 fn moustache_share((s, y): Place) -> f32 {

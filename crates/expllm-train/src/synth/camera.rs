@@ -69,7 +69,7 @@ impl Camera {
         } else {
             draw.uniform(30.0, 56.0)
         } * unit;
-        let distance = 35.0 * 6.0f32.powf(draw.uniform(0.0, 1.0));
+        let distance = 45.0 * 6.0f32.powf(draw.uniform(0.0, 1.0));
         let slack = (55.0 * unit - eye_distance).max(0.0) * 0.5 + 3.5 * unit;
         let target = Point::new(
             size / 2.0 + draw.normal(0.6) * slack,

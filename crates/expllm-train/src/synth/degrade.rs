@@ -26,22 +26,26 @@ impl Quality {
     /// Draws a quality for a face of the given mean linear brightness, to which the camera
     /// adapts in part.
     pub fn sample(size: usize, brightness: f32, draw: &mut Draw) -> Self {
-        let adapted = 0.27 / brightness.clamp(0.02, 2.0);
+        let adapted = 0.24 / brightness.clamp(0.02, 2.0);
         let grey = draw.chance(0.45);
         Self {
             exposure: adapted.powf(draw.uniform(0.55, 1.0)) * 2.0f32.powf(draw.normal(0.5)),
             gamma: 2.2 * (1.0 + draw.normal(0.1)),
             saturation: if grey { 0.0 } else { draw.uniform(0.3, 1.05) },
-            contrast: 1.0 + draw.normal(0.12),
-            blur: if draw.chance(0.5) {
-                draw.uniform(0.3, 1.6)
+            contrast: 1.05 + draw.normal(0.14),
+            blur: if draw.chance(0.75) {
+                draw.uniform(0.35, 1.5)
             } else {
                 0.0
             },
             low_resolution: draw
                 .chance(0.3)
                 .then(|| (size as f32 * draw.uniform(0.3, 0.8)) as usize),
-            noise: draw.uniform(0.0, 1.0).powi(4) * 0.06,
+            noise: if draw.chance(0.4) {
+                draw.uniform(0.0, 1.0).powi(3) * 0.045
+            } else {
+                0.002
+            },
             jpeg: draw.chance(0.5).then(|| draw.uniform(35.0, 95.0) as u8),
             seed: draw.seed(),
         }

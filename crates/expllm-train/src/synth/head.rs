@@ -10,8 +10,8 @@ pub(crate) struct Head {
     pub normals: Vec<Vec3>,
 }
 
-/// Movements below this (a fiftieth of a pixel of a tight crop) are left out.
-const NEGLIGIBLE_CM: f32 = 0.002;
+/// Movements below this (a thirtieth of a pixel of a tight crop) are left out.
+const NEGLIGIBLE_CM: f32 = 0.004;
 
 /// Coefficients of the identity modes, one standard deviation being 1.
 pub(crate) fn sample_identity(modes: usize, draw: &mut Draw) -> Vec<f32> {

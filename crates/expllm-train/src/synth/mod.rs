@@ -255,6 +255,12 @@ impl FaceSynthesizer {
     }
 }
 
+/// The seed of one face in a series, such that series of different seeds share no faces.
+#[must_use]
+pub fn seed_of(series: u64, index: u64) -> u64 {
+    math::hash(math::hash(series) ^ index)
+}
+
 /// One person in one moment.
 struct Subject {
     person: Appearance,

@@ -35,7 +35,7 @@ impl NoiseTile {
     /// The nearest entry; the tile repeats every 256 units. Places must be above -65536.
     pub fn at(&self, x: f32, y: f32) -> f32 {
         // A shift by whole tiles makes the cast a floor, which is far cheaper than `floor`.
-        let wrap = |c: f32| (c + 65_536.0) as usize & (SIDE - 1);
+        let wrap = |c: f32| (c + 65_536.0) as i32 as usize & (SIDE - 1);
         self.0[wrap(y) * SIDE + wrap(x)]
     }
 }

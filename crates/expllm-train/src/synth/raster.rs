@@ -36,8 +36,9 @@ pub(crate) struct Texture {
 impl Texture {
     /// The nearest texel; places outside give the edge.
     fn at(&self, u: f32, v: f32) -> Vec3 {
-        let x = (u.max(0.0) as usize).min(self.width - 1);
-        let y = (v.max(0.0) as usize).min(self.height - 1);
+        // Casts to 32 bits are cheaper than those to 64.
+        let x = (u.max(0.0) as i32 as usize).min(self.width - 1);
+        let y = (v.max(0.0) as i32 as usize).min(self.height - 1);
         self.texels[y * self.width + x]
     }
 }
@@ -116,7 +117,7 @@ impl Canvas {
 
     /// Samples whose centres (at halves) lie between the smallest and largest of three numbers.
     fn span(&self, p: f32, q: f32, r: f32) -> Range<usize> {
-        let clip = |c: f32| (c + 0.5).clamp(0.0, self.side as f32) as usize;
+        let clip = |c: f32| (c + 0.5).clamp(0.0, self.side as f32) as i32 as usize;
         clip(p.min(q).min(r))..clip(p.max(q).max(r))
     }
 

@@ -185,7 +185,7 @@ impl Shader<'_> {
         );
         // Iris with a dark ring, pupil in the middle.
         let iris = scale(person.iris, 1.0 - 0.5 * smoothstep(0.3, 0.4, angle));
-        let mut albedo = mix(iris, sclera, smoothstep(0.38, 0.46, angle));
+        let mut albedo = mix(iris, scale(sclera, 0.8), smoothstep(0.38, 0.46, angle));
         albedo = scale(albedo, smoothstep(0.12, 0.2, angle).max(0.04));
         // The upper lid and its lashes shade the ball.
         let below = self.surface.upper_lid - position[1];

@@ -62,12 +62,13 @@ impl DepthMap {
             [cell(0), cell(1), p[2]]
         });
         let area = (b[0] - a[0]) * (c[1] - a[1]) - (c[0] - a[0]) * (b[1] - a[1]);
-        if area.abs() < 1e-6 {
+        // Triangles that face away lie behind others that do not.
+        if area < 1e-6 {
             return;
         }
         let inv = 1.0 / area;
         let range = |i: usize| {
-            let clip = |c: f32| (c + 0.5).clamp(0.0, self.side as f32) as usize;
+            let clip = |c: f32| (c + 0.5).clamp(0.0, self.side as f32) as i32 as usize;
             let (p, q, r) = (a[i], b[i], c[i]);
             clip(p.min(q).min(r))..clip(p.max(q).max(r))
         };
@@ -93,7 +94,7 @@ impl DepthMap {
     pub fn visible(&self, p: Vec3, bias: f32) -> f32 {
         let at = self.axes.map(|a| dot(a, p));
         // Cell centres lie at halves.
-        let cell = |i: usize| ((at[i] - self.low[i]) * self.scale - 0.5).max(0.0) as usize;
+        let cell = |i: usize| ((at[i] - self.low[i]) * self.scale - 0.5).max(0.0) as i32 as usize;
         let (x, y) = (cell(0).min(self.side - 2), cell(1).min(self.side - 2));
         let mut share = 0.0;
         for (dx, dy) in [(0, 0), (1, 0), (0, 1), (1, 1)] {

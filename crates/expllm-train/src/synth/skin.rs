@@ -125,10 +125,15 @@ pub(crate) fn stroke(texture: &mut Texture, line: &[Place], width: f32, strength
 fn paint_eye_shadow(texture: &mut Texture, atlas: &Atlas, person: &Appearance) {
     let strength = 0.08 + 0.15 * person.age + person.eye_shadow;
     for (lid, under) in [(36..40, [36, 41, 40, 39]), (42..46, [42, 47, 46, 45])] {
+        let margin: Vec<Place> = (atlas.landmarks[lid.clone()].iter())
+            .map(|p| (p.0, p.1 + 0.05))
+            .collect();
         let upper: Vec<Place> = (atlas.landmarks[lid].iter())
             .map(|p| (p.0, p.1 + 0.35))
             .collect();
         stroke(texture, &upper, 0.45, 0.15 + 0.6 * person.eye_shadow);
+        // The root of the lashes is a dark line along the lid.
+        stroke(texture, &margin, 0.12, 0.35 + 0.6 * person.lashes);
         let lower: Vec<Place> = (under.iter())
             .map(|&i| (atlas.landmarks[i].0, atlas.landmarks[i].1 - 0.6))
             .collect();

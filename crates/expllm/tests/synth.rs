@@ -1,0 +1,88 @@
+//! `expllm synth` as its users run it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn synth(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_expllm"))
+        .arg("synth")
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+/// The real kit, or a note that the test was skipped.
+fn kit() -> Option<PathBuf> {
+    let shared = std::env::var_os("EXPLLM_SHARED").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
+        PathBuf::from,
+    );
+    let path = shared.join("data/ict_facekit.safetensors");
+    if !path.exists() {
+        println!("skipped: no {}", path.display());
+        return None;
+    }
+    Some(path)
+}
+
+#[test]
+fn wrong_usage_and_unusable_kits_have_their_own_status() {
+    let dir = tempfile::tempdir().unwrap();
+    let broken = dir.path().join("kit.safetensors");
+    std::fs::write(&broken, [7u8; 100]).unwrap();
+    let broken = broken.to_str().unwrap();
+    let out = dir.path().join("out");
+    let out = out.to_str().unwrap();
+    let nowhere = synth(&["--facekit", broken, "--count", "3"]);
+    assert_eq!(nowhere.status.code(), Some(2));
+    let none = synth(&["--facekit", broken, "--count", "0", "--out", out]);
+    assert_eq!(none.status.code(), Some(2));
+    let unusable = synth(&["--facekit", broken, "--count", "3", "--out", out]);
+    assert_eq!(unusable.status.code(), Some(1));
+    let message = String::from_utf8(unusable.stderr).unwrap();
+    assert!(message.contains("not a usable face kit"), "{message}");
+}
+
+#[test]
+fn a_series_is_written_with_labels_and_is_the_same_again() {
+    let Some(kit) = kit() else { return };
+    let kit = kit.to_str().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let run = |name: &str, count: &str| {
+        let out = dir.path().join(name);
+        let run = synth(&[
+            "--facekit",
+            kit,
+            "--count",
+            count,
+            "--size",
+            "64",
+            "--seed",
+            "5",
+            "--out",
+            out.to_str().unwrap(),
+        ]);
+        assert!(
+            run.status.success(),
+            "{}",
+            String::from_utf8_lossy(&run.stderr)
+        );
+        out
+    };
+    let (short, long) = (run("short", "3"), run("long", "5"));
+    for name in ["000000.png", "000002.png"] {
+        assert_eq!(
+            std::fs::read(short.join(name)).unwrap(),
+            std::fs::read(long.join(name)).unwrap()
+        );
+    }
+    let labels = std::fs::read_to_string(long.join("labels.csv")).unwrap();
+    let rows: Vec<&str> = labels.lines().collect();
+    assert_eq!(rows.len(), 6);
+    assert!(rows[0].starts_with("file,identity,left_eye_close,right_eye_close,"));
+    assert!(rows[0].ends_with(",nose_wrinkle,pitch,yaw,roll"));
+    let landmarks = std::fs::read_to_string(long.join("landmarks.csv")).unwrap();
+    for row in landmarks.lines() {
+        assert_eq!(row.split(',').count(), 1 + 2 * 68);
+    }
+}
