@@ -1,12 +1,22 @@
-//! ExpLLM: DINOv2 encoder, projector, LLaMA decoder, LoRA, tokenizer, generation, checkpoints.
+//! ExpLLM: a multimodal language model that explains faces.
+//!
+//! A DINOv2 vision encoder turns an aligned face into 256 tokens, a projector carries them into
+//! a LLaMA-family language model, and low-rank adapters on both make the pair speak of action
+//! units and expressions (*ExpLLM: Towards Chain of Thought for Facial Expression Recognition*,
+//! IEEE TMM 2025). [`ModelConfig`] sets every size: the same code runs the tiny and the 7B model.
 
 pub mod checkpoint;
 mod config;
 mod error;
+mod loading;
+mod model;
+pub mod nn;
 mod tokenizer;
 mod weights;
 
 pub use config::{LlmConfig, LoraConfig, ModelConfig, ProjectorKind, RopeScaling, VisionConfig};
 pub use error::{ModelError, WeightsMismatch, WrongShape};
+pub use loading::{FreshPart, LoadOptions, TensorSpec};
+pub use model::ExpLlm;
 pub use tokenizer::{AddedToken, DecodeStream, LlamaOptions, Tokenizer};
 pub use weights::{TensorInfo, TensorSource};

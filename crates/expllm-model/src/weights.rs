@@ -27,7 +27,7 @@ impl TensorInfo {
 ///
 /// Names are those of the official checkpoint, such as
 /// `model.layers.0.self_attn.q_proj.weight`; linear weights are `[out, in]`. Checkpoint readers
-/// and the model itself are sources, so that converting, loading and saving are
+/// and [`ExpLlm`](crate::ExpLlm) itself are sources, so that converting, loading and saving are
 /// one loop over [`names`](Self::names).
 pub trait TensorSource: Send + Sync {
     /// Every name, in a fixed order.

@@ -1,0 +1,194 @@
+//! Vision encoder, projector and language model together.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, s};
+
+use crate::loading::{LoadOptions, load_into};
+use crate::nn::Projector;
+use crate::nn::dinov2::VisionTransformer;
+use crate::nn::llama::{KvCache, Llama, TokenMask};
+use crate::{ModelConfig, ModelError, TensorSource};
+
+/// The multimodal language model: the tokens of an image take the place of image tokens in the
+/// prompt.
+///
+/// Created or loaded for training, projector and adapters are trainable and the rest is frozen;
+/// [`Module::train`](burn::module::Module::train) and a device with automatic differentiation
+/// turn gradients on.
+#[derive(Module, Debug)]
+pub struct ExpLlm {
+    /// The vision encoder.
+    pub vision: VisionTransformer,
+    /// From vision tokens to language tokens.
+    pub projector: Projector,
+    /// The language model.
+    pub llm: Llama,
+    #[module(skip)]
+    config: ModelConfig,
+}
+
+impl ExpLlm {
+    /// A model with random weights, which take memory when they are first used.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Config`].
+    pub fn init(config: &ModelConfig, device: &Device) -> Result<Self, ModelError> {
+        config.validate()?;
+        let widths = [config.vision.embed_dim, config.llm.hidden_size];
+        Ok(Self {
+            vision: VisionTransformer::new(&config.vision, device),
+            projector: Projector::new(config.projector, widths, device),
+            llm: Llama::new(&config.llm, device),
+            config: config.clone(),
+        })
+    }
+
+    /// A model with the weights of a source, read tensor by tensor.
+    ///
+    /// Every tensor is used. `mask_token` of the vision encoder and `rotary_emb.inv_freq`, which
+    /// the official layout stores and the model never reads, are passed over, as is the head of
+    /// a model whose head is tied to the embedding table.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Weights`] names every tensor that is missing, unexpected or misshapen,
+    /// before any is read; [`ModelError::Tensor`] for numbers that are not finite.
+    pub fn load(
+        config: &ModelConfig,
+        source: &dyn TensorSource,
+        options: &LoadOptions,
+        device: &Device,
+    ) -> Result<Self, ModelError> {
+        load_into(Self::init(config, device)?, source, options)
+    }
+
+    /// Sizes and options.
+    #[must_use]
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// The tokens of images for the language model.
+    ///
+    /// # Shapes
+    ///
+    /// `[batch, 3, side, side]`, RGB normalised as in training, to
+    /// `[batch, patches, language width]`.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Input`] for another size.
+    pub fn encode_images(&self, images: Tensor<4>) -> Result<Tensor<3>, ModelError> {
+        let side = self.config.vision.image_size;
+        let [_, channels, height, width] = images.dims();
+        if [channels, height, width] != [3, side, side] {
+            return Err(ModelError::Input {
+                what: "images",
+                reason: format!("{channels} x {height} x {width}, needs 3 x {side} x {side}"),
+            });
+        }
+        let images = images.cast(self.llm.dtype());
+        Ok(self.projector.forward(self.vision.forward(images)))
+    }
+
+    /// Embeddings of prompts in which image tokens are replaced by the tokens of an image.
+    ///
+    /// # Shapes
+    ///
+    /// - `tokens`: rows of equal length; with images, every row holds one run of image tokens
+    /// - `images`: `[batch, patches, width]`, from [`encode_images`](Self::encode_images)
+    /// - output: `[batch, length, width]`
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::ImageTokens`], [`ModelError::TokenOutsideVocabulary`] or
+    /// [`ModelError::Input`].
+    pub fn embed_prompts(
+        &self,
+        tokens: &[Vec<u32>],
+        images: Option<&Tensor<3>>,
+    ) -> Result<Tensor<3>, ModelError> {
+        let length = tokens.first().map_or(0, Vec::len);
+        if length == 0 || tokens.iter().any(|row| row.len() != length) {
+            return Err(ModelError::Input {
+                what: "prompts",
+                reason: "rows must have one length, at least 1; pad the short ones".to_owned(),
+            });
+        }
+        let patches = images.map_or(0, |images| images.dims()[1]);
+        let starts = tokens
+            .iter()
+            .map(|row| self.image_start(row, patches))
+            .collect::<Result<Vec<_>, _>>()?;
+        let image_token = self.config.image_token_id;
+        let plain = |&id: &u32| if id == image_token { 0 } else { id };
+        let looked_up: Vec<Vec<u32>> = tokens
+            .iter()
+            .map(|row| row.iter().map(plain).collect())
+            .collect();
+        let mut embeddings = self.llm.embed(&looked_up)?;
+        let Some(images) = images else {
+            return Ok(embeddings);
+        };
+        let (found, expected) = (images.dims(), embeddings.dims());
+        if found[0] != expected[0] || found[2] != expected[2] {
+            return Err(ModelError::Input {
+                what: "image tokens",
+                reason: format!("{found:?} for prompts of {expected:?}"),
+            });
+        }
+        for (row, start) in starts.into_iter().enumerate() {
+            let image = images.clone().narrow(0, row, 1);
+            let place = s![row..row + 1, start..start + patches, ..];
+            embeddings = embeddings.slice_assign(place, image);
+        }
+        Ok(embeddings)
+    }
+
+    /// Where the run of image tokens begins; 0 when there is none and none is wanted.
+    fn image_start(&self, row: &[u32], patches: usize) -> Result<usize, ModelError> {
+        let is_image = |&id: &u32| id == self.config.image_token_id;
+        let start = row.iter().position(is_image).unwrap_or(0);
+        let count = row.iter().filter(|id| is_image(id)).count();
+        let run = row[start..].iter().take_while(|id| is_image(id)).count();
+        if count == patches && run == patches {
+            return Ok(start);
+        }
+        Err(ModelError::ImageTokens {
+            expected: patches,
+            found: format!("{count} were found, {run} of them consecutive"),
+        })
+    }
+
+    /// Runs prompts and returns the hidden state after each token; with a cache, after the
+    /// tokens that it holds.
+    ///
+    /// # Shapes
+    ///
+    /// As [`embed_prompts`](Self::embed_prompts); output `[batch, length, width]`.
+    ///
+    /// # Errors
+    ///
+    /// As [`embed_prompts`](Self::embed_prompts) and [`Llama::forward`].
+    pub fn forward(
+        &self,
+        tokens: &[Vec<u32>],
+        mask: &TokenMask,
+        images: Option<&Tensor<3>>,
+        cache: Option<&mut KvCache>,
+    ) -> Result<Tensor<3>, ModelError> {
+        let embeddings = self.embed_prompts(tokens, images)?;
+        self.llm.forward(embeddings, mask, cache)
+    }
+
+    /// The model with all adapters added into the weights, which gives the same answers faster.
+    #[must_use]
+    pub fn merge_lora(mut self) -> Self {
+        self.vision = self.vision.merge_lora();
+        self.llm = self.llm.merge_lora();
+        self.config.vision.lora = None;
+        self.config.llm.lora = None;
+        self
+    }
+}

@@ -1,0 +1,200 @@
+//! The whole language model.
+
+use burn::module::{Initializer, Module, Param};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+
+use super::super::{Linear, RmsNorm};
+use super::{AttentionContext, DecoderLayer, KvCache, Rotary, TokenMask};
+use crate::{LlmConfig, ModelError};
+
+/// A language model of the LLaMA family.
+#[derive(Module, Debug)]
+pub struct Llama {
+    /// The embedding table: `[vocab, width]`.
+    pub embed_tokens: Embedding,
+    /// The layers.
+    pub layers: Vec<DecoderLayer>,
+    /// The final norm.
+    pub norm: RmsNorm,
+    /// The head: `[vocab, width]`; `None` when it is the embedding table.
+    pub lm_head: Option<Linear>,
+    #[module(skip)]
+    rotary: Rotary,
+    #[module(skip)]
+    config: LlmConfig,
+}
+
+/// One vector per token.
+#[derive(Module, Debug)]
+pub struct Embedding {
+    /// `[vocab, width]`.
+    pub weight: Param<Tensor<2>>,
+}
+
+impl Llama {
+    /// A frozen model with small random weights, trainable adapters.
+    #[must_use]
+    pub fn new(config: &LlmConfig, device: &Device) -> Self {
+        let (vocab, width) = (config.vocab_size, config.hidden_size);
+        let weight = Initializer::Normal {
+            mean: 0.0,
+            std: 0.02,
+        };
+        let weight: Param<Tensor<2>> = weight.init([vocab, width], device);
+        let layers = (0..config.num_layers).map(|_| DecoderLayer::new(config, device));
+        let head = || Linear::new([width, vocab], false, device);
+        Self {
+            embed_tokens: Embedding {
+                weight: weight.set_require_grad(false),
+            },
+            layers: layers.collect(),
+            norm: RmsNorm::new(width, config.rms_norm_eps, device),
+            lm_head: (!config.tie_word_embeddings).then(head),
+            rotary: Rotary::new(config),
+            config: config.clone(),
+        }
+    }
+
+    /// Sizes and options.
+    #[must_use]
+    pub fn config(&self) -> &LlmConfig {
+        &self.config
+    }
+
+    /// Number format of the weights.
+    #[must_use]
+    pub fn dtype(&self) -> DType {
+        self.embed_tokens.weight.val().dtype()
+    }
+
+    /// Where the weights are.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        self.embed_tokens.weight.lazy_device()
+    }
+
+    /// An empty cache for `batch` rows of at most `capacity` tokens.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::ContextTooLong`].
+    pub fn cache(&self, batch: usize, capacity: usize) -> Result<KvCache, ModelError> {
+        let size = [batch, capacity];
+        KvCache::new(&self.config, size, self.dtype(), &self.device())
+    }
+
+    /// Looks tokens up.
+    ///
+    /// # Shapes
+    ///
+    /// Rows of equal length to `[batch, length, width]`.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::TokenOutsideVocabulary`].
+    pub fn embed(&self, tokens: &[Vec<u32>]) -> Result<Tensor<3>, ModelError> {
+        let vocab_size = self.config.vocab_size;
+        let outside = |&&id: &&u32| id as usize >= vocab_size;
+        if let Some(&id) = tokens.iter().flatten().find(outside) {
+            return Err(ModelError::TokenOutsideVocabulary { id, vocab_size });
+        }
+        let ids: Vec<i64> = tokens.iter().flatten().map(|&id| i64::from(id)).collect();
+        let (batch, count) = (tokens.len(), ids.len());
+        let data = TensorData::new(ids, [count]);
+        let ids = Tensor::<1, Int>::from_data(data, &self.device());
+        let width = self.config.hidden_size;
+        let rows = self.embed_tokens.weight.val().select(0, ids);
+        Ok(rows.reshape([batch, count / batch.max(1), width]))
+    }
+
+    /// Runs the layers over new tokens; with a cache, after those that it holds.
+    ///
+    /// # Shapes
+    ///
+    /// `[batch, length, width]` to the same, after the final norm.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::ContextTooLong`], or [`ModelError::Input`] when mask and embeddings differ
+    /// in size.
+    pub fn forward(
+        &self,
+        embeddings: Tensor<3>,
+        mask: &TokenMask,
+        mut cache: Option<&mut KvCache>,
+    ) -> Result<Tensor<3>, ModelError> {
+        let [batch, length, _] = embeddings.dims();
+        if [mask.batch(), mask.length()] != [batch, length] || batch == 0 || length == 0 {
+            return Err(ModelError::Input {
+                what: "token mask",
+                reason: format!(
+                    "{} x {} for tokens of {batch} x {length}",
+                    mask.batch(),
+                    mask.length()
+                ),
+            });
+        }
+        let context = self.context(&embeddings, mask, cache.as_deref_mut())?;
+        let mut tokens = embeddings;
+        for (index, layer) in self.layers.iter().enumerate() {
+            let cache = cache.as_mut().and_then(|cache| cache.layers.get_mut(index));
+            tokens = layer.forward(tokens, &context, cache);
+        }
+        Ok(self.norm.forward(tokens))
+    }
+
+    /// What the layers share: positions, masks and the place in the cache.
+    fn context(
+        &self,
+        embeddings: &Tensor<3>,
+        mask: &TokenMask,
+        cache: Option<&mut KvCache>,
+    ) -> Result<AttentionContext, ModelError> {
+        let (start, whole) = match cache {
+            Some(cache) => {
+                let start = cache.length();
+                cache.begin(mask)?;
+                (start, cache.mask().clone())
+            }
+            None => (0, mask.clone()),
+        };
+        if whole.length() > self.config.max_positions {
+            return Err(ModelError::ContextTooLong {
+                tokens: whole.length(),
+                limit: self.config.max_positions,
+            });
+        }
+        let device = embeddings.device();
+        let positions = whole.positions(start);
+        Ok(AttentionContext {
+            rotary: self.rotary.tables(&positions, embeddings.dtype(), &device),
+            bias: whole.bias(start, &device),
+            start,
+        })
+    }
+
+    /// Scores of every token of the vocabulary after each position.
+    ///
+    /// # Shapes
+    ///
+    /// `[batch, length, width]` to `[batch, length, vocab]`, f32.
+    #[must_use]
+    pub fn logits(&self, hidden: Tensor<3>) -> Tensor<3> {
+        let logits = match &self.lm_head {
+            Some(head) => head.forward(hidden),
+            None => {
+                let table = self.embed_tokens.weight.val().transpose();
+                burn::tensor::module::linear(hidden, table, None)
+            }
+        };
+        logits.cast(DType::F32)
+    }
+
+    /// Adds the adapters into the weights.
+    #[must_use]
+    pub fn merge_lora(mut self) -> Self {
+        let layers = self.layers.into_iter().map(DecoderLayer::merge_lora);
+        self.layers = layers.collect();
+        self
+    }
+}

@@ -1,0 +1,137 @@
+//! Which tokens of a batch are real.
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+/// What is added to scores of blocked positions: far below any score, yet finite, so that a row
+/// in which everything is blocked (a padding token) stays free of NaN.
+const BLOCKED: f32 = -1e30;
+
+/// Rows of equal length that say which tokens are real and which are padding, at either end.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TokenMask {
+    rows: Vec<Vec<bool>>,
+}
+
+impl TokenMask {
+    /// A mask; `None` when rows differ in length.
+    #[must_use]
+    pub fn new(rows: Vec<Vec<bool>>) -> Option<Self> {
+        let length = rows.first().map_or(0, Vec::len);
+        rows.iter()
+            .all(|row| row.len() == length)
+            .then_some(Self { rows })
+    }
+
+    /// A mask without padding.
+    #[must_use]
+    pub fn full(batch: usize, length: usize) -> Self {
+        Self {
+            rows: vec![vec![true; length]; batch],
+        }
+    }
+
+    /// Rows.
+    #[must_use]
+    pub fn batch(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Tokens per row.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        self.rows.first().map_or(0, Vec::len)
+    }
+
+    /// The rows.
+    #[must_use]
+    pub fn rows(&self) -> &[Vec<bool>] {
+        &self.rows
+    }
+
+    /// Appends tokens to every row.
+    pub(crate) fn extend(&mut self, new: &Self) {
+        if self.rows.is_empty() {
+            self.rows.clone_from(&new.rows);
+            return;
+        }
+        for (row, tail) in self.rows.iter_mut().zip(&new.rows) {
+            row.extend(tail);
+        }
+    }
+
+    /// Keeps the first tokens of every row.
+    pub(crate) fn truncate(&mut self, length: usize) {
+        self.rows.iter_mut().for_each(|row| row.truncate(length));
+    }
+
+    /// Picks rows, also repeatedly.
+    pub(crate) fn select(&self, rows: &[usize]) -> Self {
+        Self {
+            rows: rows.iter().map(|&row| self.rows[row].clone()).collect(),
+        }
+    }
+
+    /// Positions of the tokens from `start` on: how many real tokens come before each.
+    pub(crate) fn positions(&self, start: usize) -> Vec<Vec<usize>> {
+        let count = |row: &Vec<bool>| {
+            let mut next = row[..start].iter().filter(|&&real| real).count();
+            row[start..]
+                .iter()
+                .map(|&real| {
+                    let position = next;
+                    next += usize::from(real);
+                    position
+                })
+                .collect()
+        };
+        self.rows.iter().map(count).collect()
+    }
+
+    /// What is added to attention scores so that tokens from `start` on see only real tokens
+    /// that are not after them: `[batch or 1, 1, length - start, length]`, f32. `None` when
+    /// nothing is blocked.
+    pub(crate) fn bias(&self, start: usize, device: &Device) -> Option<Tensor<4>> {
+        let length = self.length();
+        let padded = self.rows.iter().flatten().any(|&real| !real);
+        if !padded && length - start <= 1 {
+            return None;
+        }
+        let rows = if padded {
+            &self.rows[..]
+        } else {
+            &self.rows[..1]
+        };
+        let mut values = vec![0.0_f32; rows.len() * (length - start) * length];
+        let queries = values.chunks_exact_mut(length);
+        let places = rows
+            .iter()
+            .flat_map(|row| (start..length).map(move |query| (row, query)));
+        for (scores, (row, query)) in queries.zip(places) {
+            for (key, score) in scores.iter_mut().enumerate() {
+                if key > query || !row[key] {
+                    *score = BLOCKED;
+                }
+            }
+        }
+        let shape = [rows.len(), 1, length - start, length];
+        let data = TensorData::new(values, shape);
+        Some(Tensor::from_data(data, (device, burn::tensor::DType::F32)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_count_real_tokens() {
+        let mask = TokenMask::new(vec![vec![false, false, true, true], vec![true; 4]]).unwrap();
+        assert_eq!(mask.positions(0), [vec![0, 0, 0, 1], vec![0, 1, 2, 3]]);
+        assert_eq!(mask.positions(3), [vec![1], vec![3]]);
+    }
+
+    #[test]
+    fn rows_of_different_length_are_refused() {
+        assert_eq!(TokenMask::new(vec![vec![true], vec![]]), None);
+    }
+}

@@ -1,0 +1,16 @@
+//! LLaMA-family decoder ([Touvron et al. 2023](https://arxiv.org/abs/2302.13971)), as in
+//! `models/llama/modeling_llama.py` of transformers 4.31 (Apache-2.0).
+
+mod attention;
+mod cache;
+mod decoder;
+mod layer;
+mod mask;
+mod rotary;
+
+pub use attention::{AttentionContext, LlamaAttention};
+pub use cache::{KvCache, LayerCache};
+pub use decoder::{Embedding, Llama};
+pub use layer::{DecoderLayer, LlamaMlp};
+pub use mask::TokenMask;
+pub use rotary::{Rotary, RotaryTables};
