@@ -5,18 +5,22 @@
 //! units and expressions (*ExpLLM: Towards Chain of Thought for Facial Expression Recognition*,
 //! IEEE TMM 2025). [`ModelConfig`] sets every size: the same code runs the tiny and the 7B model.
 
+mod backend;
 pub mod checkpoint;
 mod config;
 mod error;
 mod loading;
 mod model;
 pub mod nn;
+mod random;
 mod tokenizer;
 mod weights;
 
+pub use backend::{Backend, default_device};
 pub use config::{LlmConfig, LoraConfig, ModelConfig, ProjectorKind, RopeScaling, VisionConfig};
 pub use error::{ModelError, WeightsMismatch, WrongShape};
 pub use loading::{FreshPart, LoadOptions, TensorSpec};
 pub use model::ExpLlm;
+pub use random::RandomWeights;
 pub use tokenizer::{AddedToken, DecodeStream, LlamaOptions, Tokenizer};
 pub use weights::{TensorInfo, TensorSource};
