@@ -1,5 +1,7 @@
 //! `expllm synth` as its users run it.
 
+#![allow(clippy::print_stdout, clippy::unwrap_used)] // Helpers of tests.
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

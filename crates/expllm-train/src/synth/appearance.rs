@@ -39,6 +39,8 @@ pub(crate) struct Brow {
     pub density: f32,
     /// Upward shift in centimetres.
     pub lift: f32,
+    /// Further upward shift of the inner end in centimetres.
+    pub tilt: f32,
     /// Shortening of the inner end, as a share of the length.
     pub gap: f32,
 }
@@ -172,6 +174,7 @@ impl Appearance {
                 thickness: draw.uniform(0.38, 0.7) * if masculine { 1.2 } else { 0.9 },
                 density: draw.uniform(0.6, 1.0),
                 lift: draw.uniform(-0.45, 0.1),
+                tilt: draw.uniform(-0.45, 0.1),
                 gap: draw.uniform(0.0, 0.12),
             },
             beard: if masculine && draw.chance(0.4) {
@@ -201,7 +204,7 @@ impl Appearance {
                 from_srgb([206, 186, 170]),
                 draw.uniform(0.0, 0.8),
             ),
-            lashes: draw.uniform(0.2, 0.6) + if made_up { 0.35 } else { 0.0 },
+            lashes: draw.uniform(0.1, 0.4) + if made_up { 0.3 } else { 0.0 },
             eye_shadow: if made_up { draw.uniform(0.1, 0.5) } else { 0.0 },
             teeth: mix(
                 from_srgb([238, 234, 222]),

@@ -20,6 +20,7 @@ mod noise;
 mod occluder;
 mod props;
 mod raster;
+mod scene;
 mod shade;
 mod shadow;
 mod skin;
@@ -27,36 +28,22 @@ mod skin;
 mod tests;
 mod wrinkles;
 
-use expllm_core::{AuVector, LANDMARK_COUNT, Landmarks, Photo, Point};
+use expllm_core::{AuVector, HeadPose, Landmarks, Photo};
 
 pub use blendshapes::{is_nuisance, shapes_of};
 pub use facekit::FaceKit;
 
-use appearance::Appearance;
 use atlas::Atlas;
 use blendshapes::BlendshapeMap;
-use camera::Camera;
 use expression::Action;
-use facekit::Part;
-use head::Head;
-use light::Lighting;
-use math::{Draw, Vec3};
+use math::Draw;
 use noise::NoiseTile;
-use props::Prop;
-use raster::{Canvas, Pass, Texture};
-use shade::{Shader, Surface};
-use shadow::DepthMap;
+use shade::Surface;
 
 use crate::TrainError;
 
 /// Smallest and largest edge of a rendered photo in pixels.
 const SIZES: std::ops::RangeInclusive<u32> = 16..=1024;
-
-/// Cells along each edge of the map that decides what the main lamp reaches.
-const SHADOW_SIDE: usize = 112;
-
-/// Lips closer than this hide the mouth, which is then not drawn.
-const CLOSED_LIPS_CM: f32 = 0.05;
 
 /// How synthetic faces are made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,125 +120,38 @@ impl FaceSynthesizer {
     /// background) of a seed.
     #[must_use]
     pub fn render_with_identity(&self, identity_seed: u64, seed: u64) -> SynthFace {
-        let mut person_draw = Draw::new(identity_seed);
-        let coefficients = head::sample_identity(self.kit.identity_modes(), &mut person_draw);
-        let person = Appearance::sample(&mut person_draw);
         let mut draw = Draw::new(seed);
         let action = Action::sample(&mut draw);
-        let mut positions = head::neutral_head(&self.kit, &coefficients);
-        let marks: Vec<Vec3> = (self.kit.landmarks.iter())
-            .map(|&v| positions[v as usize])
-            .collect();
-        let props = props::worn(&person, &self.noise, &marks);
-        let weights = self.map.weights(&action.units, &action.nuisance);
-        head::express(&mut positions, &self.kit, &weights);
-        self.photograph(
-            Subject {
-                person,
-                action,
-                positions,
-                props,
-                identity: identity_seed,
-            },
-            &mut draw,
-        )
+        let pose = camera::sample_pose(&mut draw);
+        self.shoot(identity_seed, &action, pose, &mut draw)
     }
 
-    /// Places, lights, draws and develops.
-    fn photograph(&self, mut subject: Subject, draw: &mut Draw) -> SynthFace {
-        let size = self.config.size as usize;
-        let pose = camera::sample_pose(draw);
-        let mut camera = Camera::sample(pose, size as f32, draw);
-        let marks: Vec<Vec3> = (self.kit.landmarks.iter())
-            .map(|&v| camera.place(subject.positions[v as usize]))
-            .collect();
-        camera.fit(&marks[17..], size as f32, 0.02 * size as f32);
-        let landmarks = Landmarks {
-            points: std::array::from_fn::<Point, LANDMARK_COUNT, _>(|i| camera.project(marks[i]).0),
-            head_pose: pose,
+    /// A person who does exactly what is asked, without unlabelled movements, in the light and
+    /// before the background of a seed.
+    #[must_use]
+    pub fn render_units(
+        &self,
+        identity_seed: u64,
+        units: AuVector,
+        head_pose: HeadPose,
+        seed: u64,
+    ) -> SynthFace {
+        let action = Action {
+            units,
+            nuisance: Vec::new(),
         };
-        let person = &subject.person;
-        shade::grow_hair(
-            &mut subject.positions,
-            &self.kit,
-            &self.surface,
-            person,
-            &self.noise,
-        );
-        let head = Head {
-            normals: head::normals(&subject.positions, &self.kit),
-            positions: subject.positions,
-        };
-        let lighting = Lighting::sample(draw);
-        let mut picture = background::paint(size, &self.noise, draw);
-        let neck = camera.project(camera.place([0.0, -14.0, 0.0])).0;
-        let neck = (neck.x, neck.y);
-        background::clothe(&mut picture, size, neck, camera.scale(), draw);
-        let shadow = DepthMap::new(
-            camera.unturn(lighting.key()),
-            &head.positions,
-            shadow::casters(&self.kit),
-            SHADOW_SIDE,
-        );
-        let shader = Shader {
-            kit: &self.kit,
-            surface: &self.surface,
-            atlas: &self.atlas,
-            person,
-            lighting: &lighting,
-            camera: &camera,
-            shadow: &shadow,
-        };
-        let mut skin = skin::paint(&self.atlas, &self.noise, person);
-        wrinkles::press(&mut skin, person, &subject.action.units);
-        let mut canvas = self.draw_head(&shader, &head, &skin);
-        for prop in &subject.props {
-            let pass = Pass {
-                texture: None,
-                opacity: prop.opacity,
-            };
-            canvas.draw(&prop.shade(&camera, &lighting), &prop.triangles, pass);
-        }
-        let brightness = canvas.mean_brightness();
-        canvas.resolve(&mut picture);
-        occluder::occlude(&mut picture, size, &landmarks, person.skin, draw);
-        let quality = degrade::Quality::sample(size, brightness, draw);
+        self.shoot(identity_seed, &action, head_pose, &mut Draw::new(seed))
+    }
+
+    fn shoot(&self, identity: u64, action: &Action, pose: HeadPose, draw: &mut Draw) -> SynthFace {
+        let subject = self.subject(identity, action);
+        let (photo, landmarks) = self.photograph(subject, pose, draw);
         SynthFace {
-            photo: quality.develop(&picture, size),
-            action_units: subject.action.units,
+            photo,
+            action_units: action.units,
             landmarks,
-            identity: subject.identity,
+            identity,
         }
-    }
-
-    fn draw_head(&self, shader: &Shader<'_>, head: &Head, skin: &Texture) -> Canvas {
-        let vertices = shader.shade(head);
-        let mut canvas = Canvas::new(self.config.size as usize);
-        let mouth_open = self.lip_gap(head) > CLOSED_LIPS_CM;
-        for (part, triangles) in &self.kit.triangles {
-            if !mouth_open && matches!(part, Part::Mouth | Part::Gums | Part::Teeth) {
-                continue;
-            }
-            let pass = Pass {
-                texture: (*part == Part::Skin).then_some(skin),
-                opacity: if *part == Part::Lashes {
-                    shader.person.lashes
-                } else {
-                    1.0
-                },
-            };
-            canvas.draw(&vertices, triangles, pass);
-        }
-        canvas
-    }
-
-    /// Largest distance between facing points of the inner lips, in centimetres.
-    fn lip_gap(&self, head: &Head) -> f32 {
-        let mark = |i: usize| head.positions[self.kit.landmarks[i] as usize];
-        [(61, 67), (62, 66), (63, 65)]
-            .map(|(upper, lower)| mark(upper)[1] - mark(lower)[1])
-            .into_iter()
-            .fold(0.0, f32::max)
     }
 }
 
@@ -259,13 +159,4 @@ impl FaceSynthesizer {
 #[must_use]
 pub fn seed_of(series: u64, index: u64) -> u64 {
     math::hash(math::hash(series) ^ index)
-}
-
-/// One person in one moment.
-struct Subject {
-    person: Appearance,
-    action: Action,
-    positions: Vec<Vec3>,
-    props: Vec<Prop>,
-    identity: u64,
 }

@@ -168,7 +168,9 @@ fn paint_cover(texture: &mut Texture, noise: &NoiseTile, person: &Appearance) {
 
 fn paint_brow(texture: &mut Texture, noise: &NoiseTile, person: &Appearance, line: &[Place]) {
     let brow = &person.brow;
-    let line: Vec<Place> = line.iter().map(|p| (p.0, p.1 + brow.lift)).collect();
+    let inner = line.iter().map(|p| p.0.abs()).fold(f32::MAX, f32::min);
+    let shift = |p: &Place| brow.lift + brow.tilt * smoothstep(3.0, 0.0, p.0.abs() - inner);
+    let line: Vec<Place> = line.iter().map(|p| (p.0, p.1 + shift(p))).collect();
     // Landmarks run from the left of the picture; the inner end is last on the right brow.
     let inner_last = line[0].0 < 0.0;
     let (low, high) = around(&line, 1.0);

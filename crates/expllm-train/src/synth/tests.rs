@@ -7,6 +7,7 @@ use expllm_core::{ActionUnit, AuVector, Intensity, Side};
 use proptest::prelude::*;
 use safetensors::tensor::{Dtype, TensorView};
 
+use super::math::Vec3;
 use super::*;
 
 /// Bytes and shapes of a kit file under construction.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use expllm_core::{ActionUnit, LANDMARK_COUNT};
+use expllm_core::{ActionUnit, AuVector, HeadPose, Intensity, LANDMARK_COUNT};
 use expllm_train::synth::{FaceKit, FaceSynthesizer, SynthConfig, SynthFace, seed_of};
 use image::RgbImage;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -42,6 +42,10 @@ pub struct Args {
     /// Edge of a photo in pixels.
     #[arg(long, default_value_t = 160, value_parser = clap::value_parser!(u32).range(16..=1024))]
     size: u32,
+    /// Show every unit alone at full intensity, in AU order after a neutral face, on frontal
+    /// faces: one person per 25 photos.
+    #[arg(long)]
+    each_unit: bool,
     /// File format of the photos.
     #[arg(long, value_enum, default_value_t = Format::Png)]
     format: Format,
@@ -83,7 +87,7 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
             .into_par_iter()
             .map(|index| {
                 let start = Instant::now();
-                let face = synthesizer.render(seed_of(args.seed, index));
+                let face = face(&synthesizer, args, index);
                 (face, start.elapsed())
             })
             .collect();
@@ -113,6 +117,20 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
         rendering.as_secs_f64() * 1e3 / args.count as f64,
     );
     Ok(Outcome::Complete)
+}
+
+fn face(synthesizer: &FaceSynthesizer, args: &Args, index: u64) -> SynthFace {
+    if !args.each_unit {
+        return synthesizer.render(seed_of(args.seed, index));
+    }
+    let turns = ActionUnit::COUNT as u64 + 1;
+    let mut units = AuVector::default();
+    let unit = (index % turns).checked_sub(1);
+    if let Some(unit) = unit.and_then(|unit| ActionUnit::from_index(unit as usize)) {
+        units.set(unit, Intensity::ONE);
+    }
+    let person = seed_of(args.seed, index / turns);
+    synthesizer.render_units(person, units, HeadPose::default(), person)
 }
 
 fn style() -> ProgressStyle {
