@@ -9,6 +9,7 @@ mod backend;
 pub mod checkpoint;
 mod config;
 mod error;
+pub mod generation;
 mod loading;
 mod model;
 pub mod nn;

@@ -4,10 +4,12 @@
 
 mod common;
 
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{Gradients, Tensor};
 use common::{File, assert_close, device, fixture_config, numbers, shared, slack};
 use expllm_model::nn::causal_lm_loss;
 use expllm_model::nn::llama::TokenMask;
-use expllm_model::{ExpLlm, LoadOptions};
+use expllm_model::{ExpLlm, LoadOptions, TensorSource};
 
 /// The model of the fixture and what the reference computes with it.
 fn fixture() -> Option<(ExpLlm, File)> {
@@ -69,5 +71,56 @@ fn every_intermediate_tensor_equals_the_reference() {
             &wanted,
             1e-4 * slack(),
         );
+    }
+}
+
+/// Gradients of all parameters, in the order of the layout.
+#[derive(Default)]
+struct GradientsOf<'a> {
+    gradients: Option<&'a Gradients>,
+    found: Vec<Option<Vec<f32>>>,
+}
+
+impl ModuleVisitor for GradientsOf<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let gradient = param.val().grad(self.gradients.unwrap());
+        self.found.push(gradient.map(numbers));
+    }
+}
+
+#[test]
+fn gradients_of_trainable_tensors_equal_the_reference() {
+    let Some(folder) = shared("fixtures/locllm_tiny") else {
+        return;
+    };
+    let source = File::open(&folder.join("model.safetensors"));
+    let expected = File::open(&folder.join("expected.safetensors"));
+    let wanted = File::open(&folder.join("gradients.safetensors"));
+    let mut config = fixture_config();
+    for lora in [&mut config.vision.lora, &mut config.llm.lora] {
+        lora.as_mut().unwrap().dropout = 0.0;
+    }
+    let device = device().autodiff();
+    let model = ExpLlm::load(&config, &source, &LoadOptions::default(), &device).unwrap();
+    let pixels = expected.read("images").unwrap();
+    let images = model
+        .encode_images(Tensor::from_data(pixels, &device))
+        .unwrap();
+    let tokens = expected.tokens("input_ids");
+    let mask = TokenMask::full(tokens.len(), tokens[0].len());
+    let hidden = model.forward(&tokens, &mask, Some(&images), None).unwrap();
+    let loss = causal_lm_loss(model.llm.logits(hidden), &expected.ints("labels")).unwrap();
+    let gradients = loss.backward();
+    let mut visitor = GradientsOf {
+        gradients: Some(&gradients),
+        found: Vec::new(),
+    };
+    model.visit(&mut visitor);
+    for (spec, gradient) in model.layout().into_iter().zip(visitor.found) {
+        assert_eq!(gradient.is_some(), spec.trainable, "{}", spec.name);
+        let Some(gradient) = gradient else { continue };
+        let wanted = wanted.floats(&spec.name);
+        let size = wanted.iter().fold(0.0_f32, |size, x| size.max(x.abs()));
+        assert_close(&spec.name, &gradient, &wanted, 1e-4 * size * slack());
     }
 }

@@ -20,36 +20,29 @@ pub struct LayerCache {
 pub struct KvCache {
     pub(super) layers: Vec<LayerCache>,
     capacity: usize,
+    limit: usize,
     mask: TokenMask,
 }
 
 impl KvCache {
-    /// An empty cache for `batch` rows of at most `capacity` tokens.
-    ///
-    /// # Errors
-    ///
-    /// [`ModelError::ContextTooLong`] beyond the positions of the model.
+    /// An empty cache for `batch` rows of at most `capacity` tokens, padding included.
+    #[must_use]
     pub fn new(
         config: &LlmConfig,
         [batch, capacity]: [usize; 2],
         dtype: DType,
         device: &Device,
-    ) -> Result<Self, ModelError> {
-        if capacity > config.max_positions {
-            return Err(ModelError::ContextTooLong {
-                tokens: capacity,
-                limit: config.max_positions,
-            });
-        }
+    ) -> Self {
         let shape = [batch, config.num_kv_heads, capacity, config.head_dim];
         let layer = || LayerCache {
             buffers: Some([(); 2].map(|()| Tensor::zeros(shape, (device, dtype)))),
         };
-        Ok(Self {
+        Self {
             layers: (0..config.num_layers).map(|_| layer()).collect(),
             capacity,
+            limit: config.max_positions,
             mask: TokenMask::default(),
-        })
+        }
     }
 
     /// Tokens per row so far, padding included.
@@ -75,6 +68,30 @@ impl KvCache {
         self.mask.truncate(length);
     }
 
+    /// Makes room for more tokens per row; keeps what is there.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::ContextTooLong`] beyond the positions of the model.
+    pub fn reserve(&mut self, tokens: usize) -> Result<(), ModelError> {
+        if tokens > self.limit {
+            return Err(ModelError::ContextTooLong {
+                tokens,
+                limit: self.limit,
+            });
+        }
+        if tokens > self.capacity {
+            // Growing by half again keeps the cost of copying small when tokens come one by one.
+            let capacity = (self.capacity + self.capacity / 2).clamp(tokens, self.limit);
+            let length = self.length();
+            self.layers
+                .iter_mut()
+                .for_each(|layer| layer.grow(length, capacity));
+            self.capacity = capacity;
+        }
+        Ok(())
+    }
+
     /// Notes new tokens; their keys and values follow layer by layer.
     pub(super) fn begin(&mut self, new: &TokenMask) -> Result<(), ModelError> {
         let tokens = self.length() + new.length();
@@ -90,7 +107,10 @@ impl KvCache {
                 reason: format!("{} rows for a cache of {}", new.batch(), self.mask.batch()),
             });
         }
-        self.mask.extend(new);
+        let mut whole = self.mask.clone();
+        whole.extend(new);
+        whole.check_limit(self.limit)?;
+        self.mask = whole;
         Ok(())
     }
 
@@ -105,6 +125,7 @@ impl KvCache {
         Self {
             layers: layers.collect(),
             capacity: self.capacity,
+            limit: self.limit,
             mask: self.mask.select(rows),
         }
     }
@@ -131,6 +152,20 @@ impl LayerCache {
         ];
         self.buffers = Some(buffers.clone());
         buffers.map(|buffer| buffer.narrow(2, 0, end))
+    }
+
+    fn grow(&mut self, length: usize, capacity: usize) {
+        self.buffers = self.buffers.take().map(|buffers| {
+            buffers.map(|buffer| {
+                let [batch, heads, _, width] = buffer.dims();
+                let options = (&buffer.device(), buffer.dtype());
+                let larger = Tensor::zeros([batch, heads, capacity, width], options);
+                if length == 0 {
+                    return larger;
+                }
+                larger.slice_assign(s![.., .., 0..length, ..], buffer.narrow(2, 0, length))
+            })
+        });
     }
 
     fn select(&self, rows: &[usize]) -> Self {

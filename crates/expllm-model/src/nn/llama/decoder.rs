@@ -4,6 +4,7 @@ use burn::module::{Initializer, Module, Param};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use super::super::{Linear, RmsNorm};
+use super::mask::Branches;
 use super::{AttentionContext, DecoderLayer, KvCache, Rotary, TokenMask};
 use crate::{LlmConfig, ModelError};
 
@@ -73,12 +74,9 @@ impl Llama {
         self.embed_tokens.weight.lazy_device()
     }
 
-    /// An empty cache for `batch` rows of at most `capacity` tokens.
-    ///
-    /// # Errors
-    ///
-    /// [`ModelError::ContextTooLong`].
-    pub fn cache(&self, batch: usize, capacity: usize) -> Result<KvCache, ModelError> {
+    /// An empty cache for `batch` rows of at most `capacity` tokens, padding included.
+    #[must_use]
+    pub fn cache(&self, batch: usize, capacity: usize) -> KvCache {
         let size = [batch, capacity];
         KvCache::new(&self.config, size, self.dtype(), &self.device())
     }
@@ -135,12 +133,67 @@ impl Llama {
             });
         }
         let context = self.context(&embeddings, mask, cache.as_deref_mut())?;
-        let mut tokens = embeddings;
+        Ok(self.run_layers(embeddings, &context, cache))
+    }
+
+    /// Runs tokens that branch after the single row of a cache, in one pass; the cache is left
+    /// as it was, with room for the tokens.
+    ///
+    /// `parents[i]` is the token that comes before token `i`, or `None` for the end of the row.
+    ///
+    /// # Shapes
+    ///
+    /// Output: `[1, tokens, width]`, after the final norm.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::ContextTooLong`], [`ModelError::TokenOutsideVocabulary`], or
+    /// [`ModelError::Input`] when a parent does not stand before its child.
+    pub fn forward_branches(
+        &self,
+        tokens: &[u32],
+        parents: &[Option<usize>],
+        cache: &mut KvCache,
+    ) -> Result<Tensor<3>, ModelError> {
+        let backwards = |(node, parent): (usize, &Option<usize>)| parent.is_some_and(|p| p >= node);
+        if tokens.is_empty()
+            || tokens.len() != parents.len()
+            || parents.iter().enumerate().any(backwards)
+        {
+            return Err(ModelError::Input {
+                what: "branches",
+                reason: "every token needs a parent that stands before it".to_owned(),
+            });
+        }
+        let start = cache.length();
+        let embeddings = self.embed(&[tokens.to_vec()])?;
+        cache.reserve(start + tokens.len())?;
+        let device = embeddings.device();
+        let cached = cache.mask().rows().first().map_or(&[][..], Vec::as_slice);
+        let branches = Branches::new(cached, parents, &device);
+        let positions = [branches.positions];
+        let context = AttentionContext {
+            rotary: self.rotary.tables(&positions, embeddings.dtype(), &device),
+            bias: Some(branches.bias),
+            start,
+        };
+        cache.begin(&TokenMask::full(1, tokens.len()))?;
+        let hidden = self.run_layers(embeddings, &context, Some(cache));
+        cache.truncate(start);
+        Ok(hidden)
+    }
+
+    fn run_layers(
+        &self,
+        mut tokens: Tensor<3>,
+        context: &AttentionContext,
+        mut cache: Option<&mut KvCache>,
+    ) -> Tensor<3> {
         for (index, layer) in self.layers.iter().enumerate() {
             let cache = cache.as_mut().and_then(|cache| cache.layers.get_mut(index));
-            tokens = layer.forward(tokens, &context, cache);
+            tokens = layer.forward(tokens, context, cache);
         }
-        Ok(self.norm.forward(tokens))
+        self.norm.forward(tokens)
     }
 
     /// What the layers share: positions, masks and the place in the cache.
@@ -156,14 +209,11 @@ impl Llama {
                 cache.begin(mask)?;
                 (start, cache.mask().clone())
             }
-            None => (0, mask.clone()),
+            None => {
+                mask.check_limit(self.config.max_positions)?;
+                (0, mask.clone())
+            }
         };
-        if whole.length() > self.config.max_positions {
-            return Err(ModelError::ContextTooLong {
-                tokens: whole.length(),
-                limit: self.config.max_positions,
-            });
-        }
         let device = embeddings.device();
         let positions = whole.positions(start);
         Ok(AttentionContext {

@@ -1,6 +1,8 @@
 //! Which tokens of a batch are real.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
+
+use crate::ModelError;
 
 /// What is added to scores of blocked positions: far below any score, yet finite, so that a row
 /// in which everything is blocked (a padding token) stays free of NaN.
@@ -46,6 +48,15 @@ impl TokenMask {
     #[must_use]
     pub fn rows(&self) -> &[Vec<bool>] {
         &self.rows
+    }
+
+    /// Checks that no row has more real tokens than the model knows positions.
+    pub(super) fn check_limit(&self, limit: usize) -> Result<(), ModelError> {
+        let count = |row: &Vec<bool>| row.iter().filter(|&&real| real).count();
+        match self.rows.iter().map(count).max() {
+            Some(tokens) if tokens > limit => Err(ModelError::ContextTooLong { tokens, limit }),
+            _ => Ok(()),
+        }
     }
 
     /// Appends tokens to every row.
@@ -115,7 +126,44 @@ impl TokenMask {
         }
         let shape = [rows.len(), 1, length - start, length];
         let data = TensorData::new(values, shape);
-        Some(Tensor::from_data(data, (device, burn::tensor::DType::F32)))
+        Some(Tensor::from_data(data, (device, DType::F32)))
+    }
+}
+
+/// Positions and score bias of tokens that branch after a cached row.
+pub(super) struct Branches {
+    /// Position of each token.
+    pub(super) positions: Vec<usize>,
+    /// `[1, 1, tokens, cached + tokens]`, f32.
+    pub(super) bias: Tensor<4>,
+}
+
+impl Branches {
+    /// `parents[i]` is the token that comes before token `i`, or `None` for the end of the
+    /// cached row; a parent stands before its children.
+    pub(super) fn new(cached: &[bool], parents: &[Option<usize>], device: &Device) -> Self {
+        let (start, count) = (cached.len(), parents.len());
+        let real = cached.iter().filter(|&&real| real).count();
+        let mut positions: Vec<usize> = Vec::with_capacity(count);
+        let mut values = vec![BLOCKED; count * (start + count)];
+        for (node, parent) in parents.iter().enumerate() {
+            let depth = parent.map_or(real, |parent| positions[parent] + 1);
+            positions.push(depth);
+            let scores = &mut values[node * (start + count)..][..start + count];
+            for (score, _) in scores.iter_mut().zip(cached).filter(|(_, real)| **real) {
+                *score = 0.0;
+            }
+            let mut seen = Some(node);
+            while let Some(token) = seen {
+                scores[start + token] = 0.0;
+                seen = parents[token];
+            }
+        }
+        let data = TensorData::new(values, [1, 1, count, start + count]);
+        Self {
+            positions,
+            bias: Tensor::from_data(data, (device, DType::F32)),
+        }
     }
 }
 

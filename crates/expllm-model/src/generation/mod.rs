@@ -1,0 +1,20 @@
+//! Answers, token by token.
+//!
+//! [`Prefix`] holds a prompt that has been run; it is cloned for every continuation, so that
+//! image and system text are encoded once. From a prefix come [`TokenStream`] and
+//! [`TextStream`], the scores of fixed answers ([`AnswerTrie`]), and [`generate_batch`] runs
+//! several prompts side by side.
+
+mod answers;
+mod batch;
+mod prefix;
+mod sampler;
+mod settings;
+mod stream;
+
+pub use answers::AnswerTrie;
+pub use batch::{BatchPrompt, generate_batch};
+pub use prefix::Prefix;
+pub use sampler::Sampler;
+pub use settings::GenerationSettings;
+pub use stream::{CancelToken, FinishReason, TextStream, TokenStream};

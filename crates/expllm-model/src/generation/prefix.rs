@@ -1,0 +1,140 @@
+//! A prompt that has been run.
+
+use burn::tensor::{DType, Tensor};
+
+use crate::nn::llama::{KvCache, TokenMask};
+use crate::{ExpLlm, ModelError};
+
+/// Keys and values of a prompt, and the scores of the token after it.
+///
+/// A clone shares memory until one of the two grows.
+#[derive(Debug, Clone)]
+pub struct Prefix<'m> {
+    model: &'m ExpLlm,
+    cache: KvCache,
+    /// Tokens of the image: `[1, patches, width]`.
+    image: Option<Tensor<3>>,
+    tokens: Vec<u32>,
+    scores: Vec<f32>,
+}
+
+impl<'m> Prefix<'m> {
+    /// Runs a prompt.
+    ///
+    /// # Shapes
+    ///
+    /// `image`: `[1, patches, width]`, from [`ExpLlm::encode_images`].
+    ///
+    /// # Errors
+    ///
+    /// As [`ExpLlm::forward`].
+    pub fn new(
+        model: &'m ExpLlm,
+        tokens: &[u32],
+        image: Option<Tensor<3>>,
+    ) -> Result<Self, ModelError> {
+        let mut prefix = Self {
+            model,
+            cache: model.llm.cache(1, 0),
+            image,
+            tokens: Vec::new(),
+            scores: Vec::new(),
+        };
+        prefix.rewind_to(tokens)?;
+        Ok(prefix)
+    }
+
+    /// The model.
+    #[must_use]
+    pub fn model(&self) -> &'m ExpLlm {
+        self.model
+    }
+
+    /// The tokens that have been run.
+    #[must_use]
+    pub fn tokens(&self) -> &[u32] {
+        &self.tokens
+    }
+
+    /// A score for each token of the vocabulary to be next.
+    #[must_use]
+    pub fn scores(&self) -> &[f32] {
+        &self.scores
+    }
+
+    /// Makes room for more tokens at once, so that nothing is copied while they come.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::ContextTooLong`].
+    pub fn reserve(&mut self, more: usize) -> Result<(), ModelError> {
+        self.cache.reserve(self.tokens.len() + more)
+    }
+
+    /// Runs more tokens after those so far; the image is not among them.
+    ///
+    /// # Errors
+    ///
+    /// As [`ExpLlm::forward`].
+    pub fn push(&mut self, tokens: &[u32]) -> Result<(), ModelError> {
+        self.run(tokens, None)
+    }
+
+    /// Goes to another prompt, running only what differs from this one; returns how many tokens
+    /// did not have to be run again.
+    ///
+    /// # Errors
+    ///
+    /// As [`ExpLlm::forward`]; the prefix is then empty.
+    pub fn rewind_to(&mut self, tokens: &[u32]) -> Result<usize, ModelError> {
+        let pairs = self.tokens.iter().zip(tokens);
+        // At least one token is run, for the scores after it.
+        let limit = tokens.len().saturating_sub(1);
+        let mut kept = pairs.take_while(|(a, b)| a == b).count().min(limit);
+        let image_token = self.model.config().image_token_id;
+        if tokens[kept..].contains(&image_token) {
+            // An image is run whole.
+            kept = 0;
+        }
+        self.cache.truncate(kept);
+        self.tokens.truncate(kept);
+        let image = if kept == 0 { self.image.clone() } else { None };
+        self.run(&tokens[kept..], image)?;
+        Ok(kept)
+    }
+
+    /// Scores after each of several tokens that branch after this prefix: one row of the
+    /// vocabulary per token. See
+    /// [`Llama::forward_branches`](crate::nn::llama::Llama::forward_branches).
+    pub(super) fn branch_scores(
+        &mut self,
+        tokens: &[u32],
+        parents: &[Option<usize>],
+    ) -> Result<Vec<Vec<f32>>, ModelError> {
+        let llm = &self.model.llm;
+        let hidden = llm.forward_branches(tokens, parents, &mut self.cache)?;
+        let scores = read(llm.logits(hidden))?;
+        let vocab = llm.config().vocab_size;
+        Ok(scores.chunks_exact(vocab).map(<[f32]>::to_vec).collect())
+    }
+
+    fn run(&mut self, tokens: &[u32], image: Option<Tensor<3>>) -> Result<(), ModelError> {
+        let (model, length) = (self.model, tokens.len());
+        self.cache.reserve(self.tokens.len() + length)?;
+        let mask = TokenMask::full(1, length);
+        let rows = [tokens.to_vec()];
+        let hidden = model.forward(&rows, &mask, image.as_ref(), Some(&mut self.cache))?;
+        self.scores = read(model.llm.logits(hidden.narrow(1, length - 1, 1)))?;
+        self.tokens.extend_from_slice(tokens);
+        Ok(())
+    }
+}
+
+/// Numbers of a tensor as f32.
+pub(super) fn read(tensor: Tensor<3>) -> Result<Vec<f32>, ModelError> {
+    let failed = |error: String| ModelError::Device(error);
+    let data = tensor.cast(DType::F32).try_into_data();
+    let data = data.map_err(|error| failed(format!("{error:?}")))?;
+    data.try_into_vec()
+        .map_err(|error| failed(format!("{error:?}")))
+}
