@@ -1,1 +1,29 @@
-//! Metrics of facial expression, action unit, text and calibration quality as pure functions.
+//! Metrics of facial expression, action unit, calibration and text quality.
+//!
+//! Pure functions and accumulators from arrays to numbers. Every definition states formula,
+//! averaging, threshold, and what happens without samples; a metric that is undefined on sound
+//! input is `None`, unsound input is an error. `docs/metrics.md` lists them with their sources.
+
+mod agreement;
+mod bootstrap;
+mod calibration;
+mod confusion;
+mod error;
+mod groups;
+mod occurrence;
+mod official;
+mod ranking;
+mod text;
+
+pub use agreement::Agreement;
+pub use bootstrap::{Bootstrap, Estimate, mcnemar};
+pub use calibration::{Calibration, ReliabilityBin};
+pub use confusion::Confusion;
+pub use error::MetricError;
+pub use groups::{Groups, check_folds};
+pub use occurrence::{Occurrence, mean_f1};
+pub use official::{
+    LABEL_TASK, OfficialAccuracy, OfficialRow, Offset, Rege, constrained_confusion, strict_accuracy,
+};
+pub use ranking::{average_precision, roc_auc, top_k_accuracy};
+pub use text::{Overlap, Rouge, bleu, distinct_n, rouge, self_bleu};
