@@ -1,1 +1,5 @@
-//! The benches of expllm.
+//! The benches of expllm: what they share.
+
+mod throughput;
+
+pub use throughput::{OperationTime, flops};

@@ -13,6 +13,7 @@ pub mod generation;
 mod loading;
 mod model;
 pub mod nn;
+pub mod parity;
 mod random;
 mod tokenizer;
 mod weights;

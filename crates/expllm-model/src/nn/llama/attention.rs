@@ -81,36 +81,10 @@ impl LlamaAttention {
             Some(cache) => cache.update(context.start, [key, value]),
             None => [key, value],
         };
-        let mixed = self.attend(query, [key, value], context.bias.clone());
+        let mixed = grouped_query_attention(query, [key, value], context.bias.clone());
         let inner = self.num_heads * self.head_dim;
         self.o_proj
             .forward(mixed.swap_dims(1, 2).reshape([batch, length, inner]))
-    }
-
-    /// Softmax of scaled scores, in f32, times values: `[batch, heads, length, head_dim]`.
-    fn attend(
-        &self,
-        query: Tensor<4>,
-        [key, value]: [Tensor<4>; 2],
-        bias: Option<Tensor<4>>,
-    ) -> Tensor<4> {
-        let [batch, heads, length, head_dim] = query.dims();
-        let total = key.dims()[2];
-        let dtype = query.dtype();
-        // Queries that share keys are stacked, so that keys are read once and never repeated.
-        let stacked = [batch, self.num_kv_heads, heads / self.num_kv_heads * length];
-        let [_, kv_heads, rows] = stacked;
-        let query = query.reshape([batch, kv_heads, rows, head_dim]);
-        let scores = query.matmul(key.transpose()).cast(DType::F32);
-        let mut scores = scores.reshape([batch, heads, length, total]) / (head_dim as f64).sqrt();
-        if let Some(bias) = bias {
-            scores = scores + bias;
-        }
-        softmax(scores, 3)
-            .cast(dtype)
-            .reshape([batch, kv_heads, rows, total])
-            .matmul(value)
-            .reshape([batch, heads, length, head_dim])
     }
 
     /// Adds the adapters into the weights.
@@ -122,6 +96,39 @@ impl LlamaAttention {
         self.o_proj = self.o_proj.merge_lora();
         self
     }
+}
+
+/// `softmax(q k^T / sqrt(head_dim) + bias) v`, the softmax in f32; neighbouring query heads share
+/// a head of keys and values.
+///
+/// # Shapes
+///
+/// - `query`: `[batch, heads, length, head_dim]`
+/// - keys and values: `[batch, kv_heads, total, head_dim]`, `kv_heads` a divisor of `heads`
+/// - `bias`: `[batch or 1, 1, length, total]`, f32
+/// - output: as `query`
+#[must_use]
+pub fn grouped_query_attention(
+    query: Tensor<4>,
+    [key, value]: [Tensor<4>; 2],
+    bias: Option<Tensor<4>>,
+) -> Tensor<4> {
+    let [batch, heads, length, head_dim] = query.dims();
+    let [_, kv_heads, total, _] = key.dims();
+    let dtype = query.dtype();
+    // Queries that share keys are stacked, so that keys are read once and never repeated.
+    let rows = heads / kv_heads * length;
+    let query = query.reshape([batch, kv_heads, rows, head_dim]);
+    let scores = query.matmul(key.transpose()).cast(DType::F32);
+    let mut scores = scores.reshape([batch, heads, length, total]) / (head_dim as f64).sqrt();
+    if let Some(bias) = bias {
+        scores = scores + bias;
+    }
+    softmax(scores, 3)
+        .cast(dtype)
+        .reshape([batch, kv_heads, rows, total])
+        .matmul(value)
+        .reshape([batch, heads, length, head_dim])
 }
 
 /// A projection without bias, with an adapter where the configuration names it.

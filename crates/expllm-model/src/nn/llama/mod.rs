@@ -8,7 +8,7 @@ mod layer;
 mod mask;
 mod rotary;
 
-pub use attention::{AttentionContext, LlamaAttention};
+pub use attention::{AttentionContext, LlamaAttention, grouped_query_attention};
 pub use cache::{KvCache, LayerCache};
 pub use decoder::{Embedding, Llama};
 pub use layer::{DecoderLayer, LlamaMlp};
