@@ -1,5 +1,6 @@
 //! Every metric beside its reference package; see `reference/make_fixtures.py`.
 
+#![allow(clippy::unwrap_used)] // The fixtures are the project's own; a bad one must fail.
 use expllm_metrics::{
     Agreement, Calibration, Confusion, Occurrence, OfficialRow, Overlap, average_precision, bleu,
     distinct_n, mcnemar, roc_auc, rouge, self_bleu, strict_accuracy, top_k_accuracy,

@@ -4,12 +4,21 @@ use clap::Subcommand;
 
 use crate::{CliError, Outcome};
 
+mod compare;
+mod data;
+mod score;
 mod synth;
 mod units;
 
 /// The commands of the program.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Print our figures beside published ones.
+    Compare(compare::Args),
+    /// Look at data sets.
+    Data(data::Args),
+    /// Grade result_all.json files.
+    Score(score::Args),
     /// Render synthetic faces with exact labels.
     Synth(synth::Args),
     /// Print the action units with their FACS and blendshape names.
@@ -20,6 +29,9 @@ impl Command {
     /// Runs the command.
     pub fn run(self) -> Result<Outcome, CliError> {
         match self {
+            Self::Compare(args) => compare::run(&args),
+            Self::Data(args) => data::run(&args),
+            Self::Score(args) => score::run(&args),
             Self::Synth(args) => synth::run(&args),
             Self::Units(args) => units::run(&args),
         }
