@@ -228,9 +228,9 @@ fn sample_hair(colour: Vec3, masculine: bool, draw: &mut Draw) -> Hair {
             _ => draw.uniform(0.1, 1.8),
         },
         line: if fringe {
-            draw.uniform(6.9, 8.4)
+            draw.uniform(7.0, 8.8)
         } else {
-            draw.uniform(8.6, 11.0)
+            draw.uniform(9.4, 12.0)
         },
         recession: if masculine {
             draw.uniform(0.0, 2.2)

@@ -4,11 +4,11 @@ use super::facekit::FaceKit;
 use super::math::smoothstep;
 
 /// Texels around the head and from its top down.
-pub(crate) const WIDTH: usize = 384;
+pub(crate) const WIDTH: usize = 352;
 pub(crate) const HEIGHT: usize = 256;
 
 /// Angle from the front at the left and right edge of the texture, in radians.
-const MOST_ANGLE: f32 = 1.75;
+const MOST_ANGLE: f32 = 1.6;
 /// Centimetres on the face per radian.
 const RADIUS: f32 = 10.5;
 /// Heights at the upper and lower edge, in centimetres.

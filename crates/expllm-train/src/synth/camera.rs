@@ -35,7 +35,7 @@ pub(crate) fn rotation(pose: HeadPose) -> Rotation {
 
 /// Draws a pose: mostly near frontal, sometimes far turned.
 pub(crate) fn sample_pose(draw: &mut Draw) -> HeadPose {
-    let yaw = if draw.chance(0.12) {
+    let yaw = if draw.chance(0.08) {
         draw.uniform(-60.0, 60.0)
     } else {
         draw.normal(17.0).clamp(-45.0, 45.0)

@@ -29,18 +29,18 @@ impl Quality {
         let adapted = 0.24 / brightness.clamp(0.02, 2.0);
         let grey = draw.chance(0.45);
         Self {
-            exposure: adapted.powf(draw.uniform(0.55, 1.0)) * 2.0f32.powf(draw.normal(0.5)),
+            exposure: adapted.powf(draw.uniform(0.55, 1.0)) * 2.0f32.powf(draw.normal(0.4)),
             gamma: 2.2 * (1.0 + draw.normal(0.1)),
             saturation: if grey { 0.0 } else { draw.uniform(0.3, 1.05) },
             contrast: 1.05 + draw.normal(0.14),
             blur: if draw.chance(0.75) {
-                draw.uniform(0.35, 1.5)
+                draw.uniform(0.35, 1.35)
             } else {
                 0.0
             },
             low_resolution: draw
-                .chance(0.3)
-                .then(|| (size as f32 * draw.uniform(0.3, 0.8)) as usize),
+                .chance(0.22)
+                .then(|| (size as f32 * draw.uniform(0.32, 0.8)) as usize),
             noise: if draw.chance(0.4) {
                 draw.uniform(0.0, 1.0).powi(3) * 0.045
             } else {

@@ -26,20 +26,20 @@ use ActionUnit::{
 /// EMFACS) and everyday mouth shapes. A left unit stands for the pair.
 const PROTOTYPES: [&[Share]; 14] = [
     // Happiness with closed lips, with bared teeth, laughing.
-    &[(LeftLipCornerPull, 0.5, 1.0), (LeftEyeClose, 0.25, 0.5)],
+    &[(LeftLipCornerPull, 0.5, 1.0), (LeftEyeClose, 0.15, 0.5)],
     &[
         (LeftLipCornerPull, 0.7, 1.0),
         (UpperLipRaise, 0.45, 0.8),
         (JawDrop, 0.15, 0.6),
         (LowerLipDepress, 0.35, 0.6),
-        (LeftEyeClose, 0.3, 0.6),
+        (LeftEyeClose, 0.2, 0.6),
     ],
     &[
         (LeftLipCornerPull, 0.8, 1.0),
         (JawDrop, 0.45, 1.0),
         (UpperLipRaise, 0.5, 0.7),
         (LowerLipDepress, 0.4, 0.5),
-        (LeftEyeClose, 0.5, 0.7),
+        (LeftEyeClose, 0.35, 0.6),
         (NoseWrinkle, 0.2, 0.3),
     ],
     // Surprise.
@@ -223,7 +223,7 @@ fn sample_nuisance(units: &AuVector, draw: &mut Draw) -> Vec<(&'static str, f32)
     let natural = draw.uniform(0.3, 1.0);
     for (cheek, squint, pull) in cheeks {
         out.push((cheek, 0.8 * pull * natural + draw.normal(0.05).abs()));
-        out.push((squint, 0.35 * pull * natural));
+        out.push((squint, 0.25 * pull * natural));
     }
     for (left, right, often, most) in [
         ("mouthFrown_L", "mouthFrown_R", 0.2, 0.7),

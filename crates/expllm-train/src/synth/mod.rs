@@ -14,6 +14,7 @@ mod degrade;
 mod expression;
 mod facekit;
 mod head;
+mod kit_file;
 mod light;
 mod math;
 mod noise;

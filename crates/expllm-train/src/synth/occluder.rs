@@ -14,7 +14,7 @@ pub(crate) fn occlude(
 ) {
     let unit = landmarks.eye_distance().max(4.0);
     match draw.uniform(0.0, 1.0) {
-        p if p < 0.035 => {
+        p if p < 0.025 => {
             // A hand comes from below or the side to the cheek or the chin.
             let target = landmarks.points[draw.pick(&[3, 5, 8, 11, 13])];
             let brightness = draw.uniform(0.5, 1.0);
@@ -29,7 +29,7 @@ pub(crate) fn occlude(
                 capsule(picture, size, [tip, root], 0.15 * unit, scale(skin, shade));
             }
         }
-        p if p < 0.06 => {
+        p if p < 0.045 => {
             // A microphone in front of chin and chest.
             let chin = landmarks.points[8];
             let top = Point::new(
@@ -41,7 +41,7 @@ pub(crate) fn occlude(
             capsule(picture, size, [top, foot], 0.1 * unit, [dark; 3]);
             capsule(picture, size, [top, top], 0.3 * unit, [0.7 * dark; 3]);
         }
-        p if p < 0.11 => {
+        p if p < 0.075 => {
             // The edge of something near: a shoulder, a flag, a sheet of paper.
             let angle = draw.uniform(0.0, std::f32::consts::TAU);
             let level = draw.uniform(0.0, 0.9).powi(2);

@@ -18,7 +18,7 @@ use super::shadow::{self, DepthMap};
 use super::{background, occluder, skin, wrinkles};
 
 /// Cells along each edge of the map that decides what the main lamp reaches.
-const SHADOW_SIDE: usize = 112;
+const SHADOW_SIDE: usize = 100;
 
 /// Lips closer than this hide the mouth, which is then not drawn.
 const CLOSED_LIPS_CM: f32 = 0.05;
@@ -39,7 +39,9 @@ impl FaceSynthesizer {
         let person = Appearance::sample(&mut draw);
         let mut positions = head::neutral_head(&self.kit, &coefficients);
         let props = props::worn(&person, &self.noise, &self.marks(&positions));
-        let weights = self.map.weights(&action.units, &action.nuisance);
+        let mut unlabelled = head::sample_rest(&mut draw);
+        unlabelled.extend_from_slice(&action.nuisance);
+        let weights = self.map.weights(&action.units, &unlabelled);
         head::express(&mut positions, &self.kit, &weights);
         Subject {
             person,

@@ -109,7 +109,7 @@ impl DepthMap {
 /// Meshes that throw shadows.
 pub(crate) fn casters(kit: &FaceKit) -> impl Iterator<Item = &[[u32; 3]]> {
     (kit.triangles.iter())
-        .filter(|(part, _)| matches!(part, Part::Skin | Part::Teeth | Part::Eyeball))
+        .filter(|(part, _)| *part == Part::Skin)
         .map(|(_, triangles)| triangles.as_slice())
 }
 
