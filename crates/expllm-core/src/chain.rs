@@ -100,6 +100,30 @@ impl ChainOfThought {
         }
     }
 
+    /// The parts of a text that is still being written, in order, each with what is there of it;
+    /// parts that have not begun are left out.
+    #[must_use]
+    pub fn begun(text: &str) -> Vec<(ChainPart, &str)> {
+        // ASCII lowering keeps byte offsets.
+        let lower = text.to_ascii_lowercase();
+        let mut spans = Vec::new();
+        let mut from = 0;
+        for part in ChainPart::ALL {
+            let Some(span) = find_heading(&lower, from, part) else {
+                break;
+            };
+            from = span.1;
+            spans.push((part, span));
+        }
+        let ends = spans.iter().skip(1).map(|(_, span)| span.0);
+        let ends: Vec<usize> = ends.chain([text.len()]).collect();
+        spans
+            .into_iter()
+            .zip(ends)
+            .map(|((part, span), end)| (part, clean_body(&text[span.1..end])))
+            .collect()
+    }
+
     /// Words in the canonical text, headings included, split at white space.
     #[must_use]
     pub fn word_count(&self) -> usize {
@@ -219,6 +243,26 @@ mod tests {
         assert_eq!(
             chain().word_count(),
             chain().to_string().split_whitespace().count()
+        );
+    }
+
+    #[test]
+    fn parts_are_read_while_they_are_written() {
+        let whole = chain().to_string();
+        for cut in (0..=whole.len()).filter(|&cut| whole.is_char_boundary(cut)) {
+            let begun = ChainOfThought::begun(&whole[..cut]);
+            assert!(begun.len() <= 3);
+            for (part, body) in begun.iter().rev().skip(1) {
+                assert_eq!(chain().part(*part), *body);
+            }
+        }
+        let texts: Vec<_> = ChainPart::ALL
+            .map(|p| (p, chain().part(p).to_owned()))
+            .to_vec();
+        let begun = ChainOfThought::begun(&whole).into_iter();
+        assert_eq!(
+            begun.map(|(p, b)| (p, b.to_owned())).collect::<Vec<_>>(),
+            texts
         );
     }
 

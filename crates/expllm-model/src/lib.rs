@@ -8,19 +8,24 @@
 mod backend;
 pub mod checkpoint;
 mod config;
+pub mod conversation;
 mod error;
+mod explainer;
 pub mod generation;
 mod loading;
 mod model;
 pub mod nn;
 pub mod parity;
 mod random;
+#[cfg(test)]
+mod testing;
 mod tokenizer;
 mod weights;
 
 pub use backend::{Backend, default_device};
 pub use config::{LlmConfig, LoraConfig, ModelConfig, ProjectorKind, RopeScaling, VisionConfig};
 pub use error::{ModelError, WeightsMismatch, WrongShape};
+pub use explainer::{ChainReader, ExpLlmExplainer, Explanation, PreparePixels};
 pub use loading::{FreshPart, LoadOptions, TensorSpec};
 pub use model::ExpLlm;
 pub use random::RandomWeights;

@@ -10,6 +10,8 @@ mod llama;
 mod proto;
 mod sentencepiece;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 mod utf8;
 
