@@ -52,6 +52,16 @@ layouts! {
     Fer2013Csv, "fer2013-csv", readers::fer::read_csv;
     /// FERPlus votes over FER2013.
     FerPlus, "ferplus", readers::fer::read_votes;
+    /// RAF-DB, basic expressions.
+    RafDb, "rafdb", readers::rafdb::read_basic;
+    /// RAF-DB, compound expressions.
+    RafDbCompound, "rafdb-compound", readers::rafdb::read_compound;
+    /// AffectNet as distributed, or as lists of file and id.
+    AffectNet, "affectnet", readers::affectnet::read;
+    /// The AffectNet sample of Kaggle.
+    AffectNetKaggle, "affectnet-kaggle", readers::affectnet::read_kaggle;
+    /// CK+ and sets in its folders: the peak frame of each sequence.
+    CkPlus, "ckplus", readers::ckplus::read;
     /// The official ExpLLM annotation JSON, beside its images.
     ExpllmJson, "expllm-json", readers::expllm::read_json;
     /// The official ExpLLM list files: lines `json_path,image_root[,repeat]`.

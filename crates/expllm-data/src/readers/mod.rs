@@ -1,9 +1,12 @@
 //! One file per layout, or per family of layouts.
 
+pub(crate) mod affectnet;
+pub(crate) mod ckplus;
 pub(crate) mod csv;
 pub(crate) mod expllm;
 pub(crate) mod fer;
 pub(crate) mod folder;
+pub(crate) mod rafdb;
 mod table;
 
 #[cfg(test)]

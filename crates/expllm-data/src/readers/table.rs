@@ -47,6 +47,21 @@ impl Table {
         Ok(Self { headers, rows })
     }
 
+    /// The rows that can be read; the others are noted as left out.
+    pub(crate) fn rows<'a>(
+        &'a self,
+        file: &str,
+        gather: &mut crate::dataset::Gather<'_>,
+    ) -> Vec<&'a Row> {
+        for (index, row) in self.rows.iter().enumerate() {
+            if let Err(reason) = row {
+                let reason = crate::SkipReason::Malformed(reason.clone());
+                gather.skip(&format!("{file}:{}", index + 2), None, reason);
+            }
+        }
+        self.rows.iter().flatten().collect()
+    }
+
     /// The first column that has one of the names (in lower case).
     pub(crate) fn column(&self, names: &[&str]) -> Option<Column> {
         names
