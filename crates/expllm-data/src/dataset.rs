@@ -194,6 +194,11 @@ impl<'a> Gather<'a> {
         }
     }
 
+    /// Whether a record of this name was added.
+    pub(crate) fn has(&self, id: &str) -> bool {
+        self.names.contains(id)
+    }
+
     fn wants(&self, split: Option<Split>) -> bool {
         self.options.split.is_none() || self.options.split == split
     }

@@ -62,6 +62,20 @@ layouts! {
     AffectNetKaggle, "affectnet-kaggle", readers::affectnet::read_kaggle;
     /// CK+ and sets in its folders: the peak frame of each sequence.
     CkPlus, "ckplus", readers::ckplus::read;
+    /// DISFA: graded units per frame.
+    Disfa, "disfa", readers::frames::read_disfa;
+    /// DISFA+: graded units per frame and trial.
+    DisfaPlus, "disfa-plus", readers::frames::read_disfa_plus;
+    /// BP4D: occurrence of units per frame.
+    Bp4d, "bp4d", readers::frames::read_bp4d;
+    /// FEAFA and FEAFA+: 24 intensities per frame.
+    Feafa, "feafa", readers::frames::read_feafa;
+    /// CASME II: the apex of each micro-expression.
+    Casme2, "casme2", readers::micro::read_casme2;
+    /// SAMM: the apex of each micro-expression.
+    Samm, "samm", readers::micro::read_samm;
+    /// LLaVA, ShareGPT and EmoLA conversations.
+    Llava, "llava", readers::llava::read;
     /// The official ExpLLM annotation JSON, beside its images.
     ExpllmJson, "expllm-json", readers::expllm::read_json;
     /// The official ExpLLM list files: lines `json_path,image_root[,repeat]`.

@@ -83,6 +83,40 @@ impl Tree {
         })
     }
 
+    /// Opens a root and lists its files of one extension. A root that is such a file itself
+    /// stands for its folder and that one file.
+    pub(crate) fn open_files(
+        root: &Path,
+        extension: &str,
+    ) -> Result<(Self, Vec<String>), DataError> {
+        let ends = |path: &Path| {
+            path.extension()
+                .is_some_and(|e| e.eq_ignore_ascii_case(extension))
+        };
+        if !ends(root) {
+            let tree = Self::open(root)?;
+            let files = tree
+                .files()
+                .filter(|f| ends(Path::new(f)))
+                .map(str::to_owned)
+                .collect();
+            return Ok((tree, files));
+        }
+        let folder = match root.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let tree = Self::open(folder)?;
+        let name = root
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
+        let files = name
+            .into_iter()
+            .filter(|name| tree.contains(name))
+            .collect();
+        Ok((tree, files))
+    }
+
     /// The root that was opened.
     #[must_use]
     pub fn root(&self) -> &Path {

@@ -8,21 +8,8 @@ use crate::{DataError, Dataset, Layout, ReadOptions, Record, SkipReason, Split, 
 
 /// Reads every CSV file of the root's top folder, or the one CSV file that `root` is.
 pub(crate) fn read(root: &Path, options: &ReadOptions) -> Result<Dataset, DataError> {
-    let alone = root
-        .extension()
-        .is_some_and(|e| e.eq_ignore_ascii_case("csv"));
-    let folder = match root.parent() {
-        Some(parent) if alone && parent.as_os_str().is_empty() => Path::new("."),
-        Some(parent) if alone => parent,
-        _ => root,
-    };
-    let tree = Tree::open(folder)?;
-    let only = alone.then(|| root.file_name().map(|n| n.to_string_lossy().into_owned()));
-    let files: Vec<_> = tree
-        .files()
-        .filter(|f| !f.contains('/') && f.to_ascii_lowercase().ends_with(".csv"))
-        .filter(|f| only.as_ref().is_none_or(|o| o.as_deref() == Some(*f)))
-        .collect();
+    let (tree, mut files) = Tree::open_files(root, "csv")?;
+    files.retain(|file| !file.contains('/'));
     if files.is_empty() {
         return Err(DataError::NotThisLayout {
             root: root.to_path_buf(),
@@ -31,7 +18,7 @@ pub(crate) fn read(root: &Path, options: &ReadOptions) -> Result<Dataset, DataEr
         });
     }
     let mut gather = Gather::new(options);
-    for file in files {
+    for file in &files {
         read_file(&tree, file, &mut gather)?;
     }
     Ok(gather.finish(Layout::Csv, &tree))

@@ -27,21 +27,7 @@ struct Annotation {
 /// Reads every `.json` array of the root whose objects have a `file_name`, or the one file that
 /// `root` is.
 pub(crate) fn read_json(root: &Path, options: &ReadOptions) -> Result<Dataset, DataError> {
-    let alone = root
-        .extension()
-        .is_some_and(|e| e.eq_ignore_ascii_case("json"));
-    let folder = match root.parent() {
-        Some(parent) if alone && parent.as_os_str().is_empty() => Path::new("."),
-        Some(parent) if alone => parent,
-        _ => root,
-    };
-    let tree = Tree::open(folder)?;
-    let only = alone.then(|| root.file_name().map(|n| n.to_string_lossy().into_owned()));
-    let files: Vec<_> = tree
-        .files()
-        .filter(|f| f.to_ascii_lowercase().ends_with(".json"))
-        .filter(|f| only.as_ref().is_none_or(|o| o.as_deref() == Some(*f)))
-        .collect();
+    let (tree, files) = Tree::open_files(root, "json")?;
     if files.is_empty() {
         return Err(DataError::NotThisLayout {
             root: root.to_path_buf(),
@@ -50,7 +36,7 @@ pub(crate) fn read_json(root: &Path, options: &ReadOptions) -> Result<Dataset, D
         });
     }
     let mut gather = Gather::new(options);
-    for file in files {
+    for file in &files {
         let text = tree.read_text(file)?;
         add_annotations(&text, &tree.locate(file), &tree, 1, &mut gather)?;
     }

@@ -31,8 +31,16 @@ const CLASSES: [Expression; 7] = [
 
 /// Reads `fer2013.csv` or `icml_face_data.csv`.
 pub(crate) fn read_csv(root: &Path, options: &ReadOptions) -> Result<Dataset, DataError> {
-    let (tree, file) = open(root)?;
-    let Some(file) = file.or_else(|| find(&tree, &["fer2013.csv", "icml_face_data.csv"])) else {
+    let (tree, files) = Tree::open_files(root, "csv")?;
+    let names = ["fer2013.csv", "icml_face_data.csv"];
+    let named = files.iter().find(|file| {
+        names
+            .iter()
+            .any(|name| file.rsplit('/').next() == Some(name))
+    });
+    // A CSV file that is given itself may have any name.
+    let alone = files.first().filter(|_| root.is_file() && files.len() == 1);
+    let Some(file) = named.or(alone).cloned() else {
         return Err(DataError::NotThisLayout {
             root: root.to_path_buf(),
             layout: Layout::Fer2013Csv.name(),
@@ -221,22 +229,6 @@ impl PixelTable {
         }
         Ok(ImageSource::grey(row.line, SIDE, Arc::from(grey)))
     }
-}
-
-/// The tree of a root, and the file when the root itself is a CSV file.
-fn open(root: &Path) -> Result<(Tree, Option<String>), DataError> {
-    if !root
-        .extension()
-        .is_some_and(|e| e.eq_ignore_ascii_case("csv"))
-    {
-        return Ok((Tree::open(root)?, None));
-    }
-    let folder = match root.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let name = root.file_name().map(|n| n.to_string_lossy().into_owned());
-    Ok((Tree::open(folder)?, name))
 }
 
 fn find(tree: &Tree, names: &[&str]) -> Option<String> {

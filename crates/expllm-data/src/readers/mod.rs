@@ -6,6 +6,9 @@ pub(crate) mod csv;
 pub(crate) mod expllm;
 pub(crate) mod fer;
 pub(crate) mod folder;
+pub(crate) mod frames;
+pub(crate) mod llava;
+pub(crate) mod micro;
 pub(crate) mod rafdb;
 mod table;
 
