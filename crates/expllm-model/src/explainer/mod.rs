@@ -1,13 +1,16 @@
 //! The model as a stage of the pipeline: a face and a question in, words out.
 
-use std::collections::VecDeque;
+mod reader;
+mod run;
 
 use burn::tensor::{Tensor, TensorData};
 use expllm_core::{
-    AlignedFace, ChainOfThought, ChainPart, CoreError, ExplainQuestion, ExplanationEvent,
-    ExplanationStream, Expression, ExpressionProbabilities, ExpressionSet, FaceExplainer, Photo,
-    Stage, StageError,
+    AlignedFace, ChainOfThought, CoreError, ExplainQuestion, ExplanationEvent, ExplanationStream,
+    Expression, ExpressionProbabilities, ExpressionSet, FaceExplainer, Photo, Stage, StageError,
 };
+
+pub use reader::ChainReader;
+use run::Run;
 
 use crate::conversation::{PromptTemplate, Task, Turn};
 use crate::generation::{AnswerTrie, CancelToken, GenerationSettings, Prefix, TextStream};
@@ -45,40 +48,6 @@ pub struct Explanation {
     pub text: String,
     /// The text read as a chain, or why it is none.
     pub chain: Result<ChainOfThought, CoreError>,
-}
-
-/// Reads a chain while its text comes in.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ChainReader {
-    text: String,
-}
-
-impl ChainReader {
-    /// Takes more text.
-    pub fn push(&mut self, text: &str) {
-        self.text.push_str(text);
-    }
-
-    /// The text so far.
-    #[must_use]
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// The parts so far, each with what is there of it.
-    #[must_use]
-    pub fn begun(&self) -> Vec<(ChainPart, &str)> {
-        ChainOfThought::begun(&self.text)
-    }
-
-    /// The whole chain.
-    ///
-    /// # Errors
-    ///
-    /// [`CoreError::IncompleteChain`] with the first part that is missing.
-    pub fn finish(&self) -> Result<ChainOfThought, CoreError> {
-        self.text.parse()
-    }
 }
 
 impl ExpLlmExplainer {
@@ -186,7 +155,7 @@ impl ExpLlmExplainer {
         let chain = reader.finish();
         Ok(Explanation {
             label,
-            text: reader.text,
+            text: reader.text().to_owned(),
             chain,
         })
     }
@@ -307,59 +276,6 @@ impl FaceExplainer for ExpLlmExplainer {
     }
 }
 
-/// An explanation in the making.
-struct Run<'m> {
-    explainer: &'m ExpLlmExplainer,
-    ready: VecDeque<ExplanationEvent>,
-    stream: Option<TextStream<'m>>,
-    text: String,
-    /// Where to ask for the label when the chain has ended.
-    label_after: Option<Prefix<'m>>,
-}
-
-impl Run<'_> {
-    fn step(&mut self) -> Result<Option<ExplanationEvent>, ModelError> {
-        if let Some(event) = self.ready.pop_front() {
-            return Ok(Some(event));
-        }
-        while let Some(stream) = &mut self.stream {
-            let Some(piece) = stream.next().transpose()? else {
-                self.stream = None;
-                break;
-            };
-            // The space after the role is not part of the chain.
-            let piece = if self.text.is_empty() {
-                piece.trim_start()
-            } else {
-                &piece
-            };
-            if !piece.is_empty() {
-                self.text.push_str(piece);
-                return Ok(Some(ExplanationEvent::Text(piece.to_owned())));
-            }
-        }
-        let Some(prefix) = self.label_after.take() else {
-            return Ok(None);
-        };
-        let turns = [Turn::new(Task::Explanation, self.text.trim_end())];
-        let (_, event, _) = self.explainer.label(Some(prefix), &turns, None)?;
-        Ok(Some(event))
-    }
-}
-
-impl Iterator for Run<'_> {
-    type Item = Result<ExplanationEvent, ModelError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let step = self.step();
-        if step.is_err() {
-            self.stream = None;
-            self.label_after = None;
-        }
-        step.transpose()
-    }
-}
-
 /// Checks that tokenizer, template and weights belong together.
 fn check_tokenizer(
     model: &ExpLlm,
@@ -397,170 +313,4 @@ fn check_tokenizer(
 }
 
 #[cfg(test)]
-mod tests {
-    use burn::tensor::DType;
-    use expllm_core::{HeadPose, LANDMARK_COUNT, Landmarks, Point, Similarity};
-
-    use super::*;
-    use crate::tokenizer::testing::small;
-    use crate::{LlamaOptions, LoadOptions, ModelConfig, RandomWeights, default_device};
-
-    fn model(vocab: usize) -> ExpLlm {
-        let mut config = ModelConfig::tiny();
-        config.llm.vocab_size = vocab;
-        config.llm.max_positions = 4096;
-        config.image_token_id = 268;
-        let source = RandomWeights::new(&config, DType::F32, 11).unwrap();
-        let device = default_device().unwrap();
-        ExpLlm::load(&config, &source, &LoadOptions::default(), &device).unwrap()
-    }
-
-    fn explainer(settings: GenerationSettings) -> ExpLlmExplainer {
-        let words = (small(LlamaOptions::default()), PromptTemplate::default());
-        let pixels = |face: &Photo, side: usize| {
-            let value = |i: usize| f32::from(face.pixels()[i % face.pixels().len()]) / 255.0;
-            (0..3 * side * side).map(value).collect::<Vec<_>>()
-        };
-        ExpLlmExplainer::new(model(268), words, settings, ExpressionSet::Seven, pixels).unwrap()
-    }
-
-    fn face(seed: u8) -> AlignedFace {
-        let pixels = (0..=74_u8).map(|i| i.wrapping_mul(seed)).collect();
-        AlignedFace {
-            image: Photo::new(5, 5, pixels).unwrap(),
-            to_photo: Similarity {
-                a: 1.0,
-                b: 0.0,
-                tx: 0.0,
-                ty: 0.0,
-            },
-            landmarks: Landmarks {
-                points: [Point::new(1.0, 1.0); LANDMARK_COUNT],
-                head_pose: HeadPose::default(),
-            },
-        }
-    }
-
-    fn short() -> GenerationSettings {
-        GenerationSettings {
-            max_new_tokens: 24,
-            ..GenerationSettings::default()
-        }
-    }
-
-    #[test]
-    fn the_label_comes_first_and_conditions_the_chain() {
-        let explainer = explainer(short());
-        let first = explainer
-            .explain_to_end(&face(3), ExplainQuestion::LabelFirst)
-            .unwrap();
-        let (label, probabilities) = first.label.unwrap();
-        assert_eq!(probabilities, explainer.classify(&face(3).image).unwrap());
-        assert_eq!(probabilities.get(Expression::Contempt).get(), 0.0);
-        assert!((probabilities.values().iter().sum::<f32>() - 1.0).abs() < 1e-5);
-        // A prefix that was reused gives what a new one gives.
-        let given = explainer
-            .explain_to_end(&face(3), ExplainQuestion::Given(label))
-            .unwrap();
-        assert_eq!((given.label, &given.text), (None, &first.text));
-        let other = ExpressionSet::Seven
-            .expressions()
-            .iter()
-            .find(|e| **e != label)
-            .unwrap();
-        let other = explainer
-            .explain_to_end(&face(3), ExplainQuestion::Given(*other))
-            .unwrap();
-        assert_ne!(other.text, first.text);
-    }
-
-    #[test]
-    fn the_chain_comes_first_and_conditions_the_label() {
-        let explainer = explainer(short());
-        let events: Vec<_> = explainer
-            .explain(&face(5), ExplainQuestion::ChainFirst)
-            .unwrap()
-            .map(Result::unwrap)
-            .collect();
-        let (last, texts) = events.split_last().unwrap();
-        let mut text = String::new();
-        for event in texts {
-            match event {
-                ExplanationEvent::Text(piece) => text.push_str(piece),
-                other => panic!("{other:?} before the end"),
-            }
-        }
-        assert!(!text.is_empty());
-        let turns = [Turn::new(Task::Explanation, text.trim_end())];
-        let image = explainer.encode(&face(5).image).unwrap();
-        let (_, fresh, _) = explainer.label(None, &turns, Some(image)).unwrap();
-        let values = |event: &ExplanationEvent| match event {
-            ExplanationEvent::Label { probabilities, .. } => probabilities.values(),
-            other => panic!("{other:?} is no label"),
-        };
-        for (reused, fresh) in values(last).iter().zip(values(&fresh)) {
-            assert!((reused - fresh).abs() < 1e-4);
-        }
-    }
-
-    #[test]
-    fn text_ends_at_a_stop_string_wherever_tokens_end() {
-        let whole = explainer(short());
-        let whole = whole
-            .explain_to_end(&face(7), ExplainQuestion::ChainFirst)
-            .unwrap()
-            .text;
-        let places: Vec<_> = whole.char_indices().map(|(place, _)| place).collect();
-        for pair in places.windows(3).step_by(3) {
-            let stop = whole[pair[0]..pair[2]].to_owned();
-            let expected = whole.find(&stop).map(|place| &whole[..place]);
-            let mut settings = short();
-            settings.stop_strings.push(stop);
-            let cut = explainer(settings);
-            let cut = cut
-                .explain_to_end(&face(7), ExplainQuestion::ChainFirst)
-                .unwrap();
-            assert_eq!(Some(cut.text.as_str()), expected);
-        }
-    }
-
-    #[test]
-    fn cancelling_ends_the_text() {
-        let explainer = explainer(short());
-        let cancel = CancelToken::default();
-        let question = ExplainQuestion::Given(Expression::Fear);
-        let mut run = explainer.start(&face(3), question, cancel.clone()).unwrap();
-        assert!(run.next().is_some());
-        cancel.cancel();
-        // At most what was held back is left.
-        assert!(run.count() <= 1);
-    }
-
-    #[test]
-    fn a_tokenizer_of_another_model_is_refused() {
-        let refusal = |change: fn(&mut ModelConfig)| {
-            let mut config = model(268).config().clone();
-            change(&mut config);
-            let model = ExpLlm::init(&config, &default_device().unwrap()).unwrap();
-            let words = (small(LlamaOptions::default()), PromptTemplate::default());
-            let pixels = |_: &Photo, _: usize| Vec::new();
-            let set = ExpressionSet::Seven;
-            let error = ExpLlmExplainer::new(model, words, short(), set, pixels).err();
-            error.map(|error| error.to_string()).unwrap_or_default()
-        };
-        assert_eq!(refusal(|_| {}), "");
-        assert!(refusal(|config| config.llm.vocab_size = 260).contains("another model"));
-        assert!(refusal(|config| config.image_token_id = 200).contains("<im_patch>"));
-        assert!(refusal(|config| config.eos_token_id = 7).contains("ends texts"));
-    }
-
-    #[test]
-    fn chains_are_read_while_they_come() {
-        let mut reader = ChainReader::default();
-        reader.push("**Key Observations:** the jaw drops\n\n**Overall Emo");
-        assert_eq!(reader.begun().len(), 1);
-        assert!(reader.finish().is_err());
-        reader.push("tional Interpretation:** surprise\n\n**Conclusion:** Surprise.");
-        assert_eq!(reader.finish().unwrap().conclusion, "Surprise.");
-    }
-}
+mod tests;
