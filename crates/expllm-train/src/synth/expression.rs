@@ -118,6 +118,40 @@ const PROTOTYPES: [&[Share]; 14] = [
     &[(CheekPuff, 0.7, 1.0), (LipPucker, 0.4, 0.4)],
 ];
 
+/// Units drawn on their own; a left unit of a pair stands for both sides. Those that the
+/// prototypes hardly use stand here twice, so that networks see enough of them.
+const SINGLES: [ActionUnit; 29] = [
+    LeftEyeClose,
+    LeftLidRaise,
+    LeftBrowLower,
+    LeftBrowRaise,
+    JawDrop,
+    JawSlideLeft,
+    JawSlideLeft,
+    JawSlideRight,
+    JawSlideRight,
+    LeftLipCornerPull,
+    LeftLipCornerStretch,
+    LeftLipCornerStretch,
+    UpperLipSuck,
+    UpperLipSuck,
+    LowerLipSuck,
+    LowerLipSuck,
+    JawThrust,
+    JawThrust,
+    JawThrust,
+    UpperLipRaise,
+    LowerLipDepress,
+    ChinRaise,
+    ChinRaise,
+    LipPucker,
+    LipPucker,
+    CheekPuff,
+    CheekPuff,
+    NoseWrinkle,
+    NoseWrinkle,
+];
+
 impl Action {
     /// Draws an action: prototypes, single units, sparse combinations and neutral faces.
     pub fn sample(draw: &mut Draw) -> Self {
@@ -150,7 +184,7 @@ impl Action {
 /// Adds one to `most` units of any kind at any intensity.
 fn add_random_units(values: &mut [f32; ActionUnit::COUNT], most: usize, draw: &mut Draw) {
     for _ in 0..=draw.index(most) {
-        let unit = draw.pick(&ActionUnit::ALL);
+        let unit = draw.pick(&SINGLES);
         // More weak than strong ones, the whole range covered.
         let value = draw.uniform(0.0, 1.0).powf(1.2) * 0.95 + 0.05;
         put(values, unit, value, draw);
