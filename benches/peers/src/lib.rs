@@ -1,0 +1,1 @@
+//! The networks of the large model in candle-transformers, for comparison.
