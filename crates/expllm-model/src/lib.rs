@@ -22,6 +22,8 @@ mod testing;
 mod tokenizer;
 mod weights;
 
+pub use burn::tensor::DType;
+
 pub use backend::{Backend, default_device};
 pub use config::{LlmConfig, LoraConfig, ModelConfig, ProjectorKind, RopeScaling, VisionConfig};
 pub use error::{ModelError, WeightsMismatch, WrongShape};

@@ -136,7 +136,7 @@ pub(crate) fn load_into(
 }
 
 /// Compares names and shapes, and returns the names that will be made anew.
-fn check(
+pub(crate) fn check(
     model: &ExpLlm,
     source: &dyn TensorSource,
     options: &LoadOptions,

@@ -5,6 +5,7 @@ use clap::Subcommand;
 use crate::{CliError, Outcome};
 
 mod compare;
+mod convert;
 mod data;
 mod score;
 mod synth;
@@ -15,6 +16,8 @@ mod units;
 pub enum Command {
     /// Print our figures beside published ones.
     Compare(compare::Args),
+    /// Convert checkpoints: layout, number format, adapters.
+    Convert(convert::Args),
     /// Look at data sets.
     Data(data::Args),
     /// Grade result_all.json files.
@@ -30,6 +33,7 @@ impl Command {
     pub fn run(self) -> Result<Outcome, CliError> {
         match self {
             Self::Compare(args) => compare::run(&args),
+            Self::Convert(args) => convert::run(&args),
             Self::Data(args) => data::run(&args),
             Self::Score(args) => score::run(&args),
             Self::Synth(args) => synth::run(&args),

@@ -1,0 +1,474 @@
+//! Checkpoint folders: what is read is what was written, in every layout, and damaged files end
+//! in an error.
+
+#![allow(clippy::unwrap_used)] // A broken fixture ends the test.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+
+use burn::tensor::TensorData;
+use common::{File, fixture_config, shared};
+use expllm_model::checkpoint::{
+    Checkpoint, SafetensorsFile, SaveOptions, TorchFile, apply_adapter, open, open_parts, save,
+    save_adapter,
+};
+use expllm_model::conversation::PromptTemplate;
+use expllm_model::generation::GenerationSettings;
+use expllm_model::{
+    DType, ExpLlm, LoadOptions, ModelConfig, ModelError, RandomWeights, TensorInfo, TensorSource,
+    parity,
+};
+use proptest::prelude::*;
+
+fn tiny() -> Checkpoint {
+    let config = ModelConfig::tiny();
+    Checkpoint {
+        source: Box::new(RandomWeights::new(&config, DType::F32, 7).unwrap()),
+        tokenizer: None,
+        prompt: PromptTemplate::default(),
+        generation: GenerationSettings {
+            max_new_tokens: 17,
+            ..GenerationSettings::default()
+        },
+        config,
+    }
+}
+
+fn assert_same(left: &dyn TensorSource, right: &dyn TensorSource) {
+    let (mut names, mut other) = (left.names(), right.names());
+    names.sort();
+    other.sort();
+    assert_eq!(names, other);
+    for name in names {
+        assert!(
+            left.read(&name).unwrap() == right.read(&name).unwrap(),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn folders_read_back_as_they_were_written_whole_or_sharded() {
+    let dir = tempfile::tempdir().unwrap();
+    let checkpoint = tiny();
+    for (name, shard_bytes) in [("one", u64::MAX), ("many", 100_000)] {
+        let options = SaveOptions {
+            shard_bytes,
+            ..SaveOptions::default()
+        };
+        let path = dir.path().join(name);
+        let saved = save(&path, &checkpoint, &options).unwrap();
+        assert_eq!(saved.tensors, checkpoint.source.names().len());
+        assert_eq!(path.join("model.safetensors").exists(), name == "one");
+        let again = open(&path).unwrap();
+        assert_eq!(again.config, checkpoint.config);
+        assert_eq!(again.prompt, checkpoint.prompt);
+        assert_eq!(again.generation, checkpoint.generation);
+        assert_same(again.source.as_ref(), checkpoint.source.as_ref());
+        // Nothing passing is left beside the folder, and it is not written over.
+        assert!(save(&path, &checkpoint, &options).is_err());
+    }
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
+}
+
+#[test]
+fn number_formats_and_merged_adapters_change_weights_as_the_model_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let checkpoint = tiny();
+    let half = SaveOptions {
+        dtype: Some(DType::F16),
+        merge_lora: true,
+        ..SaveOptions::default()
+    };
+    let full = SaveOptions {
+        dtype: None,
+        ..half.clone()
+    };
+    save(&dir.path().join("half"), &checkpoint, &half).unwrap();
+    save(&dir.path().join("full"), &checkpoint, &full).unwrap();
+    let half = open(&dir.path().join("half")).unwrap();
+    let full = open(&dir.path().join("full")).unwrap();
+    half.verify().unwrap();
+    assert_eq!(full.config.llm.lora, None);
+    let device = common::device();
+    let model = ExpLlm::load(
+        &checkpoint.config,
+        checkpoint.source.as_ref(),
+        &LoadOptions::default(),
+        &device,
+    );
+    let merged = model.unwrap().merge_lora();
+    for name in full.source.names() {
+        let numbers = |data: TensorData| data.convert_dtype(DType::F32).try_into_vec::<f32>();
+        let expected = numbers(merged.read(&name).unwrap()).unwrap();
+        let found = numbers(full.source.read(&name).unwrap()).unwrap();
+        common::assert_close(&name, &found, &expected, 1e-5);
+        let rounded = numbers(half.source.read(&name).unwrap()).unwrap();
+        common::assert_close(&name, &rounded, &expected, 4e-3);
+        assert_eq!(half.source.info(&name).unwrap().dtype, DType::F16);
+    }
+}
+
+#[test]
+fn both_files_of_the_official_fixture_are_the_same_and_agree_with_the_reference() {
+    let Some(fixture) = shared("fixtures/locllm_tiny") else {
+        return;
+    };
+    let torch = TorchFile::open(&fixture.join("pytorch_model.bin")).unwrap();
+    let safetensors = SafetensorsFile::open(&fixture.join("model.safetensors")).unwrap();
+    // The official file also keeps buffers, which safetensors files of it leave out.
+    for name in safetensors.names() {
+        assert!(
+            torch.read(&name).unwrap() == safetensors.read(&name).unwrap(),
+            "{name}"
+        );
+    }
+    let expected = File::open(&fixture.join("expected.safetensors"));
+    for file in ["model.safetensors", "pytorch_model.bin"] {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["config.json", "vision_config.json", file] {
+            std::fs::copy(fixture.join(name), dir.path().join(name)).unwrap();
+        }
+        let checkpoint = open(dir.path()).unwrap();
+        let mut config = fixture_config();
+        config.llm.rms_norm_eps = checkpoint.config.llm.rms_norm_eps;
+        assert_eq!(checkpoint.config, config);
+        let native = dir.path().join("native");
+        save(&native, &checkpoint, &SaveOptions::default()).unwrap();
+        let native = open(&native).unwrap();
+        let options = LoadOptions::default();
+        let device = common::device();
+        let model = ExpLlm::load(&native.config, native.source.as_ref(), &options, &device);
+        let report = parity::compare(&model.unwrap(), &Floats(&expected, &fixture)).unwrap();
+        assert!(report.holds(), "{report:?}");
+    }
+}
+
+/// The expected values with the number formats that the file states.
+struct Floats<'a>(&'a File, &'a Path);
+
+impl TensorSource for Floats<'_> {
+    fn names(&self) -> Vec<String> {
+        self.0.names()
+    }
+
+    fn info(&self, name: &str) -> Option<TensorInfo> {
+        SafetensorsFile::open(&self.1.join("expected.safetensors"))
+            .unwrap()
+            .info(name)
+    }
+
+    fn read(&self, name: &str) -> Result<TensorData, ModelError> {
+        SafetensorsFile::open(&self.1.join("expected.safetensors"))?.read(name)
+    }
+}
+
+/// A file as `torch.save` writes it: f32 tensors of one storage each.
+fn torch_file(tensors: &BTreeMap<String, (Vec<usize>, Vec<f32>)>) -> Vec<u8> {
+    let text = |pickle: &mut Vec<u8>, text: &str| {
+        pickle.push(b'X');
+        pickle.extend((text.len() as u32).to_le_bytes());
+        pickle.extend(text.as_bytes());
+    };
+    let number = |pickle: &mut Vec<u8>, number: usize| {
+        pickle.push(b'J');
+        pickle.extend((number as u32).to_le_bytes());
+    };
+    let mut pickle = b"\x80\x02}q\x00(".to_vec();
+    for (key, (name, (shape, numbers))) in tensors.iter().enumerate() {
+        text(&mut pickle, name);
+        pickle.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((");
+        text(&mut pickle, "storage");
+        pickle.extend(b"ctorch\nFloatStorage\n");
+        text(&mut pickle, &key.to_string());
+        text(&mut pickle, "cpu");
+        number(&mut pickle, numbers.len());
+        pickle.extend(b"tQK\x00(");
+        shape.iter().for_each(|&axis| number(&mut pickle, axis));
+        pickle.extend(b"t(");
+        for axis in 0..shape.len() {
+            number(&mut pickle, shape[axis + 1..].iter().product());
+        }
+        pickle.extend(b"t\x89ccollections\nOrderedDict\n)RtR");
+    }
+    pickle.extend(b"u.");
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let stored =
+        zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    zip.start_file("archive/data.pkl", stored).unwrap();
+    zip.write_all(&pickle).unwrap();
+    for (key, (_, numbers)) in tensors.values().enumerate() {
+        zip.start_file(format!("archive/data/{key}"), stored)
+            .unwrap();
+        let bytes: Vec<u8> = numbers.iter().flat_map(|n| n.to_le_bytes()).collect();
+        zip.write_all(&bytes).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+/// The tensors of a source whose names begin so, without that beginning, as a PyTorch file.
+fn torch_part(source: &dyn TensorSource, prefix: &str) -> Vec<u8> {
+    let mut tensors = BTreeMap::new();
+    for name in source.names() {
+        let Some(short) = name.strip_prefix(prefix) else {
+            continue;
+        };
+        if name.contains(".lora_") {
+            continue;
+        }
+        let data = source.read(&name).unwrap();
+        let shape = data.shape().to_vec();
+        tensors.insert(short.to_owned(), (shape, data.try_into_vec().unwrap()));
+    }
+    torch_file(&tensors)
+}
+
+#[test]
+fn a_vision_encoder_and_a_llama_folder_make_one_model() {
+    let mut config = ModelConfig::tiny();
+    // Heads of DINOv2 are 64 wide; a file of weights alone does not say their number.
+    config.vision.embed_dim = 64;
+    config.vision.num_heads = 1;
+    config.vision.image_size = 224;
+    let source = RandomWeights::new(&config, DType::F32, 3).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| std::fs::write(dir.path().join(name), bytes).unwrap();
+    // The language model with its own names: "model." and "lm_head.".
+    let mut tensors = BTreeMap::new();
+    for name in source.names() {
+        if !name.contains(".lora_") && (name.starts_with("model.") || name.starts_with("lm_head."))
+        {
+            let data = source.read(&name).unwrap();
+            let shape = data.shape().to_vec();
+            tensors.insert(name, (shape, data.try_into_vec().unwrap()));
+        }
+    }
+    write("pytorch_model.bin", &torch_file(&tensors));
+    write("dinov2_tiny.pth", &torch_part(&source, "vision_model."));
+    let json = serde_json::json!({
+        "model_type": "llama", "vocab_size": 640, "hidden_size": 64, "intermediate_size": 176,
+        "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+        "max_position_embeddings": 1024, "rms_norm_eps": 1e-5, "pad_token_id": -1,
+    });
+    write("config.json", json.to_string().as_bytes());
+    let checkpoint = open(dir.path()).unwrap();
+    checkpoint.verify().unwrap();
+    assert_eq!(checkpoint.config.vision.embed_dim, 64);
+    assert_eq!(checkpoint.config.vision.pretrain_image_size, 98);
+    assert_eq!(checkpoint.config.image_token_id, 640);
+    let vision = dir.path().join("dinov2_tiny.pth");
+    let projector = |seed| {
+        let parts = open_parts(dir.path(), &vision, seed).unwrap();
+        parts.source.read("mm_projector.2.weight").unwrap()
+    };
+    assert!(projector(5) == projector(5));
+    assert!(projector(5) != projector(6));
+    let name = "vision_model.blocks.1.mlp.fc1.weight";
+    assert!(checkpoint.source.read(name).unwrap() == source.read(name).unwrap());
+}
+
+#[test]
+fn adapter_folders_go_out_and_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let checkpoint = tiny();
+    let adapter = dir.path().join("adapter");
+    save_adapter(&adapter, &checkpoint).unwrap();
+    let file = SafetensorsFile::open(&adapter.join("adapter_model.safetensors")).unwrap();
+    let name = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight";
+    assert_eq!(file.info(name).unwrap().shape, [8, 64]);
+    // The same model without adapters, and with another projector.
+    let mut config = ModelConfig::tiny();
+    config.llm.lora = None;
+    config.vision.lora = None;
+    let base = Checkpoint {
+        source: Box::new(RandomWeights::new(&config, DType::F32, 7).unwrap()),
+        config,
+        ..tiny()
+    };
+    let again = apply_adapter(base, &adapter).unwrap();
+    assert_eq!(again.config, checkpoint.config);
+    assert_same(again.source.as_ref(), checkpoint.source.as_ref());
+    let error = apply_adapter(again, &adapter).unwrap_err();
+    assert!(error.to_string().contains("merge them first"), "{error}");
+}
+
+#[test]
+fn missing_and_misshapen_tensors_are_all_named() {
+    let mut checkpoint = tiny();
+    checkpoint.config.llm.vocab_size = 700;
+    checkpoint.config.llm.num_layers = 3;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("folder");
+    let error = save(&path, &checkpoint, &SaveOptions::default()).unwrap_err();
+    let ModelError::Weights(mismatch) = error else {
+        panic!("{error}");
+    };
+    assert!(
+        mismatch
+            .missing
+            .iter()
+            .all(|name| name.starts_with("model.layers.2."))
+    );
+    let shapes: Vec<_> = mismatch
+        .misshapen
+        .iter()
+        .map(|wrong| wrong.name.as_str())
+        .collect();
+    assert_eq!(shapes, ["model.embed_tokens.weight", "lm_head.weight"]);
+    assert!(!path.exists());
+}
+
+#[test]
+fn numbers_that_are_not_finite_are_refused() {
+    struct Broken(RandomWeights);
+    impl TensorSource for Broken {
+        fn names(&self) -> Vec<String> {
+            self.0.names()
+        }
+        fn info(&self, name: &str) -> Option<TensorInfo> {
+            self.0.info(name)
+        }
+        fn read(&self, name: &str) -> Result<TensorData, ModelError> {
+            let data = self.0.read(name)?;
+            if name != "model.norm.weight" {
+                return Ok(data);
+            }
+            let shape = data.shape().clone();
+            let mut numbers: Vec<f32> = data.try_into_vec().unwrap();
+            numbers[3] = f32::NAN;
+            Ok(TensorData::new(numbers, shape))
+        }
+    }
+    let mut checkpoint = tiny();
+    let random = RandomWeights::new(&checkpoint.config, DType::F32, 7).unwrap();
+    checkpoint.source = Box::new(Broken(random));
+    let dir = tempfile::tempdir().unwrap();
+    let error = save(&dir.path().join("a"), &checkpoint, &SaveOptions::default()).unwrap_err();
+    assert!(error.to_string().contains("model.norm.weight"), "{error}");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn indices_that_lie_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("many");
+    let options = SaveOptions {
+        shard_bytes: 400_000,
+        ..SaveOptions::default()
+    };
+    save(&path, &tiny(), &options).unwrap();
+    let index = path.join("model.safetensors.index.json");
+    let whole = std::fs::read_to_string(&index).unwrap();
+    let first = "model-00001-of";
+    for (from, to, word) in [
+        (first, "../model-00001-of", "not a file beside"),
+        ("\"model.norm.weight\"", "\"model.norm.wait\"", "lacks"),
+        ("weight_map", "weights", "weight_map"),
+    ] {
+        std::fs::write(&index, whole.replace(from, to)).unwrap();
+        let error = open(&path).unwrap_err().to_string();
+        assert!(error.contains(word), "{error}");
+    }
+    // An index that names itself.
+    let shard = whole
+        .split('"')
+        .find(|part| part.starts_with(first))
+        .unwrap();
+    std::fs::write(&index, whole.replace(shard, "model.safetensors.index.json")).unwrap();
+    assert!(open(&path).unwrap_err().to_string().contains("neither"));
+    std::fs::write(&index, &whole).unwrap();
+    let file = path.join(shard);
+    let bytes = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &bytes[..bytes.len() - 1]).unwrap();
+    assert!(open(&path).unwrap_err().to_string().contains(shard));
+}
+
+fn small_torch_file() -> Vec<u8> {
+    let tensors = [
+        (
+            "a".to_owned(),
+            (vec![2, 3], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]),
+        ),
+        ("b".to_owned(), (vec![], vec![7.0])),
+    ];
+    torch_file(&tensors.into())
+}
+
+#[test]
+fn torch_files_with_tensors_beyond_their_storage_are_refused() {
+    let whole = small_torch_file();
+    let file = TorchFile::from_bytes(&whole).unwrap();
+    assert_eq!(file.read("a").unwrap().shape().to_vec(), [2, 3]);
+    assert_eq!(
+        file.read("b").unwrap().try_into_vec::<f32>().unwrap(),
+        [7.0]
+    );
+    let larger: [(String, _); 1] = [("a".into(), (vec![2, 3_000_000], vec![0.0_f32]))];
+    let error = TorchFile::from_bytes(&torch_file(&larger.into())).unwrap_err();
+    assert!(
+        error.to_string().contains("more than its storage"),
+        "{error}"
+    );
+    assert!(TorchFile::from_bytes(&whole[..whole.len() / 2]).is_err());
+    assert!(TorchFile::from_bytes(b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.").is_err());
+}
+
+#[test]
+fn safetensors_files_that_lie_are_refused() {
+    let file = |header: &str, data: usize| {
+        let mut file = (header.len() as u64).to_le_bytes().to_vec();
+        file.extend(header.as_bytes());
+        file.extend(vec![0; data]);
+        SafetensorsFile::from_bytes(&file)
+    };
+    let good = r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;
+    assert!(file(good, 8).is_ok());
+    assert!(file(good, 7).is_err());
+    assert!(file(&good.replace("[2]", "[4000000000,4000000000]"), 8).is_err());
+    assert!(file(&good.replace("F32", "F8_E4M3").replace("0,8", "0,2"), 2).is_err());
+    assert!(SafetensorsFile::from_bytes(&u64::MAX.to_le_bytes()).is_err());
+    assert!(SafetensorsFile::from_bytes(b"PK\x03\x04").is_err());
+}
+
+/// Reads everything that a file announces; what is read cannot be larger than the file.
+fn read_all(source: &dyn TensorSource, file: &[u8]) {
+    for name in source.names() {
+        let data = source.read(&name).unwrap();
+        assert!(data.as_bytes().len() <= file.len());
+    }
+}
+
+fn damage(mut file: Vec<u8>, at: usize, bytes: &[u8], cut: Option<usize>) -> Vec<u8> {
+    let at = at % file.len();
+    let end = (at + bytes.len()).min(file.len());
+    file[at..end].copy_from_slice(&bytes[..end - at]);
+    file.truncate(cut.map_or(usize::MAX, |cut| cut % 2000));
+    file
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn damaged_files_never_panic(
+        at in any::<usize>(),
+        bytes in prop::collection::vec(any::<u8>(), 1..6),
+        cut in prop::option::weighted(0.2, any::<usize>()),
+    ) {
+        let torch = damage(small_torch_file(), at, &bytes, cut);
+        if let Ok(file) = TorchFile::from_bytes(&torch) {
+            read_all(&file, &torch);
+        }
+        let header = r#"{"a":{"dtype":"F16","shape":[2,2],"data_offsets":[0,8]}}"#;
+        let mut whole = (header.len() as u64).to_le_bytes().to_vec();
+        whole.extend(header.as_bytes());
+        whole.extend([0; 8]);
+        let safetensors = damage(whole, at, &bytes, cut);
+        if let Ok(file) = SafetensorsFile::from_bytes(&safetensors) {
+            read_all(&file, &safetensors);
+        }
+    }
+}
