@@ -74,10 +74,9 @@ impl Storage {
         length: usize,
         look: impl FnOnce(&[u8]) -> Result<R, ModelError>,
     ) -> Result<R, ModelError> {
-        let end = start
-            .checked_add(length)
-            .filter(|&end| Ok(end) <= self.len().map_err(drop));
-        if end.is_none() {
+        let available = self.len()?;
+        let end = start.checked_add(length);
+        if end.is_none_or(|end| end > available) {
             return Err(self.fault(format!(
                 "ends before byte {start} + {length}; copy or download it again"
             )));
