@@ -43,3 +43,14 @@ impl CliError {
         Self::Library(error.into())
     }
 }
+
+impl From<expllm::evaluation::EvaluationError> for CliError {
+    fn from(error: expllm::evaluation::EvaluationError) -> Self {
+        use expllm::evaluation::EvaluationError;
+        match error {
+            EvaluationError::Input(reason) => Self::Usage(reason),
+            EvaluationError::File { path, source } => Self::File { path, source },
+            other => Self::library(other),
+        }
+    }
+}

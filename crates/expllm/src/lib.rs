@@ -8,3 +8,5 @@ pub use expllm_face as face;
 pub use expllm_metrics as metrics;
 pub use expllm_model as model;
 pub use expllm_train as train;
+
+pub mod evaluation;

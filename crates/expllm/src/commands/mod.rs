@@ -7,7 +7,9 @@ use crate::{CliError, Outcome};
 mod compare;
 mod convert;
 mod data;
+mod eval;
 mod score;
+mod stages;
 mod synth;
 mod units;
 
@@ -20,6 +22,8 @@ pub enum Command {
     Convert(convert::Args),
     /// Look at data sets.
     Data(data::Args),
+    /// Judge a model on a data set.
+    Eval(eval::Args),
     /// Grade result_all.json files.
     Score(score::Args),
     /// Render synthetic faces with exact labels.
@@ -35,6 +39,7 @@ impl Command {
             Self::Compare(args) => compare::run(&args),
             Self::Convert(args) => convert::run(&args),
             Self::Data(args) => data::run(&args),
+            Self::Eval(args) => eval::run(&args),
             Self::Score(args) => score::run(&args),
             Self::Synth(args) => synth::run(&args),
             Self::Units(args) => units::run(&args),

@@ -1,0 +1,231 @@
+//! `expllm eval`: a model over a data set.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use expllm_core::{Expression, ExpressionSet};
+use expllm_data::{Dataset, Layout, ReadOptions, SkipReason, Skipped, Split};
+use expllm_metrics::{LABEL_TASK, OfficialRow, Offset};
+
+use expllm::evaluation::{
+    Figures, Journal, Prediction, Report, Setup, judge_explanations, predict_all, read_predictions,
+};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::stages::{self, Mode, StageName};
+use crate::{CliError, Outcome};
+
+/// Arguments of `expllm eval`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Layout of the data set: folder, csv, fer2013-csv, expllm-json, ... (`expllm data layouts`).
+    #[arg(long)]
+    dataset: Layout,
+    /// Folder of the data set, or a .tar of it.
+    #[arg(long)]
+    root: PathBuf,
+    /// Part of the data set: train, valid or test; all when not given.
+    #[arg(long)]
+    split: Option<Split>,
+    /// Stage to judge.
+    #[arg(long, value_enum, default_value_t = StageName::Au)]
+    stage: StageName,
+    /// Folder of the model; the built-in weights when not given.
+    #[arg(long)]
+    model: Option<PathBuf>,
+    /// Order of the questions to a multimodal model.
+    #[arg(long, value_enum, default_value_t = Mode::LabelFirst)]
+    mode: Mode,
+    /// Grade the predictions of this CSV file instead of running a stage; its columns are those of
+    /// predictions.csv, of which `id` and `answer` suffice.
+    #[arg(long, conflicts_with_all = ["model", "cropped"])]
+    predictions: Option<PathBuf>,
+    /// Expressions in play: 7 leaves contempt out.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u8).range(7..=8))]
+    classes: u8,
+    /// The images are face crops: look at the whole image and detect nothing.
+    #[arg(long)]
+    cropped: bool,
+    /// Folder for result_all.json, metrics.json, predictions.csv and report.html; a run that was
+    /// stopped goes on from what is there.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+impl Args {
+    fn setup(&self) -> Setup {
+        Setup {
+            dataset: self.dataset.name().to_owned(),
+            root: self.root.clone(),
+            split: self.split.map_or("all", Split::name).to_owned(),
+            stage: match &self.predictions {
+                Some(file) => format!("of {}", file.display()),
+                None => self.stage.name().to_owned(),
+            },
+            classes: usize::from(self.classes),
+            cropped: self.cropped,
+            model: self.model.clone(),
+            mode: self.mode.name().to_owned(),
+        }
+    }
+}
+
+/// Predicts, measures and writes the four files.
+pub fn run(args: &Args) -> Result<Outcome, CliError> {
+    let set = match args.classes {
+        7 => ExpressionSet::Seven,
+        _ => ExpressionSet::Eight,
+    };
+    let options = ReadOptions {
+        split: args.split,
+        set,
+        ..ReadOptions::default()
+    };
+    let mut dataset = args
+        .dataset
+        .read(&args.root, &options)
+        .map_err(CliError::library)?;
+    if dataset.records.is_empty() {
+        return Err(CliError::Usage(format!(
+            "no record to evaluate in {}: {} items were left out; see `expllm data inspect`",
+            args.root.display(),
+            dataset.skipped.len()
+        )));
+    }
+    fs::create_dir_all(&args.out).map_err(|e| CliError::file(&args.out, e))?;
+    let setup = args.setup();
+    let (predictions, strangers) = predictions(args, &dataset, set, &setup)?;
+    dataset.skipped.extend(strangers);
+    let skipped = dataset.skipped.len();
+    let mut figures = Figures::measure(&dataset.records, &predictions, set, skipped)
+        .map_err(CliError::library)?;
+    judge_explanations(
+        &mut figures,
+        &dataset.records,
+        &predictions,
+        &expllm_cot::ground,
+    );
+    let report = Report {
+        setup: &setup,
+        figures: &figures,
+        records: &dataset.records,
+        predictions: &predictions,
+        skipped: &dataset.skipped,
+        set,
+    };
+    let page = report.render()?;
+    write_all(&args.out, &dataset, &predictions, &figures)?;
+    write(&args.out.join("report.html"), page.as_bytes())?;
+    print_summary(&figures, &args.out);
+    Ok(match figures.failed {
+        0 => Outcome::Complete,
+        _ => Outcome::WithErrors,
+    })
+}
+
+/// Runs the stage, or reads the predictions of another program; with the latter come rows that
+/// no record has.
+fn predictions(
+    args: &Args,
+    dataset: &Dataset,
+    set: ExpressionSet,
+    setup: &Setup,
+) -> Result<(Vec<Prediction>, Vec<Skipped>), CliError> {
+    if let Some(file) = &args.predictions {
+        let imported = read_predictions(file, &dataset.records)?;
+        let stranger = |item| Skipped {
+            item,
+            split: None,
+            reason: SkipReason::MissingAnnotation("a prediction without a record".into()),
+        };
+        let strangers = imported.strangers.into_iter().map(stranger).collect();
+        return Ok((imported.predictions, strangers));
+    }
+    let stages = stages::load(args.stage, args.cropped, args.model.as_deref(), args.mode)?;
+    let journal = Journal::open(&args.out.join("predictions.jsonl"), setup)?;
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {per_sec} {eta}");
+    let bar = ProgressBar::new(dataset.records.len() as u64);
+    let bar = bar.with_style(style.map_err(CliError::library)?);
+    let mut progress = |done: usize| bar.set_position(done as u64);
+    let predictions = predict_all(&dataset.records, &stages, set, journal, &mut progress)?;
+    bar.finish_and_clear();
+    Ok((predictions, Vec::new()))
+}
+
+fn write_all(
+    out: &Path,
+    dataset: &Dataset,
+    predictions: &[Prediction],
+    figures: &Figures,
+) -> Result<(), CliError> {
+    let official = serde_json::to_vec_pretty(&official_rows(dataset, predictions));
+    write(
+        &out.join("result_all.json"),
+        &official.map_err(CliError::library)?,
+    )?;
+    let metrics = serde_json::to_vec_pretty(figures).map_err(CliError::library)?;
+    write(&out.join("metrics.json"), &metrics)?;
+    write(&out.join("predictions.csv"), &csv_rows(predictions)?)
+}
+
+/// Rows of the official format; an image without an answer has the answer "".
+fn official_rows(dataset: &Dataset, predictions: &[Prediction]) -> Vec<OfficialRow> {
+    let root = dataset.root.display();
+    predictions
+        .iter()
+        .filter_map(|p| {
+            Some(OfficialRow {
+                task: LABEL_TASK.to_owned(),
+                gt: p.truth?.name().to_owned(),
+                offset: Offset::default(),
+                img_path: format!("{root}/{}", p.id),
+                pred: p.answer.map_or("", Expression::name).to_owned(),
+            })
+        })
+        .collect()
+}
+
+fn csv_rows(predictions: &[Prediction]) -> Result<Vec<u8>, CliError> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let mut header = vec!["id", "subject", "truth", "answer", "error"];
+    header.extend(Expression::ALL.iter().map(|e| e.name()));
+    header.extend(expllm_core::ActionUnit::ALL.iter().map(|u| u.snake_case()));
+    writer.write_record(&header).map_err(CliError::library)?;
+    for p in predictions {
+        let name = |e: Option<Expression>| e.map_or("", Expression::name).to_owned();
+        let mut row = vec![
+            p.id.clone(),
+            p.subject.clone().unwrap_or_default(),
+            name(p.truth),
+            name(p.answer),
+            p.error.clone().unwrap_or_default(),
+        ];
+        let numbers = |values: Option<Vec<f32>>, count: usize| match values {
+            Some(values) => values.iter().map(|v| format!("{v:.4}")).collect(),
+            None => vec![String::new(); count],
+        };
+        row.extend(numbers(p.probabilities.map(|p| p.values().to_vec()), 8));
+        row.extend(numbers(p.units.map(|u| u.values().to_vec()), 24));
+        writer.write_record(&row).map_err(CliError::library)?;
+    }
+    writer.into_inner().map_err(CliError::library)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
+    fs::write(path, bytes).map_err(|e| CliError::file(path, e))
+}
+
+#[allow(clippy::print_stdout)] // The program speaks to its user here.
+fn print_summary(figures: &Figures, out: &Path) {
+    println!(
+        "{} graded, {} without an answer, {} left out",
+        figures.n, figures.failed, figures.skipped
+    );
+    for (name, e) in &figures.metrics {
+        println!(
+            "{name:<36} {:.4}  [{:.4}, {:.4}]  n {}",
+            e.value, e.low, e.high, e.n
+        );
+    }
+    println!("report: {}", out.join("report.html").display());
+}

@@ -1,0 +1,20 @@
+//! Running stages over a data set: predictions that survive a stop, figures with intervals, and
+//! a report in one HTML file. Bring your own stages; the program's `eval` command is one caller.
+
+mod error;
+mod explanations;
+mod figures;
+mod imported;
+mod prediction;
+mod report;
+mod run;
+mod stages;
+
+pub use error::EvaluationError;
+pub use explanations::{Grounding, judge_explanations};
+pub use figures::{Figures, UnitFigures};
+pub use imported::{Imported, read_predictions};
+pub use prediction::{Journal, Prediction, Setup};
+pub use report::Report;
+pub use run::predict_all;
+pub use stages::{Cut, Judge, Stages};

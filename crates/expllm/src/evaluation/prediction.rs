@@ -1,0 +1,177 @@
+//! What a model said of each record, and the file that keeps it.
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use expllm_core::{AuVector, Expression, ExpressionProbabilities, FaceBox};
+use serde::{Deserialize, Serialize};
+
+use crate::evaluation::EvaluationError;
+
+/// One record with the model's answer; a failure keeps its reason instead.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Prediction {
+    /// The record.
+    pub id: String,
+    /// Its label.
+    pub truth: Option<Expression>,
+    /// The person shown.
+    pub subject: Option<String>,
+    /// The model's answer.
+    pub answer: Option<Expression>,
+    /// Belief in each expression.
+    pub probabilities: Option<ExpressionProbabilities>,
+    /// Intensity of each unit.
+    pub units: Option<AuVector>,
+    /// The explanation.
+    pub chain: Option<String>,
+    /// The face that was looked at, in pixels.
+    pub face_box: Option<FaceBox>,
+    /// Why there is no answer.
+    pub error: Option<String>,
+}
+
+/// What a set of predictions is of; a run is resumed only by the same setup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setup {
+    /// Name of the layout.
+    pub dataset: String,
+    /// The root as given.
+    pub root: PathBuf,
+    /// The split, or `all`.
+    pub split: String,
+    /// The stage that was judged.
+    pub stage: String,
+    /// How many classes are in play.
+    pub classes: usize,
+    /// Whether images are face crops.
+    pub cropped: bool,
+    /// The model's folder, when one was given.
+    pub model: Option<PathBuf>,
+    /// The order of questions to a multimodal model.
+    pub mode: String,
+}
+
+/// An append-only file: the setup in its first line, then one prediction a line.
+pub struct Journal {
+    path: PathBuf,
+    file: File,
+}
+
+impl Journal {
+    /// Opens or starts the file and returns what it already holds. A last line that was cut off
+    /// when a run was stopped is dropped.
+    pub fn open(
+        path: &Path,
+        setup: &Setup,
+    ) -> Result<(Self, HashMap<String, Prediction>), EvaluationError> {
+        let failed = |e| EvaluationError::file(path, e);
+        let mut done = HashMap::new();
+        let mut kept = 0;
+        if path.exists() {
+            let mut reader = BufReader::new(File::open(path).map_err(failed)?);
+            let mut line = String::new();
+            while reader.read_line(&mut line).map_err(failed)? > 0 && line.ends_with('\n') {
+                if kept == 0 {
+                    check_setup(path, &line, setup)?;
+                } else if let Ok(prediction) = serde_json::from_str::<Prediction>(&line) {
+                    done.insert(prediction.id.clone(), prediction);
+                }
+                kept += line.len() as u64;
+                line.clear();
+            }
+        }
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+            .map_err(failed)?;
+        file.set_len(kept).map_err(failed)?;
+        let mut journal = Self {
+            path: path.to_path_buf(),
+            file,
+        };
+        if kept == 0 {
+            journal.line(setup)?;
+        }
+        Ok((journal, done))
+    }
+
+    /// Adds predictions.
+    pub fn append(&mut self, predictions: &[Prediction]) -> Result<(), EvaluationError> {
+        predictions.iter().try_for_each(|p| self.line(p))
+    }
+
+    fn line(&mut self, value: &impl Serialize) -> Result<(), EvaluationError> {
+        let mut text = serde_json::to_string(value)?;
+        text.push('\n');
+        self.file
+            .write_all(text.as_bytes())
+            .map_err(|e| EvaluationError::file(&self.path, e))
+    }
+}
+
+fn check_setup(path: &Path, line: &str, setup: &Setup) -> Result<(), EvaluationError> {
+    match serde_json::from_str::<Setup>(line) {
+        Ok(found) if found == *setup => Ok(()),
+        _ => Err(EvaluationError::Input(format!(
+            "{} holds another run; give another --out, or remove it to start again",
+            path.display()
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn setup(split: &str) -> Setup {
+        Setup {
+            dataset: "folder".into(),
+            root: "x".into(),
+            split: split.into(),
+            stage: "au".into(),
+            classes: 7,
+            cropped: true,
+            model: None,
+            mode: "label-first".into(),
+        }
+    }
+
+    fn prediction(id: &str) -> Prediction {
+        Prediction {
+            id: id.into(),
+            truth: Some(Expression::Fear),
+            subject: None,
+            answer: None,
+            probabilities: None,
+            units: None,
+            chain: None,
+            face_box: None,
+            error: Some("no face found".into()),
+        }
+    }
+
+    #[test]
+    fn a_cut_off_run_goes_on_where_it_stopped() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("predictions.jsonl");
+        let (mut journal, done) = Journal::open(&path, &setup("valid")).unwrap();
+        assert!(done.is_empty());
+        journal.append(&[prediction("a"), prediction("b")]).unwrap();
+        drop(journal);
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, &text[..text.len() - 5]).unwrap();
+        let (mut journal, done) = Journal::open(&path, &setup("valid")).unwrap();
+        assert_eq!(done.into_keys().collect::<Vec<_>>(), ["a"]);
+        journal.append(&[prediction("b")]).unwrap();
+        drop(journal);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        assert!(
+            Journal::open(&path, &setup("train")).is_err(),
+            "another setup"
+        );
+    }
+}
