@@ -25,6 +25,36 @@ pub fn chain_sentences(chain: &ChainOfThought) -> Vec<&str> {
         .collect()
 }
 
+/// Lower-case words and phrase marks of a text.
+pub(crate) fn words(text: &str) -> Vec<String> {
+    tokens::tokens(text).into_iter().map(|t| t.text).collect()
+}
+
+/// For each word whether a denial shortly before it reaches it.
+pub(crate) fn denied_words(words: &[String]) -> Vec<bool> {
+    const REACH: usize = 5;
+    let mut left = 0usize;
+    words
+        .iter()
+        .enumerate()
+        .map(|(at, word)| {
+            let next = words.get(at + 1).map_or("", String::as_str);
+            let denied = left > 0;
+            left = left.saturating_sub(1);
+            let instead = matches!(
+                (word.as_str(), next),
+                ("rather", "than") | ("instead", "of")
+            );
+            match word.as_str() {
+                _ if lexicon::denies(word) || instead => left = REACH,
+                "but" | "while" | ";" => left = 0,
+                _ => {}
+            }
+            denied
+        })
+        .collect()
+}
+
 /// Every claim about a unit in the sentences, held against the intensities.
 ///
 /// A claim is supported when the unit is active, a denial when it is not.

@@ -54,10 +54,10 @@ pub(super) fn claims(tokens: &[Token]) -> Vec<Claim> {
 }
 
 fn on_side(unit: ActionUnit, side: Option<NamedSide>) -> bool {
-    match (unit.side(), side) {
-        (Side::Left, Some(NamedSide::Right)) | (Side::Right, Some(NamedSide::Left)) => false,
-        _ => true,
-    }
+    !matches!(
+        (unit.side(), side),
+        (Side::Left, Some(NamedSide::Right)) | (Side::Right, Some(NamedSide::Left))
+    )
 }
 
 fn pairs(tokens: &[Token], parts: &[Part]) -> Vec<Pair> {
@@ -179,8 +179,7 @@ fn joined(tokens: &[Token], end: usize, start: usize) -> bool {
 fn is_denied(tokens: &[Token], pair: &Pair) -> bool {
     let first = pair.at.min(pair.part.start);
     let last = pair.at.max(pair.part.end);
-    let mut reach = 0;
-    for at in (0..first).rev() {
+    for (reach, at) in (0..first).rev().enumerate() {
         let text = word(tokens, at);
         if tokens[at].is_break || lexicon::starts_clause(text) || reach >= DENIAL_REACH {
             break;
@@ -188,7 +187,6 @@ fn is_denied(tokens: &[Token], pair: &Pair) -> bool {
         if lexicon::denies(text) || is_instead(tokens, at) {
             return true;
         }
-        reach += 1;
     }
     (first..=last).any(|at| lexicon::denies(word(tokens, at)))
         || (last + 1..=last + 3)

@@ -1,0 +1,90 @@
+//! Errors of the engine.
+
+use std::path::{Path, PathBuf};
+
+/// Why a run, a read or a write as a whole cannot go on; bad records are rows, not errors.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CotError {
+    /// A file could not be read or written.
+    #[error("{path}: {source}", path = path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// A file whose kind is not known from its name.
+    #[error("{path}: unknown format; names end in .json, .jsonl or .parquet", path = path.display())]
+    UnknownFormat {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A Parquet file that cannot be read or written.
+    #[error("{path}: {source}", path = path.display())]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: parquet::errors::ParquetError,
+    },
+    /// A prompt template that cannot be used.
+    #[error("prompt template {name}: {source:#}")]
+    Template {
+        /// File or built-in name.
+        name: String,
+        /// What and in which line.
+        source: minijinja::Error,
+    },
+    /// The output file belongs to another run.
+    #[error("{path}: written by a run with other settings ({detail}); choose another --out, or remove the file and its .journal to start again", path = path.display())]
+    OtherRun {
+        /// The output.
+        path: PathBuf,
+        /// What differs.
+        detail: String,
+    },
+    /// Another process writes the same output.
+    #[error("{path}: another run is writing here; wait for it or choose another --out", path = path.display())]
+    Busy {
+        /// The output.
+        path: PathBuf,
+    },
+    /// The finished part of an output does not agree with its input.
+    #[error("{path}: line {line} {reason}; the input changed since the run began", path = path.display())]
+    Disagrees {
+        /// The output.
+        path: PathBuf,
+        /// Counted from 1.
+        line: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The server refuses everything (wrong key, wrong address, wrong model).
+    #[error("{endpoint}: {reason}")]
+    Endpoint {
+        /// Base address, without any key.
+        endpoint: String,
+        /// What the server said and what to do.
+        reason: String,
+    },
+    /// A writer given as a stage failed.
+    #[error(transparent)]
+    Stage(#[from] expllm_core::StageError),
+}
+
+impl CotError {
+    pub(crate) fn file(path: &Path, source: std::io::Error) -> Self {
+        Self::File {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    pub(crate) fn parquet(path: &Path, source: parquet::errors::ParquetError) -> Self {
+        Self::Parquet {
+            path: path.to_owned(),
+            source,
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! The records that go into and come out of the engine.
+
+use expllm_core::{ActionUnit, AuVector, Expression};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::Finding;
+
+/// One labelled face with its action units, and its description when there is one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CotRecord {
+    /// Path of the image below the image root.
+    pub file_name: String,
+    /// The label.
+    pub label: Expression,
+    /// Intensities of the units; `None` where the source has none.
+    pub units: Option<AuVector>,
+    /// The chain of thought as text.
+    pub description: Option<String>,
+}
+
+impl CotRecord {
+    /// Reads one JSON object: the official keys (`file_name`, `emo`, `au`, `description`), or a
+    /// LLaVA / ShareGPT conversation (`image`, `conversations`).
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says what is wrong with which key.
+    pub fn from_json(value: &Value) -> Result<Self, String> {
+        let text = |key: &str| value.get(key).and_then(Value::as_str);
+        let file_name = text("file_name").or_else(|| text("image"));
+        let file_name = file_name.ok_or("no file_name")?.to_owned();
+        check_path(&file_name)?;
+        let turns = conversation(value);
+        let label = match text("emo").or_else(|| text("label")) {
+            Some(name) => Some(name.parse::<Expression>().map_err(|e| e.to_string())?),
+            None => turns.iter().find_map(|turn| turn.parse().ok()),
+        };
+        let chain = |turn: &&&str| turn.parse::<expllm_core::ChainOfThought>().is_ok();
+        let description = text("description")
+            .or_else(|| turns.iter().find(chain).copied())
+            .map(str::to_owned);
+        Ok(Self {
+            label: label.ok_or("no emo (the expression label)")?,
+            units: units(value.get("au"))?,
+            file_name,
+            description,
+        })
+    }
+}
+
+/// The answers of a conversation, in order.
+fn conversation(value: &Value) -> Vec<&str> {
+    let turns = value.get("conversations").and_then(Value::as_array);
+    turns
+        .into_iter()
+        .flatten()
+        .filter(|turn| matches!(turn["from"].as_str(), Some("gpt" | "assistant")))
+        .filter_map(|turn| turn["value"].as_str())
+        .collect()
+}
+
+fn units(value: Option<&Value>) -> Result<Option<AuVector>, String> {
+    match value {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Array(entries)) => {
+            if entries.len() != ActionUnit::COUNT {
+                let expected = ActionUnit::COUNT;
+                return Err(format!(
+                    "au needs {expected} numbers, found {}",
+                    entries.len()
+                ));
+            }
+            let numbers: Option<Vec<f32>> = entries
+                .iter()
+                .map(|v| v.as_f64().map(|f| f as f32))
+                .collect();
+            let numbers = numbers.ok_or("au holds something that is not a number")?;
+            let units = AuVector::from_slice(&numbers).map_err(|e| format!("au: {e}"))?;
+            Ok(Some(units))
+        }
+        Some(named) => serde_json::from_value(named.clone())
+            .map(Some)
+            .map_err(|e| format!("au: {e}")),
+    }
+}
+
+/// Paths must stay below the image root.
+fn check_path(path: &str) -> Result<(), String> {
+    let outside = path.is_empty()
+        || path.starts_with(['/', '\\'])
+        || path.contains(['\0', '\n'])
+        || path.get(1..2) == Some(":")
+        || path.split(['/', '\\']).any(|part| part == "..");
+    match outside {
+        true => Err(format!("file_name {path:?} leaves the image root")),
+        false => Ok(()),
+    }
+}
+
+/// How a record ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// The writer's text passed all checks.
+    Checked,
+    /// The writer failed; the composer's text stands in.
+    Composed,
+    /// The writer failed; the last text, if any, is kept beside its findings.
+    SetAside,
+    /// The input record itself cannot be used.
+    Rejected,
+}
+
+/// One line of a built data set: official keys and full provenance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BuiltRecord {
+    /// Place in the input, from 0, over all shards.
+    pub index: u64,
+    /// Path of the image below the image root; empty when it could not be read.
+    pub file_name: String,
+    /// The label.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub emo: Option<Expression>,
+    /// 24 intensities in AU order.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub au: Option<Vec<f32>>,
+    /// The chain of thought in canonical form.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub description: Option<String>,
+    /// How the record ended.
+    pub status: Status,
+    /// Name of the writer whose text this is.
+    pub writer: String,
+    /// Model that the server names, if any.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub model: Option<String>,
+    /// First 16 hexadecimal digits of the SHA-256 of the first prompt.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub prompt_hash: Option<String>,
+    /// How many texts the writer was asked for.
+    pub attempts: u32,
+    /// Findings of the last text of the writer.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub findings: Vec<Finding>,
+    /// Why there is no text.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub error: Option<String>,
+    /// Tokens of all prompts and answers, as the server counts them.
+    #[serde(skip_serializing_if = "Usage::is_zero", default)]
+    pub usage: Usage,
+}
+
+/// Tokens spent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Tokens of the prompts.
+    #[serde(default)]
+    pub prompt_tokens: u64,
+    /// Tokens of the answers.
+    #[serde(default)]
+    pub completion_tokens: u64,
+}
+
+impl Usage {
+    fn is_zero(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Adds another count.
+    pub fn add(&mut self, other: Self) {
+        self.prompt_tokens = self.prompt_tokens.saturating_add(other.prompt_tokens);
+        let sum = self
+            .completion_tokens
+            .saturating_add(other.completion_tokens);
+        self.completion_tokens = sum;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn bad_records_are_named() {
+        let bad = [
+            (json!({}), "no file_name"),
+            (
+                json!({"file_name": "../x.jpg", "emo": "Fear"}),
+                "leaves the image root",
+            ),
+            (
+                json!({"file_name": "C:\\x.jpg", "emo": "Fear"}),
+                "leaves the image root",
+            ),
+            (json!({"file_name": "x.jpg"}), "no emo"),
+            (
+                json!({"file_name": "x.jpg", "emo": "Ennui"}),
+                "unknown expression",
+            ),
+            (
+                json!({"file_name": "x.jpg", "emo": "Fear", "au": [0.5]}),
+                "24 numbers, found 1",
+            ),
+            (
+                json!({"file_name": "x.jpg", "emo": "Fear", "au": vec![7.0; 24]}),
+                "from 0 to 1",
+            ),
+            (
+                json!({"file_name": "x.jpg", "emo": "Fear", "au": {"smile": 1.0}}),
+                "au:",
+            ),
+        ];
+        for (value, reason) in bad {
+            let error = CotRecord::from_json(&value).unwrap_err();
+            assert!(error.contains(reason), "{error}");
+        }
+    }
+}
