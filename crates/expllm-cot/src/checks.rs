@@ -37,6 +37,25 @@ pub enum Check {
     Repetition,
 }
 
+impl Check {
+    /// Name in files and tables, such as `word_limit`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Parts => "parts",
+            Self::WordLimit => "word_limit",
+            Self::Label => "label",
+            Self::OtherLabel => "other_label",
+            Self::Grounding => "grounding",
+            Self::StrengthWord => "strength_word",
+            Self::StrongUnit => "strong_unit",
+            Self::Digits => "digits",
+            Self::Language => "language",
+            Self::Repetition => "repetition",
+        }
+    }
+}
+
 /// One thing that is wrong with a text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {

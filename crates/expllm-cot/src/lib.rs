@@ -1,20 +1,32 @@
 //! The Exp-CoT engine: checked chain-of-thought training data from labelled faces.
 //!
 //! Faces with labels and action units go in, instruction data with a chain of thought per face
-//! comes out. A writer (the offline [`Composer`], or any language model behind `TextWriter`)
+//! comes out. A writer (the offline [`Composer`], or any language model behind [`TextWriter`])
 //! writes each chain, a [`Checker`] holds every statement against the intensities, and a failed
 //! text goes back to the writer with what was found.
 
 mod checks;
 mod composer;
+mod engine;
 mod error;
+mod formats;
+mod journal;
 mod labels;
+mod openai;
+mod prompt;
 mod reader;
 mod record;
+mod writer;
 
 pub use checks::{Check, Checked, Checker, Finding};
 pub use composer::{Composer, WORD_LIMIT};
+pub use engine::{Engine, EngineConfig, OnFailure, Summary};
 pub use error::CotError;
 pub use expllm_core::ChainOfThought;
+pub use formats::{DatasetFormat, Row, read_rows, write_dataset, write_list};
+pub use journal::Journal;
+pub use openai::{OpenAiConfig, OpenAiWriter};
+pub use prompt::{Message, PromptFiles, Prompts, describe_units};
 pub use reader::{chain_sentences, ground, sentences, statements};
 pub use record::{BuiltRecord, CotRecord, Status, Usage};
+pub use writer::{Draft, LocalWriter, TextWriter, WriteError, WriteRequest};

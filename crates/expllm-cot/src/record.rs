@@ -112,6 +112,19 @@ pub enum Status {
     Rejected,
 }
 
+impl Status {
+    /// Name in files and tables, such as `set_aside`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Checked => "checked",
+            Self::Composed => "composed",
+            Self::SetAside => "set_aside",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
 /// One line of a built data set: official keys and full provenance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BuiltRecord {

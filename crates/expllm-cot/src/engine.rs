@@ -1,0 +1,394 @@
+//! Write, check, repair, keep: the composition of the stages.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use expllm_core::{AuVector, Expression, ExpressionSet};
+use futures::{FutureExt, StreamExt, stream};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::prompt::short_hash;
+use crate::{
+    BuiltRecord, Checked, Checker, Composer, CotError, CotRecord, Draft, Finding, Journal, Message,
+    Prompts, Row, Status, TextWriter, Usage, WriteError, WriteRequest,
+};
+
+/// Records that a local writer takes at once.
+const CHUNK: usize = 4096;
+
+/// What happens when a writer never gives a text that passes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// The composer's text stands in, marked [`Status::Composed`].
+    #[default]
+    Compose,
+    /// The record is kept without a place in the data set, marked [`Status::SetAside`].
+    SetAside,
+}
+
+/// Settings of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EngineConfig {
+    /// The checks.
+    pub checker: Checker,
+    /// How often a text goes back to the writer (default 2).
+    pub repairs: u32,
+    /// What then.
+    pub on_failure: OnFailure,
+    /// The expressions in play.
+    pub set: ExpressionSet,
+    /// Varies the wording; record `n` gets `seed + n`.
+    pub seed: u64,
+    /// Requests in flight (default 8).
+    pub concurrency: usize,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            checker: Checker::default(),
+            repairs: 2,
+            on_failure: OnFailure::default(),
+            set: ExpressionSet::Eight,
+            seed: 0,
+            concurrency: 8,
+        }
+    }
+}
+
+/// How many records ended how.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Records written by this run (not those found finished).
+    pub records: u64,
+    /// Records by status.
+    pub by_status: BTreeMap<String, u64>,
+    /// Findings of the last texts of the writer.
+    pub findings: BTreeMap<String, u64>,
+    /// Tokens spent.
+    pub usage: Usage,
+}
+
+impl Summary {
+    fn count(&mut self, record: &BuiltRecord) {
+        self.records += 1;
+        *self
+            .by_status
+            .entry(record.status.name().to_owned())
+            .or_default() += 1;
+        for finding in &record.findings {
+            *self
+                .findings
+                .entry(finding.check.name().to_owned())
+                .or_default() += 1;
+        }
+        self.usage.add(record.usage);
+    }
+}
+
+/// A writer with its prompts and checks.
+pub struct Engine {
+    writer: Arc<dyn TextWriter>,
+    prompts: Option<Prompts>,
+    config: EngineConfig,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let writer = self.writer.name();
+        f.debug_struct("Engine")
+            .field("writer", &writer)
+            .field("config", &self.config)
+            .finish()
+    }
+}
+
+/// What became of the writer's attempts.
+#[derive(Default)]
+struct Attempts {
+    count: u32,
+    text: Option<String>,
+    findings: Vec<Finding>,
+    error: Option<String>,
+    model: Option<String>,
+    prompt_hash: Option<String>,
+    usage: Usage,
+}
+
+impl Engine {
+    /// Puts the stages together; writers that need no prompt get none.
+    #[must_use]
+    pub fn new(
+        writer: Arc<dyn TextWriter>,
+        prompts: Option<Prompts>,
+        config: EngineConfig,
+    ) -> Self {
+        Self {
+            writer,
+            prompts,
+            config,
+        }
+    }
+
+    /// Builds all rows that the journal does not hold yet, with many requests in flight; the
+    /// output keeps the order of the input.
+    ///
+    /// `rows` are the rows of this shard from the first on, each with its index in the input.
+    ///
+    /// # Errors
+    ///
+    /// What stops a run as a whole; the same call goes on later.
+    pub async fn run(
+        &self,
+        rows: impl Iterator<Item = (u64, Row)>,
+        journal: &mut Journal,
+        mut each: impl FnMut(&BuiltRecord),
+    ) -> Result<Summary, CotError> {
+        let rows = skip_done(rows, journal)?;
+        let mut summary = Summary::default();
+        let built = stream::iter(rows).map(|(index, row)| self.build(index, row));
+        // A window wider than the number of requests lets others go on behind a slow one.
+        let limit = Arc::new(tokio::sync::Semaphore::new(self.config.concurrency.max(1)));
+        let mut built = built
+            .map(|record| {
+                let limit = Arc::clone(&limit);
+                async move {
+                    let _permit = limit.acquire().await;
+                    record.await
+                }
+            })
+            .buffered(self.config.concurrency.max(1).saturating_mul(4))
+            .boxed_local();
+        while let Some(record) = built.next().await {
+            let record = record?;
+            journal.append(std::slice::from_ref(&record))?;
+            summary.count(&record);
+            each(&record);
+        }
+        drop(built);
+        journal.sync()?;
+        Ok(summary)
+    }
+
+    /// As [`Engine::run`] for a writer that never waits, on all cores.
+    ///
+    /// # Errors
+    ///
+    /// What stops a run as a whole.
+    pub fn run_local(
+        &self,
+        rows: impl Iterator<Item = (u64, Row)>,
+        journal: &mut Journal,
+        mut each: impl FnMut(&BuiltRecord),
+    ) -> Result<Summary, CotError> {
+        let mut rows = skip_done(rows, journal)?;
+        let mut summary = Summary::default();
+        loop {
+            let chunk: Vec<_> = rows.by_ref().take(CHUNK).collect();
+            if chunk.is_empty() {
+                break;
+            }
+            let built: Vec<_> = chunk
+                .into_par_iter()
+                .map(|(index, row)| match self.build(index, row).now_or_never() {
+                    Some(record) => record,
+                    None => Err(CotError::Endpoint {
+                        endpoint: self.writer.name().to_owned(),
+                        reason: "this writer waits; run it with Engine::run".into(),
+                    }),
+                })
+                .collect::<Result<_, _>>()?;
+            journal.append(&built)?;
+            for record in &built {
+                summary.count(record);
+                each(record);
+            }
+        }
+        journal.sync()?;
+        Ok(summary)
+    }
+
+    /// The messages for a record, for a dry run.
+    ///
+    /// # Errors
+    ///
+    /// [`CotError::Template`].
+    pub fn messages(&self, record: &CotRecord) -> Result<Vec<Message>, CotError> {
+        let units = record.units.unwrap_or_default();
+        match &self.prompts {
+            Some(prompts) => prompts.first(record.label, &units, self.config.set),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Builds one record; bad rows become rejected records.
+    ///
+    /// # Errors
+    ///
+    /// What stops a run as a whole.
+    pub async fn build(&self, index: u64, row: Row) -> Result<BuiltRecord, CotError> {
+        let line = row.line;
+        let record = match row.record {
+            Ok(record) => record,
+            Err(reason) => {
+                let name = row.raw["file_name"].as_str().unwrap_or_default().to_owned();
+                return Ok(rejected(index, name, format!("line {line}: {reason}")));
+            }
+        };
+        let Some(units) = record.units else {
+            let reason = format!("line {line}: no au values, and no detector to read them");
+            return Ok(rejected(index, record.file_name, reason));
+        };
+        if !self.config.set.contains(record.label) {
+            let reason = format!("line {line}: {} is not in the set of labels", record.label);
+            return Ok(rejected(index, record.file_name, reason));
+        }
+        let attempts = self.attempt(index, &record, &units).await?;
+        Ok(self.finish(index, record, &units, attempts))
+    }
+
+    /// Asks the writer until a text passes or the repairs are used up.
+    async fn attempt(
+        &self,
+        index: u64,
+        record: &CotRecord,
+        units: &AuVector,
+    ) -> Result<Attempts, CotError> {
+        let mut tried = Attempts::default();
+        let mut messages = self.messages(record)?;
+        if !messages.is_empty() {
+            let texts = messages.iter().map(|m| m.content.as_str());
+            tried.prompt_hash = Some(short_hash(texts));
+        }
+        for round in 0..=self.config.repairs {
+            let seed = self.config.seed.wrapping_add(index);
+            let request = WriteRequest {
+                file_name: &record.file_name,
+                label: record.label,
+                units,
+                set: self.config.set,
+                seed: seed.wrapping_add(u64::from(round) << 48),
+                messages: &messages,
+            };
+            tried.count += 1;
+            let draft = match self.writer.write(request).await {
+                Ok(draft) => draft,
+                Err(WriteError::Run(error)) => return Err(error),
+                Err(WriteError::Record(reason)) => {
+                    tried.error = Some(reason);
+                    break;
+                }
+            };
+            if self.passes(record.label, units, draft, &mut tried) {
+                break;
+            }
+            if let (Some(prompts), Some(text)) = (&self.prompts, &tried.text) {
+                messages.truncate(2);
+                messages.push(Message::new("assistant", text.clone()));
+                messages.push(prompts.repair(&tried.findings)?);
+            }
+        }
+        Ok(tried)
+    }
+
+    fn passes(
+        &self,
+        label: Expression,
+        units: &AuVector,
+        draft: Draft,
+        tried: &mut Attempts,
+    ) -> bool {
+        let checker = Checker {
+            set: self.config.set,
+            ..self.config.checker
+        };
+        let Checked {
+            chain, findings, ..
+        } = checker.check(&draft.text, label, units);
+        tried.usage.add(draft.usage);
+        tried.model = draft.model.or(tried.model.take());
+        tried.text = Some(chain.map_or(draft.text, |chain| chain.to_string()));
+        tried.findings = findings;
+        tried.findings.is_empty()
+    }
+
+    fn finish(
+        &self,
+        index: u64,
+        record: CotRecord,
+        units: &AuVector,
+        tried: Attempts,
+    ) -> BuiltRecord {
+        let passed = tried.text.is_some() && tried.findings.is_empty() && tried.error.is_none();
+        let (status, description, writer) = match (passed, self.config.on_failure) {
+            (true, _) => (Status::Checked, tried.text, self.writer.name()),
+            (false, OnFailure::Compose) => {
+                let seed = self.config.seed.wrapping_add(index);
+                let chain = Composer.compose(units, record.label, self.config.set, seed);
+                (Status::Composed, Some(chain.to_string()), "composer")
+            }
+            (false, OnFailure::SetAside) => (Status::SetAside, tried.text, self.writer.name()),
+        };
+        BuiltRecord {
+            index,
+            file_name: record.file_name,
+            emo: Some(record.label),
+            au: Some(units.values().to_vec()),
+            description,
+            status,
+            writer: writer.to_owned(),
+            model: tried.model,
+            prompt_hash: tried.prompt_hash,
+            attempts: tried.count,
+            findings: tried.findings,
+            error: tried.error,
+            usage: tried.usage,
+        }
+    }
+}
+
+/// Skips what the journal holds, after a look at whether the input is still the same.
+fn skip_done<I: Iterator<Item = (u64, Row)>>(
+    mut rows: I,
+    journal: &Journal,
+) -> Result<I, CotError> {
+    for place in 0..journal.done() {
+        let (index, row) = rows.next().unwrap_or((
+            u64::MAX,
+            Row {
+                line: 0,
+                record: Err(String::new()),
+                raw: serde_json::Value::Null,
+            },
+        ));
+        if place + 1 == journal.done() {
+            let name = match &row.record {
+                Ok(record) => record.file_name.as_str(),
+                Err(_) => row.raw["file_name"].as_str().unwrap_or_default(),
+            };
+            journal.expect_last(index, name)?;
+        }
+    }
+    Ok(rows)
+}
+
+fn rejected(index: u64, file_name: String, reason: String) -> BuiltRecord {
+    BuiltRecord {
+        index,
+        file_name,
+        emo: None,
+        au: None,
+        description: None,
+        status: Status::Rejected,
+        writer: String::new(),
+        model: None,
+        prompt_hash: None,
+        attempts: 0,
+        findings: Vec::new(),
+        error: Some(reason),
+        usage: Usage::default(),
+    }
+}

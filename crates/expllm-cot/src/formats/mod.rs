@@ -1,0 +1,93 @@
+//! The files that chain-of-thought data sets live in.
+
+mod parquet_file;
+mod scan;
+mod write;
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::BufReader;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::{CotError, CotRecord};
+
+use scan::{Objects, Scanned};
+pub use write::{DatasetFormat, write_dataset, write_list};
+
+/// One row of an input file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// Line of the file at which the row starts, from 1 (the row itself in Parquet).
+    pub line: u64,
+    /// The record, or what is wrong with it.
+    pub record: Result<CotRecord, String>,
+    /// The whole JSON object, where it is one; provenance is read from it.
+    pub raw: Value,
+}
+
+/// Reads records one by one, in constant memory but for 8 bytes per record against duplicates.
+///
+/// `.json` is an array of objects (official or LLaVA / ShareGPT), `.jsonl` one object per line
+/// (ours or any of these), `.parquet` our columns. A bad row is a row that says why; duplicates
+/// of a `file_name` are bad rows.
+///
+/// # Errors
+///
+/// [`CotError::File`], [`CotError::Parquet`] or [`CotError::UnknownFormat`].
+pub fn read_rows(path: &Path) -> Result<Box<dyn Iterator<Item = Row> + Send>, CotError> {
+    let extension = path
+        .extension()
+        .and_then(|e| e.to_str())
+        .unwrap_or_default();
+    let open = || -> Result<_, CotError> {
+        let file = File::open(path).map_err(|e| CotError::file(path, e))?;
+        Ok(BufReader::with_capacity(1 << 16, file))
+    };
+    let mut seen = HashSet::new();
+    let rows: Box<dyn Iterator<Item = Row> + Send> = match extension.to_ascii_lowercase().as_str() {
+        "json" => Box::new(Objects::of_array(open()?).map(json_row)),
+        "jsonl" | "ndjson" => Box::new(Objects::of_lines(open()?).map(json_row)),
+        "parquet" => Box::new(parquet_file::read(path)?),
+        _ => {
+            return Err(CotError::UnknownFormat {
+                path: path.to_owned(),
+            });
+        }
+    };
+    Ok(Box::new(
+        rows.map(move |row| refuse_duplicates(row, &mut seen)),
+    ))
+}
+
+fn json_row(scanned: Scanned) -> Row {
+    let Scanned { line, bytes } = scanned;
+    let value = bytes.and_then(|bytes| {
+        serde_json::from_slice::<Value>(&bytes).map_err(|e| format!("not valid JSON: {e}"))
+    });
+    match value {
+        Ok(raw) => Row {
+            line,
+            record: CotRecord::from_json(&raw),
+            raw,
+        },
+        Err(reason) => Row {
+            line,
+            record: Err(reason),
+            raw: Value::Null,
+        },
+    }
+}
+
+fn refuse_duplicates(mut row: Row, seen: &mut HashSet<u64>) -> Row {
+    if let Ok(record) = &row.record {
+        let mut hasher = DefaultHasher::new();
+        record.file_name.hash(&mut hasher);
+        if !seen.insert(hasher.finish()) {
+            row.record = Err(format!("file_name {:?} occurs twice", record.file_name));
+        }
+    }
+    row
+}

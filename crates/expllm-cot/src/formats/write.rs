@@ -1,0 +1,133 @@
+//! Writing data sets for the trainers that read them.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::parquet_file;
+use crate::{BuiltRecord, CotError};
+
+/// Question of the official model for the label (prompt of the authors, MIT).
+const LABEL_QUESTION: &str =
+    "What is the expression of the person in the image? Please provide the expression label.";
+/// Question of the official model for the chain.
+const CHAIN_QUESTION: &str = "Can you analysis the facial expression step-by-step in the provided \
+                              image? Provide a detailed description.";
+
+/// The kinds of file that data sets are written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum DatasetFormat {
+    /// Array of `file_name`, `emo`, `au`, `description`, as the ExpLLM authors' trainer reads it.
+    Official,
+    /// The same without `description`: trains the label alone.
+    LabelOnly,
+    /// LLaVA and ShareGPT: `id`, `image`, `conversations` (chain first, then label), and `emo`
+    /// and `au` beside them.
+    Llava,
+    /// Our own lines with full provenance.
+    Jsonl,
+    /// Columns.
+    Parquet,
+}
+
+/// Writes records that have a text (`Jsonl` and `Parquet` write all); how many were written.
+///
+/// # Errors
+///
+/// The first error of the records, or [`CotError::File`] or [`CotError::Parquet`].
+pub fn write_dataset(
+    path: &Path,
+    format: DatasetFormat,
+    records: &mut dyn Iterator<Item = Result<BuiltRecord, CotError>>,
+) -> Result<u64, CotError> {
+    if format == DatasetFormat::Parquet {
+        return parquet_file::write(path, records);
+    }
+    let wrong = |e| CotError::file(path, e);
+    let mut out = BufWriter::new(File::create(path).map_err(wrong)?);
+    let array = format != DatasetFormat::Jsonl;
+    let mut count = 0;
+    if array {
+        out.write_all(b"[").map_err(wrong)?;
+    }
+    for record in records {
+        let Some(value) = to_value(&record?, format) else {
+            continue;
+        };
+        let lead = match (array, count) {
+            (true, 0) => "\n",
+            (true, _) => ",\n",
+            (false, _) => "",
+        };
+        out.write_all(lead.as_bytes()).map_err(wrong)?;
+        serde_json::to_writer(&mut out, &value).map_err(|e| wrong(e.into()))?;
+        if !array {
+            out.write_all(b"\n").map_err(wrong)?;
+        }
+        count += 1;
+    }
+    if array {
+        out.write_all(b"\n]\n").map_err(wrong)?;
+    }
+    let file = out.into_inner().map_err(|e| wrong(e.into_error()))?;
+    file.sync_all().map_err(wrong)?;
+    Ok(count)
+}
+
+fn to_value(record: &BuiltRecord, format: DatasetFormat) -> Option<Value> {
+    if format == DatasetFormat::Jsonl {
+        return serde_json::to_value(record).ok();
+    }
+    let (emo, text) = (record.emo?, record.description.as_ref()?);
+    let mut value = json!({"file_name": record.file_name, "emo": emo});
+    if let Some(au) = &record.au {
+        value["au"] = json!(au);
+    }
+    match format {
+        DatasetFormat::LabelOnly => {}
+        DatasetFormat::Llava => {
+            value["id"] = json!(record.file_name);
+            value["image"] = json!(record.file_name);
+            value["conversations"] = json!([
+                {"from": "human", "value": format!("<image>\n{CHAIN_QUESTION}")},
+                {"from": "gpt", "value": text},
+                {"from": "human", "value": LABEL_QUESTION},
+                {"from": "gpt", "value": emo},
+            ]);
+        }
+        _ => value["description"] = json!(text),
+    }
+    Some(value)
+}
+
+/// Writes the list file of the official trainer beside two annotation files: label-only records
+/// with repeat `label_ratio`, records with chains with repeat `1 - label_ratio` (0.75 in the
+/// paper). A repeat below one is the share that the trainer draws once when it loads.
+///
+/// # Errors
+///
+/// [`CotError::File`].
+pub fn write_list(
+    path: &Path,
+    labels: &Path,
+    chains: &Path,
+    image_root: &Path,
+    label_ratio: f64,
+) -> Result<(), CotError> {
+    let absolute = |p: &Path| -> Result<PathBuf, CotError> {
+        std::path::absolute(p).map_err(|e| CotError::file(p, e))
+    };
+    let ratio = label_ratio.clamp(0.0, 1.0);
+    let root = absolute(image_root)?;
+    let line = |file: PathBuf, repeat: f64| {
+        let repeat = (repeat * 1e6).round() / 1e6;
+        format!("{},{},{repeat}\n", file.display(), root.display())
+    };
+    let text = line(absolute(labels)?, ratio) + &line(absolute(chains)?, 1.0 - ratio);
+    std::fs::write(path, text).map_err(|e| CotError::file(path, e))
+}

@@ -1,0 +1,199 @@
+//! Output that survives being killed at any byte.
+//!
+//! Line `n` of the output answers record `n` of the (sharded) input, so the number of whole
+//! lines says where to go on. `OUT.journal` holds the settings of the run and the lock. On
+//! opening, what follows the last whole line is cut off: a torn line was never counted.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::{BuiltRecord, CotError};
+
+/// How often finished lines are forced to the disk, against loss of power.
+const SYNC_EVERY: Duration = Duration::from_secs(2);
+
+/// An output file that is being appended to.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    out: File,
+    /// Keeps the lock until the end.
+    _lock: File,
+    done: u64,
+    last: Option<BuiltRecord>,
+    synced: Instant,
+}
+
+impl Journal {
+    /// Opens a new output, or one that a run with the same settings left behind.
+    ///
+    /// # Errors
+    ///
+    /// [`CotError::Busy`], [`CotError::OtherRun`], [`CotError::Disagrees`] or [`CotError::File`].
+    pub fn open(path: &Path, settings: &str) -> Result<Self, CotError> {
+        let wrong = |e| CotError::file(path, e);
+        let lock = lock_settings(path, settings)?;
+        let mut out = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .open(path)
+            .map_err(wrong)?;
+        let (done, end, last) = whole_lines(&mut out, path)?;
+        out.set_len(end).map_err(wrong)?;
+        out.seek(SeekFrom::End(0)).map_err(wrong)?;
+        let last = last
+            .map(|line| serde_json::from_slice::<BuiltRecord>(&line))
+            .transpose()
+            .map_err(|e| CotError::Disagrees {
+                path: path.to_owned(),
+                line: done,
+                reason: format!("is not a record ({e})"),
+            })?;
+        let (path, synced) = (path.to_owned(), Instant::now());
+        Ok(Self {
+            path,
+            out,
+            _lock: lock,
+            done,
+            last,
+            synced,
+        })
+    }
+
+    /// Records that are finished.
+    #[must_use]
+    pub fn done(&self) -> u64 {
+        self.done
+    }
+
+    /// Checks that the last finished record is the one that the input holds at its place.
+    ///
+    /// # Errors
+    ///
+    /// [`CotError::Disagrees`].
+    pub fn expect_last(&self, index: u64, file_name: &str) -> Result<(), CotError> {
+        match &self.last {
+            Some(last) if last.index != index || last.file_name != file_name => {
+                let found = (&last.file_name, last.index);
+                Err(CotError::Disagrees {
+                    path: self.path.clone(),
+                    line: self.done,
+                    reason: format!("is {found:?}, the input has {:?}", (file_name, index)),
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Appends finished records, in order.
+    ///
+    /// # Errors
+    ///
+    /// [`CotError::File`], such as a full disk; what was not written is written by the next run.
+    pub fn append(&mut self, records: &[BuiltRecord]) -> Result<(), CotError> {
+        let wrong = |e| CotError::file(&self.path, e);
+        let mut lines = Vec::with_capacity(records.len() * 1024);
+        for record in records {
+            serde_json::to_writer(&mut lines, record).map_err(|e| wrong(e.into()))?;
+            lines.push(b'\n');
+        }
+        self.out.write_all(&lines).map_err(wrong)?;
+        self.done += records.len() as u64;
+        if self.synced.elapsed() >= SYNC_EVERY {
+            self.sync()?;
+        }
+        Ok(())
+    }
+
+    /// Forces everything to the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`CotError::File`].
+    pub fn sync(&mut self) -> Result<(), CotError> {
+        self.synced = Instant::now();
+        self.out
+            .sync_data()
+            .map_err(|e| CotError::file(&self.path, e))
+    }
+}
+
+/// Takes the lock and compares the settings, or writes them for a new output.
+fn lock_settings(path: &Path, settings: &str) -> Result<File, CotError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".journal");
+    let journal = PathBuf::from(name);
+    let wrong = |e| CotError::file(&journal, e);
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&journal)
+        .map_err(wrong)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            return Err(CotError::Busy {
+                path: path.to_owned(),
+            });
+        }
+        Err(TryLockError::Error(e)) => return Err(wrong(e)),
+    }
+    let mut found = String::new();
+    (&mut file)
+        .take(1 << 20)
+        .read_to_string(&mut found)
+        .map_err(wrong)?;
+    if found == settings {
+        return Ok(file);
+    }
+    let started = std::fs::metadata(path).is_ok_and(|m| m.len() > 0);
+    if started {
+        let changed = settings
+            .lines()
+            .find(|line| !found.lines().any(|f| f == *line));
+        return Err(CotError::OtherRun {
+            path: path.to_owned(),
+            detail: changed.unwrap_or("no journal").to_owned(),
+        });
+    }
+    file.set_len(0).map_err(wrong)?;
+    file.seek(SeekFrom::Start(0)).map_err(wrong)?;
+    file.write_all(settings.as_bytes()).map_err(wrong)?;
+    file.sync_all().map_err(wrong)?;
+    Ok(file)
+}
+
+/// Number of whole lines, the byte after the last of them, and that line.
+fn whole_lines(out: &mut File, path: &Path) -> Result<(u64, u64, Option<Vec<u8>>), CotError> {
+    let wrong = |e| CotError::file(path, e);
+    let mut reader = BufReader::with_capacity(1 << 18, &mut *out);
+    let (mut count, mut end, mut last_start) = (0, 0, 0);
+    let mut at = 0;
+    loop {
+        let buffer = reader.fill_buf().map_err(wrong)?;
+        if buffer.is_empty() {
+            break;
+        }
+        for (offset, _) in buffer.iter().enumerate().filter(|(_, b)| **b == b'\n') {
+            (count, last_start, end) = (count + 1, end, at + offset as u64 + 1);
+        }
+        let used = buffer.len();
+        at += used as u64;
+        reader.consume(used);
+    }
+    if count == 0 {
+        return Ok((0, 0, None));
+    }
+    let mut line = Vec::new();
+    out.seek(SeekFrom::Start(last_start)).map_err(wrong)?;
+    (&mut *out)
+        .take(end - last_start)
+        .read_to_end(&mut line)
+        .map_err(wrong)?;
+    Ok((count, end, Some(line)))
+}

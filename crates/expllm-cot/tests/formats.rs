@@ -1,0 +1,115 @@
+//! Every format reads back what was written.
+
+use std::path::Path;
+
+use expllm_core::{AuVector, Expression, ExpressionSet};
+use expllm_cot::{
+    BuiltRecord, Composer, DatasetFormat, Status, Usage, read_rows, write_dataset, write_list,
+};
+
+fn records() -> Vec<BuiltRecord> {
+    (0..50u64)
+        .map(|index| {
+            let values = std::array::from_fn(|i| ((i as u64 * 7 + index) % 11) as f32 / 16.0);
+            let units = AuVector::from_clamped(values);
+            let emo = Expression::ALL[index as usize % Expression::COUNT];
+            let chain = Composer.compose(&units, emo, ExpressionSet::Eight, index);
+            BuiltRecord {
+                index,
+                file_name: format!("folder/face {index}.jpg"),
+                emo: Some(emo),
+                au: Some(values.to_vec()),
+                description: Some(chain.to_string()),
+                status: Status::Checked,
+                writer: "composer".into(),
+                model: None,
+                prompt_hash: None,
+                attempts: 1,
+                findings: Vec::new(),
+                error: None,
+                usage: Usage::default(),
+            }
+        })
+        .collect()
+}
+
+fn write(path: &Path, format: DatasetFormat) -> u64 {
+    let mut all = records().into_iter().map(Ok);
+    write_dataset(path, format, &mut all).unwrap()
+}
+
+#[test]
+fn every_format_round_trips() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, format) in [
+        ("official.json", DatasetFormat::Official),
+        ("llava.json", DatasetFormat::Llava),
+        ("lines.jsonl", DatasetFormat::Jsonl),
+        ("columns.parquet", DatasetFormat::Parquet),
+    ] {
+        let path = folder.path().join(name);
+        assert_eq!(write(&path, format), 50);
+        let rows: Vec<_> = read_rows(&path).unwrap().collect();
+        assert_eq!(rows.len(), 50, "{name}");
+        for (row, wanted) in rows.iter().zip(records()) {
+            let found = row.record.as_ref().unwrap();
+            assert_eq!(found.file_name, wanted.file_name);
+            assert_eq!(Some(found.label), wanted.emo);
+            assert_eq!(
+                found.units.map(|u| u.values().to_vec()),
+                wanted.au,
+                "{name}"
+            );
+            assert_eq!(found.description, wanted.description);
+        }
+    }
+}
+
+#[test]
+fn the_list_file_names_both_annotation_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    assert_eq!(write(&at("label.json"), DatasetFormat::LabelOnly), 50);
+    let row = read_rows(&at("label.json")).unwrap().next().unwrap();
+    assert_eq!(row.record.unwrap().description, None);
+    write_list(
+        &at("list.txt"),
+        &at("label.json"),
+        &at("chain.json"),
+        &at("img"),
+        0.75,
+    )
+    .unwrap();
+    let text = std::fs::read_to_string(at("list.txt")).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    assert!(
+        lines[0].ends_with(",0.75") && lines[1].ends_with(",0.25"),
+        "{text}"
+    );
+    assert!(lines[0].contains("label.json,") && lines[1].contains("chain.json,"));
+}
+
+#[test]
+fn bad_rows_say_why_and_the_rest_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bad.jsonl");
+    let mut text = b"{\"file_name\": \"a.jpg\", \"emo\": \"Fear\"}\n".to_vec();
+    text.extend(b"{\"file_name\": \"\xff.jpg\", \"emo\": \"Fear\"}\n");
+    text.extend(b"{\"file_name\": \"a.jpg\", \"emo\": \"Fear\"}\n[1]\n");
+    text.extend(b"{\"file_name\": \"b.jpg\", \"emo\": \"Fear\"}");
+    std::fs::write(&path, text).unwrap();
+    let rows: Vec<_> = read_rows(&path).unwrap().collect();
+    let good: Vec<_> = rows.iter().map(|r| r.record.is_ok()).collect();
+    assert_eq!(good, [true, false, false, false, true]);
+    assert_eq!(rows[2].line, 3);
+    assert!(
+        rows[2]
+            .record
+            .as_ref()
+            .unwrap_err()
+            .contains("occurs twice")
+    );
+    std::fs::write(folder.path().join("x.parquet"), b"PAR1 no").unwrap();
+    assert!(read_rows(&folder.path().join("x.parquet")).is_err());
+    assert!(read_rows(&folder.path().join("x.txt")).is_err());
+}
