@@ -6,6 +6,7 @@ use crate::{CliError, Outcome};
 
 mod compare;
 mod convert;
+mod cot;
 mod data;
 mod eval;
 mod score;
@@ -20,6 +21,8 @@ pub enum Command {
     Compare(compare::Args),
     /// Convert checkpoints: layout, number format, adapters.
     Convert(convert::Args),
+    /// Build, check, compare and merge chain-of-thought data sets.
+    Cot(cot::Args),
     /// Look at data sets.
     Data(data::Args),
     /// Judge a model on a data set.
@@ -38,6 +41,7 @@ impl Command {
         match self {
             Self::Compare(args) => compare::run(&args),
             Self::Convert(args) => convert::run(&args),
+            Self::Cot(args) => cot::run(args),
             Self::Data(args) => data::run(&args),
             Self::Eval(args) => eval::run(&args),
             Self::Score(args) => score::run(&args),

@@ -1,0 +1,159 @@
+//! `expllm cot check`.
+
+use std::path::PathBuf;
+
+use expllm_core::ActionUnit;
+use expllm_cot::{Checker, Grade, Grader};
+
+use super::read;
+use crate::{CliError, Outcome};
+
+/// Arguments of `expllm cot check`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The data set: .json, .jsonl or .parquet.
+    file: PathBuf,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+    /// Also write a page.
+    #[arg(long, value_name = "FILE.html")]
+    html: Option<PathBuf>,
+    /// Words that a text may have.
+    #[arg(long, default_value_t = expllm_cot::WORD_LIMIT)]
+    word_limit: usize,
+    /// Allow digits in texts.
+    #[arg(long)]
+    allow_digits: bool,
+}
+
+/// Grades a file.
+pub(super) fn grade(path: &std::path::Path, checker: Checker) -> Result<Grade, CliError> {
+    let mut grader = Grader::new(checker);
+    for row in read(path)? {
+        grader.add(&row);
+    }
+    Ok(grader.finish())
+}
+
+/// Runs the command.
+#[allow(clippy::print_stdout)] // The program speaks to its user here.
+pub fn run(args: &Args) -> Result<Outcome, CliError> {
+    let checker = Checker {
+        word_limit: args.word_limit,
+        digits: args.allow_digits,
+        ..Checker::default()
+    };
+    let grade = grade(&args.file, checker)?;
+    if let Some(path) = &args.html {
+        let page = page(&args.file, &grade).map_err(CliError::library)?;
+        std::fs::write(path, page).map_err(|e| CliError::file(path, e))?;
+    }
+    if args.json {
+        let text = serde_json::to_string_pretty(&grade).map_err(CliError::library)?;
+        println!("{text}");
+    } else {
+        print_table(&grade);
+    }
+    Ok(if grade.bad > 0 {
+        Outcome::WithErrors
+    } else {
+        Outcome::Complete
+    })
+}
+
+/// The rows of the table, name and value.
+pub(super) fn figures(grade: &Grade) -> Vec<(&'static str, String)> {
+    vec![
+        ("records", grade.records.to_string()),
+        ("bad rows", grade.bad.to_string()),
+        ("without text", grade.without_text.to_string()),
+        ("parsed", grade.parsed.to_string()),
+        ("over the word limit", grade.over_limit.to_string()),
+        ("label in conclusion", number(grade.label_in_conclusion)),
+        ("grounding precision", number(grade.grounding_precision)),
+        ("grounding recall", number(grade.grounding_recall)),
+        ("distinct-2", number(grade.distinct_2)),
+        (
+            "mean words",
+            grade.mean_words.map_or("-".into(), |w| format!("{w:.1}")),
+        ),
+        ("near duplicates", grade.near_duplicates.to_string()),
+    ]
+}
+
+fn number(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".to_owned(), |v| format!("{v:.4}"))
+}
+
+#[allow(clippy::print_stdout)] // The program speaks to its user here.
+fn print_table(grade: &Grade) {
+    for (name, value) in figures(grade) {
+        println!("{name:<22}{value:>10}");
+    }
+    println!("\nrecords with findings");
+    for (check, count) in &grade.findings {
+        println!("{check:<22}{count:>10}");
+    }
+    println!(
+        "\n{:<26}{:>8}{:>8}{:>12}{:>11}",
+        "unit", "active", "recall", "statements", "precision"
+    );
+    for unit in ActionUnit::ALL {
+        if let Some(g) = grade.units.get(unit.snake_case()) {
+            let (recall, precision) = (number(g.recall()), number(g.precision()));
+            println!(
+                "{:<26}{:>8}{recall:>8}{:>12}{precision:>11}",
+                unit.name(),
+                g.active,
+                g.statements
+            );
+        }
+    }
+    for (line, reason) in &grade.bad_rows {
+        println!("line {line}: {reason}");
+    }
+}
+
+fn page(path: &std::path::Path, grade: &Grade) -> Result<String, minijinja::Error> {
+    use minijinja::{Value, context};
+    let figures: Vec<Value> = figures(grade)
+        .into_iter()
+        .map(|(name, value)| context! { name, value })
+        .collect();
+    let units: Vec<Value> = ActionUnit::ALL
+        .into_iter()
+        .filter_map(|unit| {
+            let g = grade.units.get(unit.snake_case())?;
+            let bar = |v: Option<f64>| v.map_or(0.0, |v| (v * 100.0).round());
+            Some(context! {
+                name => unit.name(), active => g.active, statements => g.statements,
+                recall => number(g.recall()), recall_bar => bar(g.recall()),
+                precision => number(g.precision()), precision_bar => bar(g.precision()),
+            })
+        })
+        .collect();
+    let findings: Vec<Value> = grade
+        .findings
+        .iter()
+        .map(|(check, count)| context! { check => *check, count => *count })
+        .collect();
+    let worst: Vec<Value> = grade
+        .worst
+        .iter()
+        .map(|example| {
+            let faults: Vec<Value> = example
+                .findings
+                .iter()
+                .map(|f| context! { check => f.check.name(), detail => f.detail.clone() })
+                .collect();
+            context! { file_name => example.file_name.clone(), description => example.description.clone(), faults }
+        })
+        .collect();
+    let mut environment = minijinja::Environment::new();
+    environment.add_template("page.html", include_str!("check.html"))?;
+    let file = path.display().to_string();
+    environment
+        .get_template("page.html")?
+        .render(context! { file, figures, units, findings, worst })
+}

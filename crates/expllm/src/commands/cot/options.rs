@@ -1,0 +1,195 @@
+//! Options of `expllm cot build`, and the engine that they describe.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::ValueEnum;
+use expllm_core::ExpressionSet;
+use expllm_cot::{
+    Checker, Composer, CotError, Engine, EngineConfig, LocalWriter, OnFailure, OpenAiConfig,
+    OpenAiWriter, PromptFiles, Prompts, TextWriter,
+};
+
+/// Who writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Writer {
+    /// The offline grammar; needs no model and no network.
+    Composer,
+    /// Any server with the OpenAI chat completion interface.
+    Openai,
+}
+
+/// What happens to a record whose texts never pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Failure {
+    /// The composer's text stands in.
+    Compose,
+    /// The record is set aside.
+    SetAside,
+}
+
+/// Options about texts.
+#[derive(Debug, clap::Args)]
+pub struct TextOptions {
+    /// Who writes.
+    #[arg(long, value_enum, default_value_t = Writer::Composer)]
+    pub writer: Writer,
+    /// Varies the wording; the same seed gives the same texts where the writer can.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Labels in play: 7, or 8 with contempt.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u8).range(7..=8))]
+    pub labels: u8,
+    /// Words that a text may have.
+    #[arg(long, default_value_t = expllm_cot::WORD_LIMIT)]
+    pub word_limit: usize,
+    /// Allow digits in texts.
+    #[arg(long)]
+    pub allow_digits: bool,
+    /// How often a text that fails goes back to the writer.
+    #[arg(long, default_value_t = 2)]
+    pub repairs: u32,
+    /// What happens then.
+    #[arg(long, value_enum, default_value_t = Failure::Compose)]
+    pub on_failure: Failure,
+    /// Template of the system message, instead of the built-in one.
+    #[arg(long, value_name = "FILE")]
+    pub system_template: Option<PathBuf>,
+    /// Template of the question.
+    #[arg(long, value_name = "FILE")]
+    pub prompt_template: Option<PathBuf>,
+    /// Template of the request for a better text.
+    #[arg(long, value_name = "FILE")]
+    pub repair_template: Option<PathBuf>,
+    /// Text shown as an example; may be given several times.
+    #[arg(long, value_name = "FILE")]
+    pub example: Vec<PathBuf>,
+}
+
+/// Options about servers.
+#[derive(Debug, clap::Args)]
+pub struct ServerOptions {
+    /// Base address such as http://localhost:8080/v1; several share the work.
+    #[arg(long, value_name = "URL")]
+    pub endpoint: Vec<String>,
+    /// Model as the server knows it.
+    #[arg(long, default_value = "default")]
+    pub model: String,
+    /// Environment variable that holds the key.
+    #[arg(long, default_value = "OPENAI_API_KEY", value_name = "NAME")]
+    pub key_variable: String,
+    /// Sampling temperature.
+    #[arg(long, default_value_t = 0.7)]
+    pub temperature: f32,
+    /// Most tokens of an answer.
+    #[arg(long, default_value_t = 400)]
+    pub max_tokens: u32,
+    /// JSON sent as response_format.
+    #[arg(long, value_name = "JSON")]
+    pub response_format: Option<String>,
+    /// Ask for the answer in pieces.
+    #[arg(long)]
+    pub stream: bool,
+    /// Requests in flight per endpoint.
+    #[arg(long, default_value_t = 64)]
+    pub concurrency: usize,
+    /// Seconds that one request may take.
+    #[arg(long, default_value_t = 120.0)]
+    pub timeout: f64,
+    /// How often a failed request is sent again.
+    #[arg(long, default_value_t = 8)]
+    pub retries: u32,
+}
+
+impl TextOptions {
+    /// The settings of the engine.
+    pub fn config(&self, concurrency: usize) -> EngineConfig {
+        let set = match self.labels {
+            7 => ExpressionSet::Seven,
+            _ => ExpressionSet::Eight,
+        };
+        EngineConfig {
+            checker: Checker {
+                word_limit: self.word_limit,
+                digits: self.allow_digits,
+                set,
+                ..Checker::default()
+            },
+            repairs: self.repairs,
+            on_failure: match self.on_failure {
+                Failure::Compose => OnFailure::Compose,
+                Failure::SetAside => OnFailure::SetAside,
+            },
+            set,
+            seed: self.seed,
+            concurrency,
+        }
+    }
+
+    /// The prompts, read and tried.
+    pub fn prompts(&self) -> Result<Prompts, CotError> {
+        let files = PromptFiles {
+            system: self.system_template.clone(),
+            user: self.prompt_template.clone(),
+            repair: self.repair_template.clone(),
+            examples: self.example.clone(),
+        };
+        Prompts::new(&files, self.word_limit)
+    }
+}
+
+impl ServerOptions {
+    /// The settings of the client.
+    pub fn config(&self) -> Result<OpenAiConfig, crate::CliError> {
+        let format = self.response_format.as_deref().map(serde_json::from_str);
+        let wrong = |e| crate::CliError::Usage(format!("--response-format is not JSON: {e}"));
+        Ok(OpenAiConfig {
+            endpoints: self.endpoint.clone(),
+            model: self.model.clone(),
+            key_variable: self.key_variable.clone(),
+            temperature: self.temperature,
+            max_tokens: self.max_tokens,
+            response_format: format.transpose().map_err(wrong)?,
+            stream: self.stream,
+            concurrency: self.concurrency,
+            timeout_s: self.timeout,
+            retries: self.retries,
+            ..OpenAiConfig::default()
+        })
+    }
+}
+
+/// The engine, and what of its settings decides the texts (for the journal).
+pub fn engine(
+    text: &TextOptions,
+    server: &ServerOptions,
+) -> Result<(Engine, String), crate::CliError> {
+    let flights = server
+        .concurrency
+        .saturating_mul(server.endpoint.len().max(1));
+    let config = text.config(flights);
+    let decided = EngineConfig {
+        concurrency: 0,
+        ..config
+    };
+    let mut settings = format!(
+        "engine {}\n",
+        serde_json::to_string(&decided).unwrap_or_default()
+    );
+    let (writer, prompts): (Arc<dyn TextWriter>, _) = match text.writer {
+        Writer::Composer => (Arc::new(LocalWriter::new("composer", Composer)), None),
+        Writer::Openai => {
+            let client = server.config()?;
+            settings.push_str(&format!(
+                "model {} temperature {} max_tokens {}\n",
+                client.model, client.temperature, client.max_tokens
+            ));
+            let prompts = text.prompts().map_err(super::cli_error)?;
+            settings.push_str(&format!("prompts {}\n", prompts.hash()));
+            let writer =
+                OpenAiWriter::new(client).map_err(|e| crate::CliError::Usage(e.to_string()))?;
+            (Arc::new(writer), Some(prompts))
+        }
+    };
+    Ok((Engine::new(writer, prompts, config), settings))
+}
