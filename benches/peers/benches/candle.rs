@@ -10,11 +10,16 @@ use std::time::Duration;
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::{Module, VarBuilder};
 use candle_transformers::models::{dinov2, llama};
-use criterion::{BenchmarkGroup, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
+use criterion::{
+    BenchmarkGroup, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
+};
 
 const PROMPT: usize = 400;
 
-fn slow<'a>(c: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, criterion::measurement::WallTime> {
+fn slow<'a>(
+    c: &'a mut Criterion,
+    name: &str,
+) -> BenchmarkGroup<'a, criterion::measurement::WallTime> {
     let mut group = c.benchmark_group(name);
     group
         .sample_size(10)
@@ -27,14 +32,18 @@ fn slow<'a>(c: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, criterion::m
 fn vit_l14(c: &mut Criterion) {
     let run = |c: &mut Criterion| -> Result<()> {
         let weights = VarBuilder::zeros(DType::F32, &Device::Cpu);
-        let model = dinov2::vit_large(weights)?;
+        let model = dinov2::DinoVisionTransformer::new(weights, 24, 1024, 16)?;
         let image = Tensor::randn(0f32, 1.0, (1, 3, 518, 518), &Device::Cpu)?;
         let small = image.narrow(2, 0, 224)?.narrow(3, 0, 224)?.contiguous()?;
         let mut group = slow(c, "candle_vit_l14");
         for batch in [1, 4] {
             group.throughput(Throughput::Elements(batch));
             group.bench_function(format!("f32/batch{batch}"), |b| {
-                b.iter(|| (0..batch).map(|_| model.forward(&small).is_ok()).all(|ok| ok));
+                b.iter(|| {
+                    (0..batch)
+                        .map(|_| model.forward(&small).is_ok())
+                        .all(|ok| ok)
+                });
             });
         }
         Ok(())
@@ -50,7 +59,11 @@ fn llama_7b_4_layers(c: &mut Criterion) {
             ..llama::Config::config_7b_v2(false)
         };
         let mut group = slow(c, "candle_llama_7b_4_layers");
-        for (dtype, name) in [(DType::F32, "f32"), (DType::F16, "f16"), (DType::BF16, "bf16")] {
+        for (dtype, name) in [
+            (DType::F32, "f32"),
+            (DType::F16, "f16"),
+            (DType::BF16, "bf16"),
+        ] {
             let weights = VarBuilder::zeros(dtype, &Device::Cpu);
             let model = llama::Llama::load(weights, &config)?;
             let prompt = Tensor::zeros((1, PROMPT), DType::U32, &Device::Cpu)?;

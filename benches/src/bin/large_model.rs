@@ -1,13 +1,17 @@
-//! Loads the published 7B shape with random f16 weights and answers once:
-//! `cargo run --release -p expllm-benches --bin large_model [-- LAYERS]`.
+//! Writes the published 7B shape with random f16 weights as a checkpoint folder, loads it and
+//! answers once: `cargo run --release -p expllm-benches --bin large_model -- DIR [LAYERS]`.
 //!
-//! Prints times and memory. It needs 13.5 GB; fewer language layers than 32 need less.
+//! Prints times and memory. It needs 13.5 GB of memory and of disk; fewer language layers than
+//! 32 need less. A folder that exists is loaded as it is.
 
 #![allow(clippy::print_stdout)] // It reports to the person who started it.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use burn::tensor::{DType, Tensor};
+use expllm_model::checkpoint::{self, Checkpoint, SaveOptions};
+use expllm_model::conversation::PromptTemplate;
 use expllm_model::generation::{AnswerTrie, CancelToken, GenerationSettings, Prefix, TokenStream};
 use expllm_model::{ExpLlm, LoadOptions, ModelConfig, ModelError, RandomWeights, default_device};
 
@@ -15,18 +19,37 @@ use expllm_model::{ExpLlm, LoadOptions, ModelConfig, ModelError, RandomWeights, 
 const ANSWER: usize = 8;
 
 fn main() -> Result<(), ModelError> {
-    let mut config = ModelConfig::expllm_7b();
-    if let Some(layers) = std::env::args().nth(1).and_then(|text| text.parse().ok()) {
-        config.llm.num_layers = layers;
+    let mut arguments = std::env::args().skip(1);
+    let dir = arguments
+        .next()
+        .map_or_else(|| PathBuf::from("large_model"), PathBuf::from);
+    if !dir.exists() {
+        let mut config = ModelConfig::expllm_7b();
+        if let Some(layers) = arguments.next().and_then(|text| text.parse().ok()) {
+            config.llm.num_layers = layers;
+        }
+        let start = Instant::now();
+        let checkpoint = Checkpoint {
+            source: Box::new(RandomWeights::new(&config, DType::F16, 1)?),
+            config,
+            tokenizer: None,
+            prompt: PromptTemplate::default(),
+            generation: GenerationSettings::default(),
+        };
+        checkpoint::save(&dir, &checkpoint, &SaveOptions::default())?;
+        report("write", start);
     }
     let device = default_device()?;
-    let source = RandomWeights::new(&config, DType::F16, 1)?;
     let options = LoadOptions {
         dtype: DType::F16,
         ..LoadOptions::default()
     };
     let start = Instant::now();
-    let model = ExpLlm::load(&config, &source, &options, &device)?;
+    let checkpoint = checkpoint::open(&dir)?;
+    let source = checkpoint.source.as_ref();
+    let model = ExpLlm::load(&checkpoint.config, source, &options, &device)?;
+    drop(checkpoint);
+    let config = model.config();
     let weights = 2 * model.layout().iter().map(|spec| spec.count()).sum::<u64>();
     println!("weights in f16          {:8.2} GB", weights as f64 / 1e9);
     report("load", start);

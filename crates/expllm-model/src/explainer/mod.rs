@@ -3,7 +3,7 @@
 mod reader;
 mod run;
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use expllm_core::{
     AlignedFace, ChainOfThought, CoreError, ExplainQuestion, ExplanationEvent, ExplanationStream,
     Expression, ExpressionProbabilities, ExpressionSet, FaceExplainer, Photo, Stage, StageError,
@@ -12,9 +12,10 @@ use expllm_core::{
 pub use reader::ChainReader;
 use run::Run;
 
+use crate::checkpoint::Checkpoint;
 use crate::conversation::{PromptTemplate, Task, Turn};
 use crate::generation::{AnswerTrie, CancelToken, GenerationSettings, Prefix, TextStream};
-use crate::{ExpLlm, ModelError, Tokenizer};
+use crate::{ExpLlm, LoadOptions, ModelError, Tokenizer};
 
 /// Turns an aligned face into the pixels that the model was trained with: `[3, side, side]`,
 /// RGB, normalised, row by row from the top.
@@ -74,6 +75,33 @@ impl ExpLlmExplainer {
             set,
             pixels: Box::new(pixels),
         })
+    }
+
+    /// An explainer with everything that a checkpoint folder holds.
+    ///
+    /// # Errors
+    ///
+    /// As [`ExpLlm::load`] and [`new`](Self::new); [`ModelError::Tokenizer`] when the folder has
+    /// none.
+    pub fn load(
+        checkpoint: Checkpoint,
+        options: &LoadOptions,
+        device: &Device,
+        set: ExpressionSet,
+        pixels: impl PreparePixels + 'static,
+    ) -> Result<Self, ModelError> {
+        let tokenizer = checkpoint.tokenizer.ok_or_else(|| {
+            let reason = "the folder has no tokenizer.json and no tokenizer.model";
+            ModelError::Tokenizer(reason.to_owned())
+        })?;
+        let model = ExpLlm::load(
+            &checkpoint.config,
+            checkpoint.source.as_ref(),
+            options,
+            device,
+        )?;
+        let words = (tokenizer, checkpoint.prompt);
+        Self::new(model, words, checkpoint.generation, set, pixels)
     }
 
     /// The model.

@@ -9,6 +9,7 @@ mod convert;
 mod cot;
 mod data;
 mod eval;
+mod model;
 mod score;
 mod stages;
 mod synth;
@@ -27,6 +28,8 @@ pub enum Command {
     Data(data::Args),
     /// Judge a model on a data set.
     Eval(eval::Args),
+    /// Look into checkpoint folders of ExpLLM.
+    Model(model::Args),
     /// Grade result_all.json files.
     Score(score::Args),
     /// Render synthetic faces with exact labels.
@@ -44,6 +47,7 @@ impl Command {
             Self::Cot(args) => cot::run(args),
             Self::Data(args) => data::run(&args),
             Self::Eval(args) => eval::run(&args),
+            Self::Model(args) => model::run(&args),
             Self::Score(args) => score::run(&args),
             Self::Synth(args) => synth::run(&args),
             Self::Units(args) => units::run(&args),
