@@ -1,15 +1,25 @@
 //! Face preprocessing: reading photos, detection, landmarks, alignment, drawing.
 
+mod align;
 pub mod backbone;
+mod detect;
+mod draw;
 mod error;
 mod grey;
 mod landmarks;
+mod read;
+mod reference;
 mod warp;
 
+pub use align::{ALIGNED_SIZE, SimilarityAligner, TEMPLATE};
+pub use detect::{DetectorOptions, RustfaceDetector};
+pub use draw::{FaceDrawing, annotate, encode_png, write_png};
 pub use error::FaceError;
 pub use grey::{GreyImage, standardise};
 pub use landmarks::{
     ANGLE_UNIT, LandmarkNet, LandmarkNetwork, LandmarkNetworkConfig, OUTPUTS as LANDMARK_OUTPUTS,
     face_crop, load_weights,
 };
+pub use read::PhotoReader;
+pub use reference::{REFERENCE_SIZE, ReferenceInput};
 pub use warp::{MAX_CROP, warp};
