@@ -1,6 +1,8 @@
 //! Turning faces upright at a fixed size.
 
-use expllm_core::{AlignedFace, FaceAligner, Landmarks, Photo, Point, Similarity, Stage, StageError};
+use expllm_core::{
+    AlignedFace, FaceAligner, Landmarks, Photo, Point, Similarity, Stage, StageError,
+};
 
 use crate::{FaceError, warp};
 
@@ -65,9 +67,8 @@ impl FaceAligner for SimilarityAligner {
             .iter()
             .enumerate()
             .map(|(index, face)| {
-                Self::align_one(photo, face).ok_or_else(|| {
-                    FaceError::DegenerateLandmarks { index }.at(Stage::Alignment)
-                })
+                Self::align_one(photo, face)
+                    .ok_or_else(|| FaceError::DegenerateLandmarks { index }.at(Stage::Alignment))
             })
             .collect()
     }
@@ -121,16 +122,31 @@ mod tests {
 
     #[test]
     fn a_mirrored_photo_gives_a_mirrored_face() {
-        let (width, map) = (300.0, Similarity { a: 1.4, b: 0.3, tx: 40.0, ty: 20.0 });
+        let (width, map) = (
+            300.0,
+            Similarity {
+                a: 1.4,
+                b: 0.3,
+                tx: 40.0,
+                ty: 20.0,
+            },
+        );
         let landmarks = resting().transformed(&map);
-        let face = &SimilarityAligner.align(&grey(300, 300), &[landmarks.clone()]).unwrap()[0];
+        let face = &SimilarityAligner
+            .align(&grey(300, 300), std::slice::from_ref(&landmarks))
+            .unwrap()[0];
         let other = landmarks.mirrored(width);
         let mirrored = &SimilarityAligner.align(&grey(300, 300), &[other]).unwrap()[0];
         let expected = face.mirrored(width);
         let (found, wanted) = (mirrored.to_photo, expected.to_photo);
         let corner = Point::new(128.0, 128.0);
         assert!(found.apply(corner).distance(wanted.apply(corner)) < 1e-2);
-        for (a, b) in mirrored.landmarks.points.iter().zip(expected.landmarks.points) {
+        for (a, b) in mirrored
+            .landmarks
+            .points
+            .iter()
+            .zip(expected.landmarks.points)
+        {
             assert!(a.distance(b) < 1e-2);
         }
     }

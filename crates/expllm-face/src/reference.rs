@@ -9,7 +9,7 @@ pub const REFERENCE_SIZE: usize = 224;
 const PADDING: [f32; 3] = [123.0, 117.0, 104.0];
 /// CLIP's mean colour and its deviation, of values from 0 to 1.
 const MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
-const DEVIATION: [f32; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+const DEVIATION: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
 /// A photo as the vision encoder of ExpLLM expects it: padded to a square, 224 x 224 pixels,
 /// normalised with CLIP's mean and deviation.

@@ -58,7 +58,16 @@ fn every_orientation_turns_the_photo_upright() {
     let stored = RgbImage::from_fn(32, 16, |x, _| Rgb([if x < 16 { 250 } else { 5 }; 3]));
     let jpeg = encoded(&stored.into(), ImageFormat::Jpeg);
     // Where the bright half of the stored photo lies once it is upright: x and y of a bright pixel.
-    let bright = [(4, 8), (28, 8), (28, 8), (4, 8), (8, 4), (8, 4), (8, 28), (8, 28)];
+    let bright = [
+        (4, 8),
+        (28, 8),
+        (28, 8),
+        (4, 8),
+        (8, 4),
+        (8, 4),
+        (8, 28),
+        (8, 28),
+    ];
     for (orientation, (x, y)) in (1u8..).zip(bright) {
         let photo = decode(&with_orientation(&jpeg, orientation)).unwrap();
         let turned = orientation >= 5;
@@ -123,7 +132,10 @@ fn crc32(bytes: &[u8]) -> u32 {
 fn bad_files_say_what_is_wrong() {
     assert!(matches!(decode(b""), Err(FaceError::Empty)));
     assert!(matches!(decode(b"no image"), Err(FaceError::UnknownFormat)));
-    assert!(matches!(decode(b"GIF89a...."), Err(FaceError::UnknownFormat)));
+    assert!(matches!(
+        decode(b"GIF89a...."),
+        Err(FaceError::UnknownFormat)
+    ));
     assert!(matches!(
         decode(&png_header(50_000, 50_000)),
         Err(FaceError::TooManyPixels {
@@ -136,7 +148,10 @@ fn bad_files_say_what_is_wrong() {
     let cut = decode(&jpeg[..jpeg.len() - 20]);
     assert!(matches!(cut, Err(FaceError::Truncated)), "{cut:?}");
     let png = encoded(&picture().into(), ImageFormat::Png);
-    assert!(matches!(decode(&png[..png.len() / 2]), Err(FaceError::Decode(_))));
+    assert!(matches!(
+        decode(&png[..png.len() / 2]),
+        Err(FaceError::Decode(_))
+    ));
     assert!(decode(&encoded(&RgbImage::new(1, 1).into(), ImageFormat::Png)).is_ok());
 }
 

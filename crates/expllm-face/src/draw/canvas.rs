@@ -50,7 +50,8 @@ impl Canvas {
         }
         let at = 3 * (y as usize * self.width as usize + x as usize);
         for (old, new) in self.pixels[at..at + 3].iter_mut().zip(colour) {
-            let mixed = f32::from(*old) + share.clamp(0.0, 1.0) * (f32::from(new) - f32::from(*old));
+            let mixed =
+                f32::from(*old) + share.clamp(0.0, 1.0) * (f32::from(new) - f32::from(*old));
             *old = mixed.round() as u8;
         }
     }
@@ -69,8 +70,14 @@ impl Canvas {
     pub(super) fn line(&mut self, from: Point, to: Point, thickness: f32, colour: Colour) {
         let radius = thickness / 2.0;
         let clip = |v: f32, most: u32| (v as i64).clamp(0, i64::from(most));
-        let (x0, x1) = (from.x.min(to.x) - radius - 1.0, from.x.max(to.x) + radius + 2.0);
-        let (y0, y1) = (from.y.min(to.y) - radius - 1.0, from.y.max(to.y) + radius + 2.0);
+        let (x0, x1) = (
+            from.x.min(to.x) - radius - 1.0,
+            from.x.max(to.x) + radius + 2.0,
+        );
+        let (y0, y1) = (
+            from.y.min(to.y) - radius - 1.0,
+            from.y.max(to.y) + radius + 2.0,
+        );
         for y in clip(y0, self.height)..clip(y1, self.height) {
             for x in clip(x0, self.width)..clip(x1, self.width) {
                 let middle = Point::new(x as f32 + 0.5, y as f32 + 0.5);
@@ -84,7 +91,13 @@ impl Canvas {
 
     /// Draws the outline of the rectangle from `from` to `to`.
     pub(super) fn frame(&mut self, from: Point, to: Point, thickness: f32, colour: Colour) {
-        let corners = [from, Point::new(to.x, from.y), to, Point::new(from.x, to.y), from];
+        let corners = [
+            from,
+            Point::new(to.x, from.y),
+            to,
+            Point::new(from.x, to.y),
+            from,
+        ];
         for pair in corners.windows(2) {
             self.line(pair[0], pair[1], thickness, colour);
         }
@@ -97,8 +110,10 @@ impl Canvas {
             let left = at.x + (index as u32 * LETTER * scale) as f32;
             for (row, bits) in rows.unwrap_or_default().into_iter().enumerate() {
                 for column in (0..LETTER).filter(|column| bits >> column & 1 == 1) {
-                    let corner =
-                        Point::new(left + (column * scale) as f32, at.y + (row as u32 * scale) as f32);
+                    let corner = Point::new(
+                        left + (column * scale) as f32,
+                        at.y + (row as u32 * scale) as f32,
+                    );
                     let size = scale as f32;
                     let end = Point::new(corner.x + size, corner.y + size);
                     self.fill(corner, end, colour, 1.0);

@@ -52,7 +52,7 @@ const COLOURS: [Colour; 6] = [
     [86, 180, 233],
 ];
 
-/// Draws boxes, landmarks and titles on the photo and bars below it.
+/// Draws boxes, landmarks and titles on the photo and, where any face has some, bars below it.
 ///
 /// The photo is brought to a width of 640 to 1,600 pixels, so that text stays readable and the
 /// drawing small. Text is ASCII; other characters become `?`.
@@ -130,9 +130,11 @@ impl Panels {
         let shown = &faces[..faces.len().min(MAX_PANELS)];
         let columns = (width / PANEL_WIDTH).max(1);
         let bars = shown.iter().map(|f| f.bars.len()).max().unwrap_or(0) as u32;
+        // Without any bars the titles on the photo say it all.
+        let count = if bars > 0 { shown.len() as u32 } else { 0 };
         Self {
             columns,
-            rows: (shown.len() as u32).div_ceil(columns),
+            rows: count.div_ceil(columns),
             panel_height: 2 * MARGIN + LINE * (bars + 1),
         }
     }
@@ -194,7 +196,12 @@ fn draw_panel(canvas: &mut Canvas, face: &FaceDrawing, index: usize, corner: Poi
         let (top, bottom) = (y - 1.0, y + 9.0);
         let end = |share: f32| Point::new(left + bar_width * share, bottom);
         canvas.fill(Point::new(left, top), end(1.0), TRACK, 1.0);
-        canvas.fill(Point::new(left, top), end(value.clamp(0.0, 1.0)), colour, 1.0);
+        canvas.fill(
+            Point::new(left, top),
+            end(value.clamp(0.0, 1.0)),
+            colour,
+            1.0,
+        );
     }
 }
 
