@@ -1,5 +1,7 @@
 //! Photos good and bad through the reader.
 
+#![allow(clippy::unwrap_used)] // A failure ends the test.
+
 use std::io::Cursor;
 
 use expllm_face::{FaceError, PhotoReader, encode_png};
