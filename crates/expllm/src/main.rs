@@ -6,6 +6,7 @@ use clap::Parser;
 
 mod commands;
 mod error;
+mod faces;
 
 use commands::Command;
 use error::CliError;

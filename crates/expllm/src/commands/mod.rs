@@ -4,6 +4,8 @@ use clap::Subcommand;
 
 use crate::{CliError, Outcome};
 
+mod analyze;
+mod au;
 mod compare;
 mod convert;
 mod cot;
@@ -18,6 +20,10 @@ mod units;
 /// The commands of the program.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Read action units, expression and a chain of thought from every face of photos.
+    Analyze(analyze::Args),
+    /// Write action units of every face as a table.
+    Au(au::Args),
     /// Print our figures beside published ones.
     Compare(compare::Args),
     /// Convert checkpoints: layout, number format, adapters.
@@ -42,6 +48,8 @@ impl Command {
     /// Runs the command.
     pub fn run(self) -> Result<Outcome, CliError> {
         match self {
+            Self::Analyze(args) => analyze::run(&args),
+            Self::Au(args) => au::run(&args),
             Self::Compare(args) => compare::run(&args),
             Self::Convert(args) => convert::run(&args),
             Self::Cot(args) => cot::run(args),

@@ -1,0 +1,93 @@
+//! The page that `expllm analyze --format html` writes, photo by photo.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use expllm_core::ChainPart;
+use minijinja::{Environment, context};
+use serde::Serialize;
+
+use crate::CliError;
+use crate::faces::{FaceReport, PhotoReport};
+
+const HEAD: &str = include_str!("head.html");
+const PHOTO: &str = include_str!("photo.html");
+const FOOT: &str = "</main>\n</body>\n</html>\n";
+
+/// The templates; text of photos is escaped by their `.html` names.
+pub struct Page {
+    templates: Environment<'static>,
+}
+
+#[derive(Debug, Serialize)]
+struct Bar {
+    name: String,
+    value: String,
+    percent: f32,
+}
+
+#[derive(Debug, Serialize)]
+struct Face {
+    title: String,
+    picture: Option<String>,
+    expressions: Vec<Bar>,
+    units: Vec<Bar>,
+    chain: Vec<(&'static str, String)>,
+}
+
+impl Page {
+    /// Reads the templates.
+    pub fn new() -> Result<Self, CliError> {
+        let mut templates = Environment::new();
+        templates
+            .add_template("photo.html", PHOTO)
+            .map_err(CliError::library)?;
+        Ok(Self { templates })
+    }
+
+    /// The beginning of the page.
+    pub fn head(&self) -> Result<String, CliError> {
+        Ok(HEAD.to_owned())
+    }
+
+    /// One photo.
+    pub fn photo(&self, report: &PhotoReport) -> Result<String, CliError> {
+        let faces: Vec<Face> = report.faces.iter().enumerate().map(face).collect();
+        let values = context! { file => report.file, error => report.error, faces };
+        let template = self.templates.get_template("photo.html");
+        template
+            .and_then(|t| t.render(values))
+            .map_err(CliError::library)
+    }
+
+    /// The end of the page.
+    pub fn foot(&self) -> &'static str {
+        FOOT
+    }
+}
+
+fn face((index, report): (usize, &FaceReport)) -> Face {
+    let analysis = &report.analysis;
+    let bar = |name: String, value: f32| Bar {
+        name,
+        value: format!("{value:.2}"),
+        percent: 100.0 * value,
+    };
+    let ranked = analysis.reading.probabilities.ranked();
+    let active = analysis.reading.action_units.active();
+    Face {
+        title: format!("Face {}: {}", index + 1, analysis.expression),
+        picture: report.picture.as_ref().map(|jpeg| STANDARD.encode(jpeg)),
+        expressions: ranked[..4]
+            .iter()
+            .map(|(e, p)| bar(e.to_string(), p.get()))
+            .collect(),
+        units: active
+            .into_iter()
+            .map(|(unit, value)| bar(unit.name().to_owned(), value.get()))
+            .collect(),
+        chain: ChainPart::ALL
+            .into_iter()
+            .map(|part| (part.heading(), analysis.chain.part(part).to_owned()))
+            .collect(),
+    }
+}

@@ -1,0 +1,141 @@
+//! `expllm au`: action units of every face as a table.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use expllm_core::{ActionUnit, Expression, ExpressionSet, FaceAnalysis};
+
+use crate::faces::{Job, JsonRows, Output, PhotoReport, find_photos, for_each_report};
+use crate::{CliError, Outcome};
+
+/// Arguments of `expllm au`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Photos and folders of photos.
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+    /// What to write.
+    #[arg(long, value_enum, default_value_t = Format::Csv)]
+    format: Format,
+    /// Write to this file instead of the standard output.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Take each image as the crop of one face, as in data sets of crops.
+    #[arg(long)]
+    cropped: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// One row per face; a photo without faces gives a row whose `face` is empty.
+    Csv,
+    /// One array with an object per face; a photo without faces gives one whose `face` is null.
+    Json,
+}
+
+/// Columns before the action units.
+const PLACE: [&str; 7] = ["file", "face", "x", "y", "width", "height", "score"];
+/// Columns after the expressions.
+const REST: [&str; 4] = ["pitch", "yaw", "roll", "error"];
+
+/// Writes the table.
+pub fn run(args: &Args) -> Result<Outcome, CliError> {
+    let found = find_photos(&args.paths);
+    let job = Job::new(args.cropped, ExpressionSet::Eight, 0)?;
+    let mut output = Output::open(args.out.as_deref())?;
+    let with_errors = match args.format {
+        Format::Csv => {
+            output.text(&csv_line(&header())?)?;
+            for_each_report(&job, &found, |report| {
+                let rows = csv_rows(report);
+                rows.iter().try_for_each(|row| output.text(&csv_line(row)?))
+            })?
+        }
+        Format::Json => {
+            let mut rows = JsonRows::begin(true, &mut output)?;
+            let with_errors = for_each_report(&job, &found, |report| {
+                let texts = report.json_rows(false).map_err(CliError::library)?;
+                texts.iter().try_for_each(|row| rows.row(row, &mut output))
+            })?;
+            rows.end(&mut output)?;
+            with_errors
+        }
+    };
+    output.finish()?;
+    Ok(if with_errors {
+        Outcome::WithErrors
+    } else {
+        Outcome::Complete
+    })
+}
+
+fn header() -> Vec<String> {
+    let units = ActionUnit::ALL.map(ActionUnit::snake_case);
+    let expressions = Expression::ALL.map(Expression::name);
+    let columns = PLACE.iter().chain(&units).chain(&expressions).chain(&REST);
+    columns.map(|name| (*name).to_owned()).collect()
+}
+
+fn csv_line(fields: &[String]) -> Result<String, CliError> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(fields).map_err(CliError::library)?;
+    let bytes = writer
+        .into_inner()
+        .map_err(|e| CliError::library(e.to_string()))?;
+    String::from_utf8(bytes).map_err(CliError::library)
+}
+
+fn csv_rows(report: &PhotoReport) -> Vec<Vec<String>> {
+    let error = report.error.clone().unwrap_or_default();
+    if report.faces.is_empty() {
+        let mut row = vec![String::new(); header().len()];
+        row[0].clone_from(&report.file);
+        if let Some(last) = row.last_mut() {
+            *last = error;
+        }
+        return vec![row];
+    }
+    let faces = report.faces.iter().enumerate();
+    faces
+        .map(|(index, face)| {
+            let mut row = vec![report.file.clone(), index.to_string()];
+            row.extend(numbers(&face.analysis));
+            row.push(error.clone());
+            row
+        })
+        .collect()
+}
+
+/// The numbers of a face in the order of the columns.
+fn numbers(face: &FaceAnalysis) -> Vec<String> {
+    let (b, pose) = (&face.face_box, &face.reading.head_pose);
+    let place = [b.x, b.y, b.width, b.height, b.score].map(|v| format!("{v:.2}"));
+    let units = face.reading.action_units.values();
+    let expressions = face.reading.probabilities.values();
+    let readings = units.into_iter().chain(expressions);
+    let angles = [pose.pitch, pose.yaw, pose.roll].map(|angle| format!("{:.2}", angle.0));
+    place
+        .into_iter()
+        .chain(readings.map(|v| format!("{v:.4}")))
+        .chain(angles)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_photo_without_faces_keeps_its_row() {
+        let report = PhotoReport {
+            file: "a,b.png".into(),
+            faces: Vec::new(),
+            error: Some("broken".into()),
+        };
+        let rows = csv_rows(&report);
+        assert_eq!(rows.len(), 1);
+        assert_eq!(rows[0].len(), 7 + 24 + 8 + 4);
+        let line = csv_line(&rows[0]).unwrap();
+        assert!(line.starts_with("\"a,b.png\",,") && line.ends_with(",broken\n"));
+    }
+}

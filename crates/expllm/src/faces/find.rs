@@ -1,0 +1,61 @@
+//! Photos under the paths of the command line.
+
+use std::path::{Path, PathBuf};
+
+use walkdir::WalkDir;
+
+/// Extensions that count as photos inside a folder; a file that is named outright is always read.
+const EXTENSIONS: [&str; 7] = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff"];
+
+/// A file to read, or why there is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The file, or the place where the search failed.
+    pub path: PathBuf,
+    /// Why the search failed here.
+    pub error: Option<String>,
+}
+
+/// All photos under the paths: files as they are named, folders in the order of file names.
+///
+/// Links are followed; a link that leads back into its own folder becomes an entry with an error,
+/// as does everything that cannot be listed.
+pub fn find_photos(paths: &[PathBuf]) -> Vec<Found> {
+    paths.iter().flat_map(|path| under(path)).collect()
+}
+
+fn under(path: &Path) -> Vec<Found> {
+    if !path.is_dir() {
+        let path = path.to_path_buf();
+        return vec![Found { path, error: None }];
+    }
+    let walk = WalkDir::new(path).follow_links(true).sort_by_file_name();
+    let found: Vec<_> = walk.into_iter().filter_map(entry).collect();
+    if found.is_empty() {
+        let error = Some(format!("holds no photos ({})", EXTENSIONS.join(", ")));
+        let path = path.to_path_buf();
+        return vec![Found { path, error }];
+    }
+    found
+}
+
+fn entry(entry: walkdir::Result<walkdir::DirEntry>) -> Option<Found> {
+    match entry {
+        Ok(entry) => {
+            let path = entry.path();
+            let extension = path.extension()?.to_str()?.to_ascii_lowercase();
+            let wanted = entry.file_type().is_file() && EXTENSIONS.contains(&extension.as_str());
+            let path = path.to_path_buf();
+            wanted.then_some(Found { path, error: None })
+        }
+        Err(error) => {
+            let path = error.path().unwrap_or(Path::new("?")).to_path_buf();
+            let text = match error.loop_ancestor() {
+                Some(ancestor) => format!("is a link back to {}", ancestor.display()),
+                None => format!("cannot be listed: {error}"),
+            };
+            let error = Some(text);
+            Some(Found { path, error })
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What is said about a photo and its faces.
+
+use std::collections::BTreeMap;
+
+use expllm_core::{
+    AuVector, ChainOfThought, Expression, ExpressionProbabilities, FaceAnalysis, FaceBox, HeadPose,
+};
+use serde::Serialize;
+
+/// Everything found in one photo, or why it could not be read.
+#[derive(Debug, Clone)]
+pub struct PhotoReport {
+    /// The file as it was named.
+    pub file: String,
+    /// The faces, largest first; none is not an error.
+    pub faces: Vec<FaceReport>,
+    /// Why there are no findings.
+    pub error: Option<String>,
+}
+
+/// One face.
+#[derive(Debug, Clone)]
+pub struct FaceReport {
+    /// What the pipeline found.
+    pub analysis: FaceAnalysis,
+    /// A JPEG of the face with its landmarks, where one was asked for.
+    pub picture: Option<Vec<u8>>,
+}
+
+/// The chain in JSON.
+#[derive(Debug, Serialize)]
+struct ChainRow<'a> {
+    #[serde(flatten)]
+    parts: &'a ChainOfThought,
+    text: String,
+}
+
+/// One row of JSON.
+#[derive(Debug, Default, Serialize)]
+struct Row<'a> {
+    file: &'a str,
+    face: Option<usize>,
+    #[serde(rename = "box", skip_serializing_if = "Option::is_none")]
+    face_box: Option<FaceBox>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expression: Option<Expression>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probabilities: Option<BTreeMap<Expression, f32>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action_units: Option<AuVector>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    head_pose: Option<HeadPose>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chain: Option<ChainRow<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+}
+
+impl PhotoReport {
+    /// One JSON text per face; a photo without faces or with an error gives one whose `face` is
+    /// null. `chains` adds the chain of thought.
+    pub fn json_rows(&self, chains: bool) -> Result<Vec<String>, serde_json::Error> {
+        if self.faces.is_empty() {
+            let row = Row {
+                file: &self.file,
+                error: self.error.as_deref(),
+                ..Row::default()
+            };
+            return Ok(vec![serde_json::to_string(&row)?]);
+        }
+        let rows = self.faces.iter().enumerate();
+        rows.map(|(index, face)| serde_json::to_string(&self.row(index, &face.analysis, chains)))
+            .collect()
+    }
+
+    fn row<'a>(&'a self, index: usize, face: &'a FaceAnalysis, chains: bool) -> Row<'a> {
+        Row {
+            file: &self.file,
+            face: Some(index),
+            face_box: Some(face.face_box),
+            expression: Some(face.expression),
+            probabilities: Some(named(&face.reading.probabilities)),
+            action_units: Some(face.reading.action_units),
+            head_pose: Some(face.reading.head_pose),
+            chain: chains.then(|| ChainRow {
+                parts: &face.chain,
+                text: face.chain.to_string(),
+            }),
+            error: self.error.as_deref(),
+        }
+    }
+}
+
+/// Probabilities by name, in expression order (the order of the enum is that of the map).
+fn named(probabilities: &ExpressionProbabilities) -> BTreeMap<Expression, f32> {
+    Expression::ALL
+        .into_iter()
+        .zip(probabilities.values())
+        .collect()
+}
