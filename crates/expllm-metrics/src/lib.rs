@@ -12,6 +12,7 @@ mod error;
 mod groups;
 mod occurrence;
 mod official;
+mod rank_correlation;
 mod ranking;
 mod text;
 
@@ -25,5 +26,6 @@ pub use occurrence::{Occurrence, mean_f1};
 pub use official::{
     LABEL_TASK, OfficialAccuracy, OfficialRow, Offset, Rege, constrained_confusion, strict_accuracy,
 };
+pub use rank_correlation::spearman;
 pub use ranking::{average_precision, roc_auc, top_k_accuracy};
 pub use text::{Overlap, Rouge, bleu, distinct_n, rouge, self_bleu};

@@ -26,6 +26,45 @@ pub enum TrainError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A data set that could not be listed or read.
+    #[error(transparent)]
+    Data(#[from] expllm_data::DataError),
+    /// A training file that does not hold what its layout promises.
+    #[error("{path}: {reason}")]
+    Layout {
+        /// The file within its data set.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A stage of the face path that failed.
+    #[error(transparent)]
+    Stage(#[from] expllm_core::StageError),
+    /// A figure that its numbers do not define.
+    #[error(transparent)]
+    Metric(#[from] expllm_metrics::MetricError),
+    /// A network that could not be prepared or read back.
+    #[error(transparent)]
+    Face(#[from] expllm_face::FaceError),
+    /// A checkpoint that could not be written or read.
+    #[error("checkpoint {path}: {reason}", path = path.display())]
+    Checkpoint {
+        /// The file or folder.
+        path: PathBuf,
+        /// The cause.
+        reason: String,
+    },
+    /// The loss stopped being a number; the last checkpoint is still good.
+    #[error(
+        "the loss is {loss} at step {step}; lower the learning rate and start again from the \
+         last checkpoint"
+    )]
+    Diverged {
+        /// The step, counted from 0.
+        step: usize,
+        /// The loss found.
+        loss: f32,
+    },
 }
 
 impl TrainError {

@@ -1,6 +1,15 @@
 //! Synthetic faces, augmentation and the training recipes of expllm.
 
+pub mod au;
+mod augment;
 mod error;
+mod faces;
+pub mod landmarks;
+mod pose;
+mod run;
 pub mod synth;
 
 pub use error::TrainError;
+pub use faces::{RealFace, read_fer2013, read_wild};
+pub use pose::fit_head_pose;
+pub use run::{Progress, RunConfig};

@@ -1,0 +1,130 @@
+//! The network as a stage of the pipeline.
+
+use burn::module::Module;
+use burn::tensor::activation::{sigmoid, softmax};
+use burn::tensor::{Device, Tensor, TensorData};
+use expllm_core::{
+    ActionUnit, AlignedFace, AuDetector, AuReading, AuVector, Expression, ExpressionClassifier,
+    ExpressionProbabilities, Similarity, Stage, StageError,
+};
+use expllm_face::{FaceError, GreyImage, load_weights, standardise};
+
+use crate::{AuNetwork, AuNetworkConfig};
+
+/// Weights that the project trained; see `MODEL_CARD.md` beside them.
+static WEIGHTS: &[u8] = &[];
+
+/// Faces per run of the network; each is looked at in the mirror as well.
+const BATCH: usize = 32;
+
+/// Reads 24 intensities and the expression with an [`AuNetwork`].
+///
+/// Every face is read twice, as it is and mirrored, and the two readings are averaged: a mirrored
+/// face therefore gives the mirrored reading.
+#[derive(Debug, Clone)]
+pub struct AuNet {
+    network: AuNetwork,
+    side: usize,
+    device: Device,
+}
+
+impl AuNet {
+    /// The network with the weights that are part of this crate.
+    ///
+    /// # Errors
+    ///
+    /// [`FaceError::Weights`] when the embedded file does not fit the network.
+    pub fn pretrained(device: &Device) -> Result<Self, FaceError> {
+        let config = AuNetworkConfig::new();
+        let mut network = config.init(device);
+        load_weights(&mut network, WEIGHTS, "au.safetensors")?;
+        Ok(Self::new(network, &config, device))
+    }
+
+    /// A detector around any network of this kind.
+    #[must_use]
+    pub fn new(network: AuNetwork, config: &AuNetworkConfig, device: &Device) -> Self {
+        Self { network: network.valid(), side: config.side, device: device.clone() }
+    }
+
+    /// Intensities and expression probabilities of each face.
+    fn read(
+        &self,
+        faces: &[AlignedFace],
+    ) -> Result<Vec<(AuVector, ExpressionProbabilities)>, FaceError> {
+        let mut readings = Vec::with_capacity(faces.len());
+        for batch in faces.chunks(BATCH) {
+            readings.extend(self.read_batch(batch)?);
+        }
+        Ok(readings)
+    }
+
+    fn read_batch(
+        &self,
+        faces: &[AlignedFace],
+    ) -> Result<Vec<(AuVector, ExpressionProbabilities)>, FaceError> {
+        let n = faces.len();
+        let pixels: Vec<f32> = faces.iter().flat_map(|face| face_pixels(face, self.side)).collect();
+        let data = TensorData::new(pixels, [n, 1, self.side, self.side]);
+        let plain = Tensor::<4>::from_data(data, &self.device);
+        let both = Tensor::cat(vec![plain.clone(), plain.flip([3])], 0);
+        let output = self.network.forward(both);
+        let logits = output.expressions;
+        let mean = (logits.clone().narrow(0, 0, n) + logits.narrow(0, n, n)) * 0.5;
+        let numbers = |t: Tensor<2>| {
+            t.into_data().convert::<f32>().try_to_vec::<f32>().map_err(FaceError::tensor)
+        };
+        let units = numbers(sigmoid(output.units))?;
+        let expressions = numbers(softmax(mean, 1))?;
+        let (own, mirrored) = units.split_at(n * ActionUnit::COUNT);
+        Ok(own
+            .chunks_exact(ActionUnit::COUNT)
+            .zip(mirrored.chunks_exact(ActionUnit::COUNT))
+            .zip(expressions.chunks_exact(Expression::COUNT))
+            .map(|((own, mirrored), expression)| {
+                let units =
+                    ActionUnit::ALL.map(|u| (own[u.index()] + mirrored[u.mirrored().index()]) / 2.0);
+                let scores = std::array::from_fn(|i| expression[i]);
+                (AuVector::from_clamped(units), ExpressionProbabilities::from_scores(scores))
+            })
+            .collect())
+    }
+}
+
+impl AuDetector for AuNet {
+    fn detect_units(&self, faces: &[AlignedFace]) -> Result<Vec<AuReading>, StageError> {
+        let readings =
+            self.read(faces).map_err(|error| StageError::new(Stage::ActionUnits, error))?;
+        let head_poses = faces.iter().map(|face| face.landmarks.head_pose);
+        Ok(readings
+            .into_iter()
+            .zip(head_poses)
+            .map(|((action_units, probabilities), head_pose)| AuReading {
+                action_units,
+                probabilities,
+                head_pose,
+            })
+            .collect())
+    }
+}
+
+impl ExpressionClassifier for AuNet {
+    fn classify(&self, faces: &[AlignedFace]) -> Result<Vec<ExpressionProbabilities>, StageError> {
+        let readings =
+            self.read(faces).map_err(|error| StageError::new(Stage::Expression, error))?;
+        Ok(readings.into_iter().map(|(_, probabilities)| probabilities).collect())
+    }
+}
+
+/// The transform from the network's crop to the aligned face, which it shrinks as a whole.
+#[must_use]
+pub fn face_crop(aligned_side: u32, side: usize) -> Similarity {
+    Similarity { a: aligned_side as f32 / side as f32, ..Similarity::IDENTITY }
+}
+
+fn face_pixels(face: &AlignedFace, side: usize) -> Vec<f32> {
+    let grey = GreyImage::from_photo(&face.image);
+    let mut pixels = grey.crop(&face_crop(face.image.width(), side), side);
+    standardise(&mut pixels);
+    pixels
+}

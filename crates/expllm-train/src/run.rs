@@ -1,0 +1,203 @@
+//! A training run: schedule, steps, checkpoints, resume.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::sync_channel;
+use std::time::Instant;
+
+use burn::config::Config;
+use burn::module::Module;
+use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer, OptimizerRecord};
+use burn::store::ModuleRecord;
+use burn::tensor::{ElementConversion, Tensor};
+
+use crate::TrainError;
+
+/// Length, rate and checkpoints of a run.
+#[derive(Config, Debug)]
+pub struct RunConfig {
+    /// Optimiser steps in all.
+    pub steps: usize,
+    /// Faces per step.
+    pub batch: usize,
+    /// Highest learning rate, reached after the warm-up; it then falls to 0 along a cosine.
+    pub rate: f64,
+    /// Share of the steps that warm up.
+    #[config(default = 0.03)]
+    pub warmup: f64,
+    /// Decoupled weight decay.
+    #[config(default = 0.02)]
+    pub weight_decay: f32,
+    /// Steps between checkpoints.
+    #[config(default = 500)]
+    pub checkpoint_every: usize,
+    /// Seed of everything random in the run.
+    #[config(default = 1)]
+    pub seed: u64,
+}
+
+/// State of a run after a step.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress {
+    /// Steps done.
+    pub step: usize,
+    /// Steps in all.
+    pub steps: usize,
+    /// Mean loss since the last report.
+    pub loss: f32,
+    /// Faces per second since the run (or its resumption) began.
+    pub rate: f64,
+}
+
+impl RunConfig {
+    /// The learning rate of a step, counted from 0.
+    #[must_use]
+    pub fn learning_rate(&self, step: usize) -> f64 {
+        let warm = (self.steps as f64 * self.warmup).max(1.0);
+        let step = step as f64 + 1.0;
+        if step < warm {
+            return self.rate * step / warm;
+        }
+        let done = (step - warm) / (self.steps as f64 - warm).max(1.0);
+        self.rate * 0.5 * (1.0 + (std::f64::consts::PI * done.min(1.0)).cos())
+    }
+}
+
+/// The parts of a run that differ between recipes.
+pub(crate) struct Recipe<B, F, L> {
+    /// Makes the batch of a step; the same step always gives the same batch.
+    pub batch: F,
+    /// The loss of a batch.
+    pub loss: L,
+    /// Marks the batch type.
+    pub marker: std::marker::PhantomData<B>,
+}
+
+/// Trains a module, continuing from the last checkpoint in `dir` when there is one.
+///
+/// Batches are made on another thread, a few ahead of the steps that use them.
+pub(crate) fn train<M, B, F, L>(
+    mut model: M,
+    config: &RunConfig,
+    dir: &Path,
+    recipe: Recipe<B, F, L>,
+    mut report: impl FnMut(&Progress),
+) -> Result<M, TrainError>
+where
+    M: Module,
+    B: Send,
+    F: Fn(usize) -> B + Sync,
+    L: Fn(&M, B) -> Tensor<1>,
+{
+    let mut optimiser =
+        AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(config.weight_decay).init();
+    let start = match Checkpoint::latest(dir)? {
+        Some(checkpoint) => {
+            (model, optimiser) = checkpoint.load(model, optimiser)?;
+            checkpoint.step
+        }
+        None => 0,
+    };
+    let clock = Instant::now();
+    let (sender, receiver) = sync_channel(3);
+    let make = &recipe.batch;
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for step in start..config.steps {
+                // The receiver is gone when training failed.
+                if sender.send(make(step)).is_err() {
+                    break;
+                }
+            }
+        });
+        let (mut sum, mut count) = (0.0f32, 0u32);
+        for (step, batch) in (start..config.steps).zip(receiver) {
+            let loss = (recipe.loss)(&model, batch);
+            let value: f32 = loss.clone().into_scalar::<f32>().elem();
+            if !value.is_finite() {
+                return Err(TrainError::Diverged { step, loss: value });
+            }
+            let grads = GradientsParams::from_grads(loss.backward(), &model);
+            model = optimiser.step(config.learning_rate(step), model, grads);
+            (sum, count) = (sum + value, count + 1);
+            let done = step + 1;
+            if done % 100 == 0 || done == config.steps {
+                let seconds = clock.elapsed().as_secs_f64();
+                let rate = ((done - start) * config.batch) as f64 / seconds;
+                let loss = sum / count as f32;
+                report(&Progress { step: done, steps: config.steps, loss, rate });
+                (sum, count) = (0.0, 0);
+            }
+            if done % config.checkpoint_every == 0 && done < config.steps {
+                Checkpoint::save(dir, done, &model, &optimiser)?;
+            }
+        }
+        Ok(model)
+    })
+}
+
+/// A folder with the state of a run after some steps.
+struct Checkpoint {
+    path: PathBuf,
+    step: usize,
+}
+
+impl Checkpoint {
+    /// The furthest complete checkpoint below `dir`.
+    fn latest(dir: &Path) -> Result<Option<Self>, TrainError> {
+        let entries = match fs::read_dir(dir) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(TrainError::file(dir, e)),
+        };
+        let step_of = |name: &str| name.strip_prefix("step-")?.parse().ok();
+        Ok(entries
+            .flatten()
+            .filter_map(|entry| {
+                let step = step_of(entry.file_name().to_str()?)?;
+                Some(Self { path: entry.path(), step })
+            })
+            .max_by_key(|checkpoint| checkpoint.step))
+    }
+
+    /// Writes a checkpoint under another name, then renames it: it is there whole or not at
+    /// all. Older ones are removed afterwards.
+    fn save<M: Module>(
+        dir: &Path,
+        step: usize,
+        model: &M,
+        optimiser: &ModuleOptimizer,
+    ) -> Result<(), TrainError> {
+        let path = dir.join(format!("step-{step}"));
+        let partial = dir.join("partial");
+        let _ = fs::remove_dir_all(&partial);
+        fs::create_dir_all(&partial).map_err(|e| TrainError::file(&partial, e))?;
+        let failed = |e: burn::store::RecordError| TrainError::Checkpoint {
+            path: partial.clone(),
+            reason: e.to_string(),
+        };
+        model.clone().into_record().save(partial.join("model.bpk")).map_err(failed)?;
+        optimiser.to_record().save(partial.join("optimiser.bpk")).map_err(failed)?;
+        let previous = Self::latest(dir)?;
+        let _ = fs::remove_dir_all(&path);
+        fs::rename(&partial, &path).map_err(|e| TrainError::file(&path, e))?;
+        if let Some(previous) = previous.filter(|p| p.step < step) {
+            let _ = fs::remove_dir_all(previous.path);
+        }
+        Ok(())
+    }
+
+    fn load<M: Module>(
+        &self,
+        model: M,
+        optimiser: ModuleOptimizer,
+    ) -> Result<(M, ModuleOptimizer), TrainError> {
+        let failed = |e: burn::store::RecordError| TrainError::Checkpoint {
+            path: self.path.clone(),
+            reason: e.to_string(),
+        };
+        let record = ModuleRecord::load(self.path.join("model.bpk")).map_err(failed)?;
+        let state = OptimizerRecord::load(self.path.join("optimiser.bpk")).map_err(failed)?;
+        Ok((model.load_record(record), optimiser.load_record(state)))
+    }
+}

@@ -1,0 +1,107 @@
+//! The training data as it lies in one folder.
+
+use std::path::{Path, PathBuf};
+
+use expllm_core::Landmarks;
+use expllm_data::Tree;
+use expllm_face::LandmarkNet;
+
+use crate::au::{AuFaces, real_faces, synthetic_faces};
+use crate::landmarks::LandmarkFace;
+use crate::synth::{FaceKit, FaceSynthesizer, SynthConfig, template68};
+use crate::{RealFace, TrainError, fit_head_pose, read_fer2013, read_wild};
+
+/// Series of seeds that training faces are drawn from.
+const TRAINING_SERIES: u64 = 1;
+
+/// Faces of `wild` that are kept back from training to fit the temperature.
+const HELD_BACK: usize = 700;
+
+/// A folder with `wild.tar`, `fer2013.tar` and `ict_facekit.safetensors`.
+#[derive(Debug, Clone)]
+pub struct TrainingData {
+    dir: PathBuf,
+}
+
+impl TrainingData {
+    /// The data below `dir`; a folder `data` in it is used when there is one.
+    #[must_use]
+    pub fn new(dir: &Path) -> Self {
+        let inner = dir.join("data");
+        Self { dir: if inner.is_dir() { inner } else { dir.to_path_buf() } }
+    }
+
+    /// One split of the `wild` set.
+    ///
+    /// # Errors
+    ///
+    /// When the archive is missing or damaged.
+    pub fn wild(&self, split: &str) -> Result<Vec<RealFace>, TrainError> {
+        read_wild(&Tree::open(&self.dir.join("wild.tar"))?, split)
+    }
+
+    /// One split of FER2013.
+    ///
+    /// # Errors
+    ///
+    /// When the archive is missing or damaged.
+    pub fn fer2013(&self, split: &str) -> Result<Vec<RealFace>, TrainError> {
+        read_fer2013(&Tree::open(&self.dir.join("fer2013.tar"))?, split)
+    }
+
+    /// The morphable head.
+    ///
+    /// # Errors
+    ///
+    /// When the file is missing or damaged.
+    pub fn face_kit(&self) -> Result<FaceKit, TrainError> {
+        FaceKit::read(self.dir.join("ict_facekit.safetensors"))
+    }
+
+    /// The renderer of synthetic faces.
+    ///
+    /// # Errors
+    ///
+    /// When the face kit is missing or damaged.
+    pub fn synthesizer(&self) -> Result<FaceSynthesizer, TrainError> {
+        FaceSynthesizer::new(self.face_kit()?, SynthConfig::default())
+    }
+
+    /// Faces with landmarks; their head pose is fitted with the mean head of the face kit.
+    ///
+    /// # Errors
+    ///
+    /// When a file is missing or damaged.
+    pub fn landmark_faces(&self, split: &str) -> Result<Vec<LandmarkFace>, TrainError> {
+        let template = template68(&self.face_kit()?);
+        let faces = self.wild(split)?;
+        Ok(faces
+            .into_iter()
+            .filter_map(|face| {
+                let points = face.points?;
+                let head_pose = fit_head_pose(&template, &points)?;
+                Some(LandmarkFace { image: face.image, landmarks: Landmarks { points, head_pose } })
+            })
+            .collect())
+    }
+
+    /// Faces for the action unit network, and those held back to fit its temperature.
+    ///
+    /// # Errors
+    ///
+    /// When a file is missing or damaged, or the landmark network fails.
+    pub fn au_faces(
+        &self,
+        synthetic: usize,
+        landmarks: &LandmarkNet,
+    ) -> Result<(AuFaces, Vec<RealFace>), TrainError> {
+        let mut wild = self.wild("train")?;
+        let held_back = wild.split_off(wild.len().saturating_sub(HELD_BACK));
+        let faces = AuFaces {
+            synthetic: synthetic_faces(&self.synthesizer()?, TRAINING_SERIES, synthetic),
+            wild: real_faces(wild, landmarks)?,
+            fer: real_faces(self.fer2013("train")?, landmarks)?,
+        };
+        Ok((faces, held_back))
+    }
+}

@@ -1,0 +1,23 @@
+//! Writing trained weights.
+
+use std::path::Path;
+
+use burn::store::{FloatCastAdapter, ModuleSnapshot, SafetensorsStore};
+use burn::tensor::DType;
+
+use crate::TrainError;
+
+/// Writes the weights of a network as f16 safetensors, replacing the file.
+///
+/// # Errors
+///
+/// [`TrainError::Checkpoint`] when the file cannot be written.
+pub fn save_weights<M: ModuleSnapshot>(network: &M, path: &Path) -> Result<(), TrainError> {
+    let mut store = SafetensorsStore::from_file(path)
+        .overwrite(true)
+        .with_to_adapter(FloatCastAdapter::to(DType::F16));
+    network.save_into(&mut store).map_err(|e| TrainError::Checkpoint {
+        path: path.to_path_buf(),
+        reason: e.to_string(),
+    })
+}
