@@ -12,7 +12,7 @@ use expllm_face::{FaceError, GreyImage, load_weights, standardise};
 use crate::{AuNetwork, AuNetworkConfig};
 
 /// Weights that the project trained; see `MODEL_CARD.md` beside them.
-static WEIGHTS: &[u8] = &[];
+static WEIGHTS: &[u8] = include_bytes!("../weights/au.safetensors");
 
 /// Faces per run of the network; each is looked at in the mirror as well.
 const BATCH: usize = 32;
@@ -44,7 +44,11 @@ impl AuNet {
     /// A detector around any network of this kind.
     #[must_use]
     pub fn new(network: AuNetwork, config: &AuNetworkConfig, device: &Device) -> Self {
-        Self { network: network.valid(), side: config.side, device: device.clone() }
+        Self {
+            network: network.valid(),
+            side: config.side,
+            device: device.clone(),
+        }
     }
 
     /// Intensities and expression probabilities of each face.
@@ -64,7 +68,10 @@ impl AuNet {
         faces: &[AlignedFace],
     ) -> Result<Vec<(AuVector, ExpressionProbabilities)>, FaceError> {
         let n = faces.len();
-        let pixels: Vec<f32> = faces.iter().flat_map(|face| face_pixels(face, self.side)).collect();
+        let pixels: Vec<f32> = faces
+            .iter()
+            .flat_map(|face| face_pixels(face, self.side))
+            .collect();
         let data = TensorData::new(pixels, [n, 1, self.side, self.side]);
         let plain = Tensor::<4>::from_data(data, &self.device);
         let both = Tensor::cat(vec![plain.clone(), plain.flip([3])], 0);
@@ -72,7 +79,10 @@ impl AuNet {
         let logits = output.expressions;
         let mean = (logits.clone().narrow(0, 0, n) + logits.narrow(0, n, n)) * 0.5;
         let numbers = |t: Tensor<2>| {
-            t.into_data().convert::<f32>().try_to_vec::<f32>().map_err(FaceError::tensor)
+            t.into_data()
+                .convert::<f32>()
+                .try_to_vec::<f32>()
+                .map_err(FaceError::tensor)
         };
         let units = numbers(sigmoid(output.units))?;
         let expressions = numbers(softmax(mean, 1))?;
@@ -82,10 +92,13 @@ impl AuNet {
             .zip(mirrored.chunks_exact(ActionUnit::COUNT))
             .zip(expressions.chunks_exact(Expression::COUNT))
             .map(|((own, mirrored), expression)| {
-                let units =
-                    ActionUnit::ALL.map(|u| (own[u.index()] + mirrored[u.mirrored().index()]) / 2.0);
+                let units = ActionUnit::ALL
+                    .map(|u| (own[u.index()] + mirrored[u.mirrored().index()]) / 2.0);
                 let scores = std::array::from_fn(|i| expression[i]);
-                (AuVector::from_clamped(units), ExpressionProbabilities::from_scores(scores))
+                (
+                    AuVector::from_clamped(units),
+                    ExpressionProbabilities::from_scores(scores),
+                )
             })
             .collect())
     }
@@ -93,8 +106,9 @@ impl AuNet {
 
 impl AuDetector for AuNet {
     fn detect_units(&self, faces: &[AlignedFace]) -> Result<Vec<AuReading>, StageError> {
-        let readings =
-            self.read(faces).map_err(|error| StageError::new(Stage::ActionUnits, error))?;
+        let readings = self
+            .read(faces)
+            .map_err(|error| StageError::new(Stage::ActionUnits, error))?;
         let head_poses = faces.iter().map(|face| face.landmarks.head_pose);
         Ok(readings
             .into_iter()
@@ -110,16 +124,23 @@ impl AuDetector for AuNet {
 
 impl ExpressionClassifier for AuNet {
     fn classify(&self, faces: &[AlignedFace]) -> Result<Vec<ExpressionProbabilities>, StageError> {
-        let readings =
-            self.read(faces).map_err(|error| StageError::new(Stage::Expression, error))?;
-        Ok(readings.into_iter().map(|(_, probabilities)| probabilities).collect())
+        let readings = self
+            .read(faces)
+            .map_err(|error| StageError::new(Stage::Expression, error))?;
+        Ok(readings
+            .into_iter()
+            .map(|(_, probabilities)| probabilities)
+            .collect())
     }
 }
 
 /// The transform from the network's crop to the aligned face, which it shrinks as a whole.
 #[must_use]
 pub fn face_crop(aligned_side: u32, side: usize) -> Similarity {
-    Similarity { a: aligned_side as f32 / side as f32, ..Similarity::IDENTITY }
+    Similarity {
+        a: aligned_side as f32 / side as f32,
+        ..Similarity::IDENTITY
+    }
 }
 
 fn face_pixels(face: &AlignedFace, side: usize) -> Vec<f32> {

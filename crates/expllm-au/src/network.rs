@@ -14,9 +14,7 @@ pub struct AuNetworkConfig {
     #[config(default = 64)]
     pub side: usize,
     /// The convolutional part.
-    #[config(
-        default = "BackboneConfig::new(16, vec![32, 64, 128], vec![1, 1, 1]).with_grid(2)"
-    )]
+    #[config(default = "BackboneConfig::new(16, vec![32, 64, 128], vec![1, 1, 1]).with_grid(2)")]
     pub backbone: BackboneConfig,
     /// Share of features dropped while training.
     #[config(default = 0.3)]
@@ -75,7 +73,10 @@ impl AuNetwork {
     pub fn with_temperature(mut self, temperature: f32) -> Self {
         let scale = 1.0 / temperature;
         self.expressions.weight = self.expressions.weight.map(|w| w.mul_scalar(scale));
-        self.expressions.bias = self.expressions.bias.map(|b| b.map(|b| b.mul_scalar(scale)));
+        self.expressions.bias = self
+            .expressions
+            .bias
+            .map(|b| b.map(|b| b.mul_scalar(scale)));
         self
     }
 }

@@ -106,7 +106,8 @@ impl FaceError {
     }
 
     /// Wraps an error of the tensor framework.
-    pub(crate) fn tensor(error: impl std::fmt::Debug) -> Self {
+    #[must_use]
+    pub fn tensor(error: impl std::fmt::Debug) -> Self {
         Self::Tensor(format!("{error:?}"))
     }
 

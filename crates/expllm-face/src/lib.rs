@@ -3,6 +3,7 @@
 mod align;
 pub mod backbone;
 mod detect;
+pub mod device;
 mod draw;
 mod error;
 mod grey;

@@ -22,7 +22,11 @@ fn ranks(values: &[f64]) -> Vec<f64> {
     let mut from = 0;
     while from < order.len() {
         let value = values[order[from]];
-        let to = from + order[from..].iter().take_while(|&&i| values[i] == value).count();
+        let to = from
+            + order[from..]
+                .iter()
+                .take_while(|&&i| values[i] == value)
+                .count();
         for &i in &order[from..to] {
             ranks[i] = (from + to + 1) as f64 / 2.0;
         }
@@ -41,7 +45,9 @@ mod tests {
         assert_eq!(spearman(&a, &a.map(f64::exp)).unwrap(), Some(1.0));
         assert_eq!(ranks(&[5.0, 1.0, 5.0]), [2.5, 1.0, 2.5]);
         // scipy.stats.spearmanr([1, 2, 2, 4], [4, 1, 3, 2])
-        let found = spearman(&[1.0, 2.0, 2.0, 4.0], &[4.0, 1.0, 3.0, 2.0]).unwrap().unwrap();
+        let found = spearman(&[1.0, 2.0, 2.0, 4.0], &[4.0, 1.0, 3.0, 2.0])
+            .unwrap()
+            .unwrap();
         assert!((found + 0.632_455_532_033_675_9).abs() < 1e-12, "{found}");
         assert_eq!(spearman(&[1.0, 1.0], &[1.0, 2.0]).unwrap(), None);
         assert!(spearman(&[f64::NAN], &[1.0]).is_err());

@@ -21,7 +21,10 @@ impl Jitter {
         let mut spread = |limit: f32| rng.random_range(-1.0f32..=1.0) * limit;
         let turn = spread(self.turn).to_radians();
         let scale = spread(self.zoom.ln()).exp();
-        let (dx, dy) = (spread(self.shift) * side as f32, spread(self.shift) * side as f32);
+        let (dx, dy) = (
+            spread(self.shift) * side as f32,
+            spread(self.shift) * side as f32,
+        );
         let (a, b) = (scale * turn.cos(), scale * turn.sin());
         let half = side as f32 / 2.0;
         let around = Similarity {
@@ -41,7 +44,7 @@ pub(crate) fn degraded_crop(
     side: usize,
     rng: &mut impl Rng,
 ) -> Vec<f32> {
-    let mut pixels = if rng.random_bool(0.5) {
+    let mut pixels = if rng.random_bool(0.3) {
         coarse_crop(image, crop, side, rng)
     } else {
         image.crop(crop, side)
@@ -53,7 +56,7 @@ pub(crate) fn degraded_crop(
             *v += sigma * (rng.random_range(-1.0f32..1.0) + rng.random_range(-1.0f32..1.0));
         }
     }
-    if rng.random_bool(0.3) {
+    if rng.random_bool(0.15) {
         hide_patch(&mut pixels, side, rng);
     }
     pixels
@@ -63,11 +66,25 @@ pub(crate) fn degraded_crop(
 fn coarse_crop(image: &GreyImage, crop: &Similarity, side: usize, rng: &mut impl Rng) -> Vec<f32> {
     let coarse = rng.random_range(side * 3 / 8..side);
     let ratio = side as f32 / coarse as f32;
-    let to_fine = Similarity { a: ratio, ..Similarity::IDENTITY };
-    let to_fine = Similarity { b: 0.0, tx: 0.0, ty: 0.0, ..to_fine };
+    let to_fine = Similarity {
+        a: ratio,
+        ..Similarity::IDENTITY
+    };
+    let to_fine = Similarity {
+        b: 0.0,
+        tx: 0.0,
+        ty: 0.0,
+        ..to_fine
+    };
     let small = image.crop(&crop.after(&to_fine), coarse);
-    let bytes = small.iter().map(|v| v.round().clamp(0.0, 255.0) as u8).collect();
-    let back = Similarity { a: 1.0 / ratio, ..Similarity::IDENTITY };
+    let bytes = small
+        .iter()
+        .map(|v| v.round().clamp(0.0, 255.0) as u8)
+        .collect();
+    let back = Similarity {
+        a: 1.0 / ratio,
+        ..Similarity::IDENTITY
+    };
     match GreyImage::new(coarse, coarse, bytes) {
         Some(small) => small.crop(&back, side),
         None => image.crop(crop, side),
@@ -78,9 +95,15 @@ fn coarse_crop(image: &GreyImage, crop: &Similarity, side: usize, rng: &mut impl
 fn tone(pixels: &mut [f32], rng: &mut impl Rng) {
     let gamma = rng.random_range(-0.5f32..0.5).exp();
     let side = (pixels.len() as f32).sqrt() as usize;
-    let (gx, gy) = (rng.random_range(-0.4f32..0.4), rng.random_range(-0.4f32..0.4));
+    let (gx, gy) = (
+        rng.random_range(-0.4f32..0.4),
+        rng.random_range(-0.4f32..0.4),
+    );
     for (i, v) in pixels.iter_mut().enumerate() {
-        let (x, y) = ((i % side) as f32 / side as f32 - 0.5, (i / side) as f32 / side as f32 - 0.5);
+        let (x, y) = (
+            (i % side) as f32 / side as f32 - 0.5,
+            (i / side) as f32 / side as f32 - 0.5,
+        );
         let light = 1.0 + gx * x + gy * y;
         *v = 255.0 * (*v / 255.0).clamp(0.0, 1.0).powf(gamma) * light;
     }
@@ -88,7 +111,10 @@ fn tone(pixels: &mut [f32], rng: &mut impl Rng) {
 
 /// Covers a rectangle with one value.
 fn hide_patch(pixels: &mut [f32], side: usize, rng: &mut impl Rng) {
-    let (w, h) = (rng.random_range(side / 10..side / 3), rng.random_range(side / 10..side / 3));
+    let (w, h) = (
+        rng.random_range(side / 10..side / 3),
+        rng.random_range(side / 10..side / 3),
+    );
     let (x, y) = (rng.random_range(0..side - w), rng.random_range(0..side - h));
     let value = rng.random_range(0.0f32..255.0);
     for row in pixels.chunks_exact_mut(side).skip(y).take(h) {

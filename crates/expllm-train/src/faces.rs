@@ -35,14 +35,21 @@ pub fn read_wild(tree: &Tree, split: &str) -> Result<Vec<RealFace>, TrainError> 
     let csv = tree.read_text(&format!("{split}.csv"))?;
     let name = format!("{split}_landmarks.safetensors");
     let bytes = source(tree, &name)?.read()?;
-    let tensors =
-        SafeTensors::deserialize(&bytes).map_err(|e| layout(&name, e.to_string()))?;
+    let tensors = SafeTensors::deserialize(&bytes).map_err(|e| layout(&name, e.to_string()))?;
     let points478 = points(&tensors, &name, "landmarks478", 478)?;
     let points68 = points(&tensors, &name, "landmarks68", LANDMARK_COUNT)?;
     let points68 = by_face(points68, &points478);
-    let rows: Vec<&str> = csv.lines().skip(1).filter(|line| !line.is_empty()).collect();
+    let rows: Vec<&str> = csv
+        .lines()
+        .skip(1)
+        .filter(|line| !line.is_empty())
+        .collect();
     if rows.len() != points68.len() || rows.len() != points478.len() {
-        let found = format!("{} rows of landmarks for {} of labels", points68.len(), rows.len());
+        let found = format!(
+            "{} rows of landmarks for {} of labels",
+            points68.len(),
+            rows.len()
+        );
         return Err(layout(&name, found));
     }
     rows.into_par_iter()
@@ -66,8 +73,10 @@ pub fn read_wild(tree: &Tree, split: &str) -> Result<Vec<RealFace>, TrainError> 
 ///
 /// [`TrainError::Layout`] when a folder has no expression's name or an image cannot be decoded.
 pub fn read_fer2013(tree: &Tree, split: &str) -> Result<Vec<RealFace>, TrainError> {
-    let files: Vec<_> =
-        tree.images().filter(|path| path.split('/').next() == Some(split)).collect();
+    let files: Vec<_> = tree
+        .images()
+        .filter(|path| path.split('/').next() == Some(split))
+        .collect();
     files
         .into_par_iter()
         .map(|path| {
@@ -85,11 +94,15 @@ pub fn read_fer2013(tree: &Tree, split: &str) -> Result<Vec<RealFace>, TrainErro
 }
 
 fn layout(path: &str, reason: impl Into<String>) -> TrainError {
-    TrainError::Layout { path: path.to_owned(), reason: reason.into() }
+    TrainError::Layout {
+        path: path.to_owned(),
+        reason: reason.into(),
+    }
 }
 
 fn source(tree: &Tree, path: &str) -> Result<ImageSource, TrainError> {
-    tree.source(path).ok_or_else(|| layout(path, "is not in the data set"))
+    tree.source(path)
+        .ok_or_else(|| layout(path, "is not in the data set"))
 }
 
 fn decode(path: &str, image: &ImageSource) -> Result<GreyImage, TrainError> {
@@ -107,14 +120,18 @@ fn points(
     name: &str,
     count: usize,
 ) -> Result<Vec<Vec<Point>>, TrainError> {
-    let view = tensors.tensor(name).map_err(|e| layout(file, e.to_string()))?;
+    let view = tensors
+        .tensor(name)
+        .map_err(|e| layout(file, e.to_string()))?;
     if view.dtype() != safetensors::Dtype::F16 || view.shape().get(1..) != Some(&[count, 2]) {
         let found = format!("{name} is {:?} {:?}", view.dtype(), view.shape());
         return Err(layout(file, found));
     }
     let number = |b: &[u8]| f16::from_le_bytes([b[0], b[1]]).to_f32();
     let face = |row: &[u8]| {
-        row.chunks_exact(4).map(|p| Point::new(number(&p[..2]), number(&p[2..]))).collect()
+        row.chunks_exact(4)
+            .map(|p| Point::new(number(&p[..2]), number(&p[2..])))
+            .collect()
     };
     Ok(view.data().chunks_exact(count * 4).map(face).collect())
 }
@@ -128,12 +145,23 @@ fn by_face(rows: Vec<Vec<Point>>, meshes: &[Vec<Point>]) -> Vec<Vec<Point>> {
     let faces = rows.len();
     let flat: Vec<Point> = rows.iter().flatten().copied().collect();
     let other: Vec<Vec<Point>> = (0..faces)
-        .map(|face| (0..LANDMARK_COUNT).map(|i| flat[i * faces + face]).collect())
+        .map(|face| {
+            (0..LANDMARK_COUNT)
+                .map(|i| flat[i * faces + face])
+                .collect()
+        })
         .collect();
     let nose_error = |rows: &[Vec<Point>]| -> f32 {
-        rows.iter().zip(meshes).map(|(row, mesh)| row[30].distance(mesh[1])).sum()
+        rows.iter()
+            .zip(meshes)
+            .map(|(row, mesh)| row[30].distance(mesh[1]))
+            .sum()
     };
-    if nose_error(&other) < nose_error(&rows) { other } else { rows }
+    if nose_error(&other) < nose_error(&rows) {
+        other
+    } else {
+        rows
+    }
 }
 
 #[cfg(test)]
@@ -143,11 +171,13 @@ mod tests {
     #[test]
     fn landmarks_stored_point_by_point_are_put_in_order() {
         let at = |face: usize, i: usize| Point::new(face as f32 * 7.0, i as f32);
-        let truth: Vec<Vec<Point>> =
-            (0..3).map(|face| (0..LANDMARK_COUNT).map(|i| at(face, i)).collect()).collect();
+        let truth: Vec<Vec<Point>> = (0..3)
+            .map(|face| (0..LANDMARK_COUNT).map(|i| at(face, i)).collect())
+            .collect();
         let meshes: Vec<Vec<Point>> = (0..3).map(|face| vec![at(face, 30); 2]).collect();
-        let by_point: Vec<Point> =
-            (0..LANDMARK_COUNT).flat_map(|i| (0..3).map(move |face| at(face, i))).collect();
+        let by_point: Vec<Point> = (0..LANDMARK_COUNT)
+            .flat_map(|i| (0..3).map(move |face| at(face, i)))
+            .collect();
         let stored: Vec<Vec<Point>> = by_point.chunks(LANDMARK_COUNT).map(<[_]>::to_vec).collect();
         assert_eq!(by_face(stored, &meshes), truth);
         assert_eq!(by_face(truth.clone(), &meshes), truth);

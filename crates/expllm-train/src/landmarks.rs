@@ -42,10 +42,18 @@ pub struct LandmarkScore {
 }
 
 /// How the crop of a first look (from a detector's box) strays from the proper one.
-const FIRST_LOOK: Jitter = Jitter { turn: 30.0, zoom: 1.45, shift: 0.14 };
+const FIRST_LOOK: Jitter = Jitter {
+    turn: 30.0,
+    zoom: 1.45,
+    shift: 0.14,
+};
 
 /// How the crop of a second look strays.
-const SECOND_LOOK: Jitter = Jitter { turn: 6.0, zoom: 1.1, shift: 0.04 };
+const SECOND_LOOK: Jitter = Jitter {
+    turn: 6.0,
+    zoom: 1.1,
+    shift: 0.04,
+};
 
 /// Weight of the angles beside the landmarks in the loss.
 const ANGLE_WEIGHT: f32 = 0.1;
@@ -75,7 +83,13 @@ pub fn train_landmarks(
     let device = device.clone().autodiff();
     let side = network.side;
     let weights: Vec<f32> = (0..LANDMARK_OUTPUTS)
-        .map(|i| if i < 2 * LANDMARK_COUNT { 1.0 } else { ANGLE_WEIGHT })
+        .map(|i| {
+            if i < 2 * LANDMARK_COUNT {
+                1.0
+            } else {
+                ANGLE_WEIGHT
+            }
+        })
         .collect();
     let weights = Tensor::<1>::from_floats(weights.as_slice(), &device).unsqueeze::<2>();
     let recipe = Recipe {
@@ -106,7 +120,10 @@ fn make_batch(faces: &[LandmarkFace], run: &RunConfig, side: usize, step: usize)
             example(face, side, &mut rng)
         })
         .collect();
-    let mut batch = Batch { crops: Vec::new(), targets: Vec::new() };
+    let mut batch = Batch {
+        crops: Vec::new(),
+        targets: Vec::new(),
+    };
     for (crop, target) in rows {
         push(&mut batch.crops, crop);
         batch.targets.extend(target);
@@ -117,7 +134,11 @@ fn make_batch(faces: &[LandmarkFace], run: &RunConfig, side: usize, step: usize)
 /// A crop of a face at random and what the network should say of it.
 fn example(face: &LandmarkFace, side: usize, rng: &mut impl Rng) -> (Vec<f32>, Vec<f32>) {
     let proper = face_crop(&face.landmarks.points, side);
-    let jitter = if rng.random_bool(0.5) { FIRST_LOOK } else { SECOND_LOOK };
+    let jitter = if rng.random_bool(0.5) {
+        FIRST_LOOK
+    } else {
+        SECOND_LOOK
+    };
     let crop = jitter.apply(&proper, side, rng);
     let mut pixels = degraded_crop(&face.image, &crop, side, rng);
     let mut seen = in_crop(&face.landmarks, &crop);
@@ -130,7 +151,9 @@ fn example(face: &LandmarkFace, side: usize, rng: &mut impl Rng) -> (Vec<f32>, V
 
 /// Landmarks in pixels of a crop, with the roll that is seen there.
 fn in_crop(landmarks: &Landmarks, crop: &expllm_core::Similarity) -> Landmarks {
-    let Some(to_crop) = crop.inverse() else { return landmarks.clone() };
+    let Some(to_crop) = crop.inverse() else {
+        return landmarks.clone();
+    };
     let mut seen = landmarks.transformed(&to_crop);
     seen.head_pose.roll.0 -= crop.b.atan2(crop.a).to_degrees();
     seen
@@ -144,7 +167,9 @@ fn target(seen: &Landmarks, side: usize) -> Vec<f32> {
         [c.x, c.y]
     });
     let HeadPose { pitch, yaw, roll } = seen.head_pose;
-    points.chain([pitch.0, yaw.0, roll.0].map(|angle| angle / ANGLE_UNIT)).collect()
+    points
+        .chain([pitch.0, yaw.0, roll.0].map(|angle| angle / ANGLE_UNIT))
+        .collect()
 }
 
 /// Measures a network on photos of one face each, the whole photo as the face's box.
@@ -162,8 +187,12 @@ pub fn score_landmarks(
         let photo = grey_photo(&face.image);
         let whole = FaceBox::whole(photo.width(), photo.height());
         let found = network.landmarks(&photo, &[whole])?.swap_remove(0);
-        let sum: f32 =
-            found.points.iter().zip(&face.landmarks.points).map(|(a, b)| a.distance(*b)).sum();
+        let sum: f32 = found
+            .points
+            .iter()
+            .zip(&face.landmarks.points)
+            .map(|(a, b)| a.distance(*b))
+            .sum();
         let mean = sum / LANDMARK_COUNT as f32;
         errors.push(f64::from(mean / face.landmarks.eye_distance()));
         let angles = |p: HeadPose| [p.pitch.0, p.yaw.0, p.roll.0];
@@ -176,7 +205,12 @@ pub fn score_landmarks(
     let n = errors.len();
     let error_p90 = errors.get(n * 9 / 10).copied().unwrap_or(f64::NAN);
     let error = errors.iter().sum::<f64>() / n as f64;
-    Ok(LandmarkScore { error, error_p90, pose_error: pose.map(|sum| sum / n as f64), n })
+    Ok(LandmarkScore {
+        error,
+        error_p90,
+        pose_error: pose.map(|sum| sum / n as f64),
+        n,
+    })
 }
 
 /// A grey image as a photo.

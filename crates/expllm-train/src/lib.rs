@@ -7,9 +7,13 @@ mod faces;
 pub mod landmarks;
 mod pose;
 mod run;
+mod shared;
 pub mod synth;
+mod weights;
 
 pub use error::TrainError;
 pub use faces::{RealFace, read_fer2013, read_wild};
 pub use pose::fit_head_pose;
 pub use run::{Progress, RunConfig};
+pub use shared::TrainingData;
+pub use weights::save_weights;

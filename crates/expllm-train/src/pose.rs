@@ -58,7 +58,11 @@ fn dot(a: [f64; 3], b: [f64; 3]) -> f64 {
 }
 
 fn cross(a: [f64; 3], b: [f64; 3]) -> [f64; 3] {
-    [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
+    [
+        a[1] * b[2] - a[2] * b[1],
+        a[2] * b[0] - a[0] * b[2],
+        a[0] * b[1] - a[1] * b[0],
+    ]
 }
 
 fn normalised(a: [f64; 3]) -> Option<[f64; 3]> {
@@ -73,7 +77,11 @@ mod tests {
     fn template() -> [[f32; 3]; LANDMARK_COUNT] {
         std::array::from_fn(|i| {
             let i = i as f32;
-            [(i * 1.3).sin() * 7.0, (i * 0.7).cos() * 9.0, (i * 2.1).sin() * 4.0]
+            [
+                (i * 1.3).sin() * 7.0,
+                (i * 0.7).cos() * 9.0,
+                (i * 2.1).sin() * 4.0,
+            ]
         })
     }
 

@@ -89,8 +89,10 @@ where
     F: Fn(usize) -> B + Sync,
     L: Fn(&M, B) -> Tensor<1>,
 {
-    let mut optimiser =
-        AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(config.weight_decay).init();
+    let mut optimiser = AdamWConfig::new()
+        .with_epsilon(1e-8)
+        .with_weight_decay(config.weight_decay)
+        .init();
     let start = match Checkpoint::latest(dir)? {
         Some(checkpoint) => {
             (model, optimiser) = checkpoint.load(model, optimiser)?;
@@ -125,7 +127,12 @@ where
                 let seconds = clock.elapsed().as_secs_f64();
                 let rate = ((done - start) * config.batch) as f64 / seconds;
                 let loss = sum / count as f32;
-                report(&Progress { step: done, steps: config.steps, loss, rate });
+                report(&Progress {
+                    step: done,
+                    steps: config.steps,
+                    loss,
+                    rate,
+                });
                 (sum, count) = (0.0, 0);
             }
             if done % config.checkpoint_every == 0 && done < config.steps {
@@ -155,7 +162,10 @@ impl Checkpoint {
             .flatten()
             .filter_map(|entry| {
                 let step = step_of(entry.file_name().to_str()?)?;
-                Some(Self { path: entry.path(), step })
+                Some(Self {
+                    path: entry.path(),
+                    step,
+                })
             })
             .max_by_key(|checkpoint| checkpoint.step))
     }
@@ -176,8 +186,15 @@ impl Checkpoint {
             path: partial.clone(),
             reason: e.to_string(),
         };
-        model.clone().into_record().save(partial.join("model.bpk")).map_err(failed)?;
-        optimiser.to_record().save(partial.join("optimiser.bpk")).map_err(failed)?;
+        model
+            .clone()
+            .into_record()
+            .save(partial.join("model.bpk"))
+            .map_err(failed)?;
+        optimiser
+            .to_record()
+            .save(partial.join("optimiser.bpk"))
+            .map_err(failed)?;
         let previous = Self::latest(dir)?;
         let _ = fs::remove_dir_all(&path);
         fs::rename(&partial, &path).map_err(|e| TrainError::file(&path, e))?;

@@ -8,7 +8,7 @@ use expllm_face::LandmarkNet;
 
 use crate::au::{AuFaces, real_faces, synthetic_faces};
 use crate::landmarks::LandmarkFace;
-use crate::synth::{FaceKit, FaceSynthesizer, SynthConfig, template68};
+use crate::synth::{FaceKit, FaceSynthesizer, SynthConfig};
 use crate::{RealFace, TrainError, fit_head_pose, read_fer2013, read_wild};
 
 /// Series of seeds that training faces are drawn from.
@@ -28,7 +28,13 @@ impl TrainingData {
     #[must_use]
     pub fn new(dir: &Path) -> Self {
         let inner = dir.join("data");
-        Self { dir: if inner.is_dir() { inner } else { dir.to_path_buf() } }
+        Self {
+            dir: if inner.is_dir() {
+                inner
+            } else {
+                dir.to_path_buf()
+            },
+        }
     }
 
     /// One split of the `wild` set.
@@ -73,14 +79,17 @@ impl TrainingData {
     ///
     /// When a file is missing or damaged.
     pub fn landmark_faces(&self, split: &str) -> Result<Vec<LandmarkFace>, TrainError> {
-        let template = template68(&self.face_kit()?);
+        let template = self.face_kit()?.landmark_template();
         let faces = self.wild(split)?;
         Ok(faces
             .into_iter()
             .filter_map(|face| {
                 let points = face.points?;
                 let head_pose = fit_head_pose(&template, &points)?;
-                Some(LandmarkFace { image: face.image, landmarks: Landmarks { points, head_pose } })
+                Some(LandmarkFace {
+                    image: face.image,
+                    landmarks: Landmarks { points, head_pose },
+                })
             })
             .collect())
     }

@@ -16,8 +16,10 @@ pub fn save_weights<M: ModuleSnapshot>(network: &M, path: &Path) -> Result<(), T
     let mut store = SafetensorsStore::from_file(path)
         .overwrite(true)
         .with_to_adapter(FloatCastAdapter::to(DType::F16));
-    network.save_into(&mut store).map_err(|e| TrainError::Checkpoint {
-        path: path.to_path_buf(),
-        reason: e.to_string(),
-    })
+    network
+        .save_into(&mut store)
+        .map_err(|e| TrainError::Checkpoint {
+            path: path.to_path_buf(),
+            reason: e.to_string(),
+        })
 }

@@ -12,6 +12,9 @@ use super::network::{ANGLE_UNIT, LandmarkNetwork, LandmarkNetworkConfig, face_cr
 use crate::error::FaceError;
 use crate::grey::{GreyImage, standardise};
 
+/// Weights that the project trained; see `MODEL_CARD.md` beside them.
+static WEIGHTS: &[u8] = include_bytes!("../../weights/landmarks.safetensors");
+
 /// Faces per run of the network; bounds memory on photos of crowds.
 const BATCH: usize = 32;
 
@@ -30,6 +33,18 @@ pub struct LandmarkNet {
 }
 
 impl LandmarkNet {
+    /// The network with the weights that are part of this crate.
+    ///
+    /// # Errors
+    ///
+    /// [`FaceError::Weights`] when the embedded file does not fit the network.
+    pub fn pretrained(device: &Device) -> Result<Self, FaceError> {
+        let config = LandmarkNetworkConfig::new();
+        let mut network = config.init(device);
+        load_weights(&mut network, WEIGHTS, "landmarks.safetensors")?;
+        Ok(Self::new(network, &config, device))
+    }
+
     /// A detector around any network of this kind.
     #[must_use]
     pub fn new(network: LandmarkNetwork, config: &LandmarkNetworkConfig, device: &Device) -> Self {

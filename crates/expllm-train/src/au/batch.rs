@@ -13,10 +13,14 @@ use crate::RunConfig;
 use crate::augment::{Jitter, degraded_crop, mirror, push};
 
 /// Of every 12 faces of a batch, how many are synthetic, of `wild` and of FER2013.
-const SHARES: [usize; 3] = [4, 2, 6];
+const SHARES: [usize; 3] = [6, 4, 2];
 
 /// How far a crop strays from its proper place: as far as landmarks err.
-const JITTER: Jitter = Jitter { turn: 7.0, zoom: 1.09, shift: 0.045 };
+const JITTER: Jitter = Jitter {
+    turn: 7.0,
+    zoom: 1.09,
+    shift: 0.045,
+};
 
 /// How much of a label's weight goes to the other expressions.
 const SMOOTHING: f32 = 0.08;
@@ -39,18 +43,25 @@ pub(super) struct Batch {
 /// The batch of a step; the same step always gives the same batch.
 pub(super) fn make_batch(faces: &AuFaces, run: &RunConfig, side: usize, step: usize) -> Batch {
     let pools = [&faces.synthetic, &faces.wild, &faces.fer];
-    let order: Vec<usize> =
-        SHARES.iter().enumerate().flat_map(|(pool, &share)| vec![pool; share]).collect();
+    let order: Vec<usize> = SHARES
+        .iter()
+        .enumerate()
+        .flat_map(|(pool, &share)| vec![pool; share])
+        .collect();
     let rows: Vec<Row> = (0..run.batch)
         .into_par_iter()
         .filter_map(|row| {
             let mut rng = ChaCha8Rng::seed_from_u64(run.seed);
             rng.set_stream((step * run.batch + row) as u64);
             let pool = pools[order[row % order.len()]];
-            (!pool.is_empty()).then(|| Row::new(&pool[rng.random_range(0..pool.len())], side, &mut rng))
+            (!pool.is_empty())
+                .then(|| Row::new(&pool[rng.random_range(0..pool.len())], side, &mut rng))
         })
         .collect();
-    let mut batch = Batch { rows: rows.len(), ..Batch::default() };
+    let mut batch = Batch {
+        rows: rows.len(),
+        ..Batch::default()
+    };
     for row in rows {
         push(&mut batch.crops, row.pixels);
         batch.units.extend(row.units);
@@ -86,7 +97,13 @@ impl Row {
             (None, Some(expression)) => weak::bounds(expression),
             _ => weak::FREE,
         };
-        Self { pixels, units, unit_weights, expression: smoothed(face.expression), bounds }
+        Self {
+            pixels,
+            units,
+            unit_weights,
+            expression: smoothed(face.expression),
+            bounds,
+        }
     }
 }
 
@@ -105,7 +122,9 @@ fn known_units(face: &AuFace) -> ([f32; ActionUnit::COUNT], [f32; ActionUnit::CO
 
 /// The label as a distribution; all zero without a label.
 fn smoothed(expression: Option<Expression>) -> [f32; Expression::COUNT] {
-    let Some(expression) = expression else { return [0.0; Expression::COUNT] };
+    let Some(expression) = expression else {
+        return [0.0; Expression::COUNT];
+    };
     let mut wanted = [SMOOTHING / Expression::COUNT as f32; Expression::COUNT];
     wanted[expression.index()] += 1.0 - SMOOTHING;
     wanted
@@ -122,7 +141,10 @@ mod tests {
         let pixels = (0..64 * 64).map(|i| (i * 7 % 251) as u8).collect();
         AuFace {
             image: GreyImage::new(64, 64, pixels).unwrap(),
-            to_image: Similarity { a: 0.5, ..Similarity::IDENTITY },
+            to_image: Similarity {
+                a: 0.5,
+                ..Similarity::IDENTITY
+            },
             units,
             geometry: None,
             expression,
@@ -140,9 +162,15 @@ mod tests {
     #[test]
     fn the_same_step_gives_the_same_batch() {
         let run = RunConfig::new(10, 12, 1e-3);
-        let (a, b) = (make_batch(&faces(), &run, 32, 3), make_batch(&faces(), &run, 32, 3));
+        let (a, b) = (
+            make_batch(&faces(), &run, 32, 3),
+            make_batch(&faces(), &run, 32, 3),
+        );
         assert_eq!((a.crops, a.units, a.lower), (b.crops, b.units, b.lower));
-        assert_ne!(make_batch(&faces(), &run, 32, 4).crops, make_batch(&faces(), &run, 32, 3).crops);
+        assert_ne!(
+            make_batch(&faces(), &run, 32, 4).crops,
+            make_batch(&faces(), &run, 32, 3).crops
+        );
     }
 
     #[test]
@@ -150,10 +178,15 @@ mod tests {
         let run = RunConfig::new(10, 12, 1e-3);
         let batch = make_batch(&faces(), &run, 32, 0);
         assert_eq!(batch.rows, 12);
-        assert_eq!(batch.unit_weights[..4 * 24], [1.0; 96]);
-        assert!(batch.unit_weights[4 * 24..].iter().all(|&w| w == 0.0));
-        assert!(batch.expressions[..4 * 8].iter().all(|&p| p == 0.0));
-        let sums: Vec<f32> = batch.expressions.chunks(8).skip(4).map(|r| r.iter().sum()).collect();
+        assert_eq!(batch.unit_weights[..6 * 24], [1.0; 144]);
+        assert!(batch.unit_weights[6 * 24..].iter().all(|&w| w == 0.0));
+        assert!(batch.expressions[..6 * 8].iter().all(|&p| p == 0.0));
+        let sums: Vec<f32> = batch
+            .expressions
+            .chunks(8)
+            .skip(6)
+            .map(|r| r.iter().sum())
+            .collect();
         assert!(sums.iter().all(|s| (s - 1.0).abs() < 1e-6));
     }
 }

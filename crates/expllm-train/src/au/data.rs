@@ -1,8 +1,6 @@
 //! The faces that the recipe learns from.
 
-use expllm_core::{
-    Expression, FaceBox, HeadPose, LandmarkDetector, Landmarks, Photo, Similarity,
-};
+use expllm_core::{Expression, FaceBox, HeadPose, LandmarkDetector, Landmarks, Photo, Similarity};
 use expllm_face::{GreyImage, LandmarkNet, SimilarityAligner};
 use rayon::prelude::*;
 
@@ -65,16 +63,21 @@ pub fn real_faces(faces: Vec<RealFace>, network: &LandmarkNet) -> Result<Vec<AuF
         .into_par_iter()
         .map(|face| {
             let landmarks = match face.points {
-                Some(points) => Landmarks { points, head_pose: HeadPose::default() },
+                Some(points) => Landmarks {
+                    points,
+                    head_pose: HeadPose::default(),
+                },
                 None => find(&face.image, network)?,
             };
-            Ok(SimilarityAligner::to_photo(&landmarks).map(|to_image| AuFace {
-                to_image,
-                units: None,
-                geometry: face.mesh.as_deref().and_then(EyesAndJaw::measure),
-                expression: face.expression,
-                image: face.image,
-            }))
+            Ok(
+                SimilarityAligner::to_photo(&landmarks).map(|to_image| AuFace {
+                    to_image,
+                    units: None,
+                    geometry: face.mesh.as_deref().and_then(EyesAndJaw::measure),
+                    expression: face.expression,
+                    image: face.image,
+                }),
+            )
         })
         .collect();
     Ok(placed?.into_iter().flatten().collect())
@@ -87,5 +90,7 @@ fn find(image: &GreyImage, network: &LandmarkNet) -> Result<Landmarks, TrainErro
         path: format!("{image:?}"),
         reason: e.to_string(),
     })?;
-    Ok(network.landmarks(&photo, &[FaceBox::whole(width, height)])?.swap_remove(0))
+    Ok(network
+        .landmarks(&photo, &[FaceBox::whole(width, height)])?
+        .swap_remove(0))
 }

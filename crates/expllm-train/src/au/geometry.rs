@@ -10,12 +10,18 @@ struct EyePoints {
 }
 
 /// The subject's left eye (right of the photo), MediaPipe indices.
-const LEFT_EYE: EyePoints =
-    EyePoints { corners: [263, 362], upper: [387, 385], lower: [373, 380] };
+const LEFT_EYE: EyePoints = EyePoints {
+    corners: [263, 362],
+    upper: [387, 385],
+    lower: [373, 380],
+};
 
 /// The subject's right eye.
-const RIGHT_EYE: EyePoints =
-    EyePoints { corners: [33, 133], upper: [160, 158], lower: [144, 153] };
+const RIGHT_EYE: EyePoints = EyePoints {
+    corners: [33, 133],
+    upper: [160, 158],
+    lower: [144, 153],
+};
 
 /// Middle of the inner upper and lower lip.
 const LIPS: [usize; 2] = [13, 14];
@@ -61,14 +67,21 @@ impl EyesAndJaw {
             (ActionUnit::RightEyeClose, close(self.right_eye)),
             (ActionUnit::LeftLidRaise, raise(self.left_eye)),
             (ActionUnit::RightLidRaise, raise(self.right_eye)),
-            (ActionUnit::JawDrop, ((self.lip_gap - 0.03) / 0.67).clamp(0.0, 1.0)),
+            (
+                ActionUnit::JawDrop,
+                ((self.lip_gap - 0.03) / 0.67).clamp(0.0, 1.0),
+            ),
         ]
     }
 }
 
 fn aspect(mesh: &[Point], eye: &EyePoints) -> f32 {
-    let height: f32 =
-        eye.upper.iter().zip(&eye.lower).map(|(&u, &l)| mesh[u].distance(mesh[l])).sum();
+    let height: f32 = eye
+        .upper
+        .iter()
+        .zip(&eye.lower)
+        .map(|(&u, &l)| mesh[u].distance(mesh[l]))
+        .sum();
     height / 2.0 / mesh[eye.corners[0]].distance(mesh[eye.corners[1]])
 }
 

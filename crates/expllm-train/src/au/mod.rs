@@ -28,8 +28,8 @@ pub use geometry::EyesAndJaw;
 pub use score::{AuScores, FacePath, Figure, fit_temperature, score_au};
 
 /// Weight of each part of the loss; the synthetic intensities have weight 1.
-const EXPRESSION_WEIGHT: f32 = 0.12;
-const WEAK_WEIGHT: f32 = 0.5;
+const EXPRESSION_WEIGHT: f32 = 0.04;
+const WEAK_WEIGHT: f32 = 0.3;
 
 /// Trains an action unit network, resuming from `dir`.
 ///
@@ -73,8 +73,10 @@ fn loss(network: &AuNetwork, batch: Batch, side: usize, groups: &Tensor<2>) -> T
     let unit_loss = (error * weights).sum() / known;
 
     let wanted = tensor(batch.expressions, Expression::COUNT);
-    let expression_loss =
-        (log_softmax(output.expressions, 1) * wanted.clone()).sum().neg() / (wanted.sum() + 1e-6);
+    let expression_loss = (log_softmax(output.expressions, 1) * wanted.clone())
+        .sum()
+        .neg()
+        / (wanted.sum() + 1e-6);
 
     let means = units.matmul(groups.clone());
     let below = relu(tensor(batch.lower, weak::GROUPS) - means.clone());

@@ -40,9 +40,20 @@ pub struct AuScores {
 }
 
 impl AuScores {
-    fn push(&mut self, name: impl Into<String>, value: Option<f64>, wanted: &'static str, n: usize) {
+    fn push(
+        &mut self,
+        name: impl Into<String>,
+        value: Option<f64>,
+        wanted: &'static str,
+        n: usize,
+    ) {
         let value = value.unwrap_or(f64::NAN);
-        self.figures.push(Figure { name: name.into(), value, wanted, n });
+        self.figures.push(Figure {
+            name: name.into(),
+            value,
+            wanted,
+            n,
+        });
     }
 }
 
@@ -70,7 +81,8 @@ impl FacePath<'_> {
     pub fn read(&self, photos: &[Photo]) -> Result<Vec<AuReading>, TrainError> {
         let mut readings = Vec::with_capacity(photos.len());
         for batch in photos.chunks(BATCH) {
-            let faces: Result<Vec<_>, _> = batch.par_iter().map(|photo| self.align(photo)).collect();
+            let faces: Result<Vec<_>, _> =
+                batch.par_iter().map(|photo| self.align(photo)).collect();
             readings.extend(self.units.detect_units(&faces?)?);
         }
         Ok(readings)
@@ -130,10 +142,25 @@ fn score_synthetic(
     let correlations: Vec<f64> = units.iter().map(|u| u.pcc().unwrap_or(f64::NAN)).collect();
     let mean = correlations.iter().sum::<f64>() / correlations.len() as f64;
     let lowest = correlations.iter().copied().fold(f64::INFINITY, f64::min);
-    scores.push("synthetic: mean Pearson r of 24 units", Some(mean), ">= 0.85", faces.len());
-    scores.push("synthetic: lowest Pearson r", Some(lowest), ">= 0.60", faces.len());
+    scores.push(
+        "synthetic: mean Pearson r of 24 units",
+        Some(mean),
+        ">= 0.85",
+        faces.len(),
+    );
+    scores.push(
+        "synthetic: lowest Pearson r",
+        Some(lowest),
+        ">= 0.60",
+        faces.len(),
+    );
     for (unit, r) in ActionUnit::ALL.into_iter().zip(correlations) {
-        scores.push(format!("synthetic: Pearson r of {}", unit.snake_case()), Some(r), "", faces.len());
+        scores.push(
+            format!("synthetic: Pearson r of {}", unit.snake_case()),
+            Some(r),
+            "",
+            faces.len(),
+        );
     }
     Ok(())
 }
@@ -144,7 +171,13 @@ fn score_wild(
     scores: &mut AuScores,
 ) -> Result<(), TrainError> {
     let smile = |r: &AuReading| {
-        mean(r, &[ActionUnit::LeftLipCornerPull, ActionUnit::RightLipCornerPull])
+        mean(
+            r,
+            &[
+                ActionUnit::LeftLipCornerPull,
+                ActionUnit::RightLipCornerPull,
+            ],
+        )
     };
     let (auc, n) = auc(faces, readings, Expression::Happiness, smile)?;
     scores.push("wild: AUC happiness by lip corner pull", auc, ">= 0.93", n);
@@ -162,7 +195,10 @@ fn score_wild(
         ),
         (
             "wild: Spearman left eye close - lid raise, closedness",
-            (|g| -g.left_eye, |r| of(r, ActionUnit::LeftEyeClose) - of(r, ActionUnit::LeftLidRaise)),
+            (
+                |g| -g.left_eye,
+                |r| of(r, ActionUnit::LeftEyeClose) - of(r, ActionUnit::LeftLidRaise),
+            ),
             ">= 0.70",
         ),
         (
@@ -197,7 +233,12 @@ fn score_mirror(
             n += 1;
         }
     }
-    scores.push("wild: difference to the mirrored photo", Some(sum / n as f64), "<= 0.03", photos.len());
+    scores.push(
+        "wild: difference to the mirrored photo",
+        Some(sum / n as f64),
+        "<= 0.03",
+        photos.len(),
+    );
     Ok(())
 }
 
@@ -213,14 +254,31 @@ fn score_fer(
             .max(of(r, U::JawDrop))
     };
     let (value, n) = auc(faces, readings, Expression::Surprise, surprise)?;
-    scores.push("FER2013: AUC surprise by lids, brows, jaw", value, ">= 0.85", n);
+    scores.push(
+        "FER2013: AUC surprise by lids, brows, jaw",
+        value,
+        ">= 0.85",
+        n,
+    );
     let anger = |r: &AuReading| mean(r, &[U::LeftBrowLower, U::RightBrowLower]);
     let (value, n) = auc(faces, readings, Expression::Anger, anger)?;
     scores.push("FER2013: AUC anger by brow lower", value, ">= 0.75", n);
     let disgust = |r: &AuReading| of(r, U::NoseWrinkle).max(of(r, U::UpperLipRaise));
     let (value, n) = auc(faces, readings, Expression::Disgust, disgust)?;
-    scores.push("FER2013: AUC disgust by nose wrinkle, upper lip raise", value, ">= 0.75", n);
-    expression_figures("FER2013", ExpressionSet::Seven, faces, readings, scores, ">= 0.66")
+    scores.push(
+        "FER2013: AUC disgust by nose wrinkle, upper lip raise",
+        value,
+        ">= 0.75",
+        n,
+    );
+    expression_figures(
+        "FER2013",
+        ExpressionSet::Seven,
+        faces,
+        readings,
+        scores,
+        ">= 0.66",
+    )
 }
 
 fn expression_figures(
@@ -235,16 +293,36 @@ fn expression_figures(
     let mut confusion = Confusion::new(classes);
     let mut calibration = Calibration::new(15);
     for (face, reading) in faces.iter().zip(readings) {
-        let Some(truth) = face.expression else { continue };
+        let Some(truth) = face.expression else {
+            continue;
+        };
         let within = reading.probabilities.within(set);
         confusion.add(truth.index(), Some(within.top().index()))?;
-        let values: Vec<f64> = within.values()[..classes].iter().map(|&p| f64::from(p)).collect();
+        let values: Vec<f64> = within.values()[..classes]
+            .iter()
+            .map(|&p| f64::from(p))
+            .collect();
         calibration.add(truth.index(), &values)?;
     }
     let n = confusion.total() as usize;
-    scores.push(format!("{set_name}: expression accuracy"), confusion.accuracy(), wanted, n);
-    scores.push(format!("{set_name}: mean class recall"), confusion.uar(), "", n);
-    scores.push(format!("{set_name}: expected calibration error"), calibration.ece(), "", n);
+    scores.push(
+        format!("{set_name}: expression accuracy"),
+        confusion.accuracy(),
+        wanted,
+        n,
+    );
+    scores.push(
+        format!("{set_name}: mean class recall"),
+        confusion.uar(),
+        "",
+        n,
+    );
+    scores.push(
+        format!("{set_name}: expected calibration error"),
+        calibration.ece(),
+        "",
+        n,
+    );
     Ok(())
 }
 
@@ -289,14 +367,18 @@ pub fn fit_temperature(path: FacePath<'_>, faces: &[RealFace]) -> Result<f32, Tr
     let readings = path.read(&photos)?;
     let loss = |temperature: f32| -> f64 {
         let rows = faces.iter().zip(&readings).filter_map(|(face, reading)| {
-            let raised =
-                reading.probabilities.values().map(|p| p.max(1e-9).powf(1.0 / temperature));
+            let raised = reading
+                .probabilities
+                .values()
+                .map(|p| p.max(1e-9).powf(1.0 / temperature));
             let sum: f32 = raised.iter().sum();
             Some(-f64::from(raised[face.expression?.index()] / sum).ln())
         });
         rows.sum()
     };
     let candidates = (10..=60).map(|i| i as f32 * 0.05);
-    let best = candidates.map(|t| (t, loss(t))).min_by(|a, b| a.1.total_cmp(&b.1));
+    let best = candidates
+        .map(|t| (t, loss(t)))
+        .min_by(|a, b| a.1.total_cmp(&b.1));
     Ok(best.map_or(1.0, |(t, _)| t))
 }

@@ -15,7 +15,10 @@ pub const GROUPS: usize = 7;
 /// The groups: lip corner pull, brow lower, brow raise, lid raise, jaw drop, nose wrinkle and
 /// upper lip raise.
 const MEMBERS: [&[ActionUnit]; GROUPS] = [
-    &[ActionUnit::LeftLipCornerPull, ActionUnit::RightLipCornerPull],
+    &[
+        ActionUnit::LeftLipCornerPull,
+        ActionUnit::RightLipCornerPull,
+    ],
     &[ActionUnit::LeftBrowLower, ActionUnit::RightBrowLower],
     &[ActionUnit::LeftBrowRaise, ActionUnit::RightBrowRaise],
     &[ActionUnit::LeftLidRaise, ActionUnit::RightLidRaise],
@@ -35,24 +38,30 @@ pub const FREE: Bounds = ([0.0; GROUPS], [1.0; GROUPS]);
 pub const fn bounds(expression: Expression) -> Bounds {
     match expression {
         Expression::Neutral => ([0.0; GROUPS], [0.1, 0.1, 0.15, 0.15, 0.15, 0.05, 0.1]),
-        Expression::Happiness => {
-            ([0.45, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0], [1.0, 0.15, 0.5, 0.5, 1.0, 0.2, 1.0])
-        }
-        Expression::Sadness => {
-            ([0.0, 0.15, 0.0, 0.0, 0.0, 0.0, 0.0], [0.1, 1.0, 0.6, 0.2, 0.6, 0.3, 0.6])
-        }
-        Expression::Surprise => {
-            ([0.0, 0.0, 0.4, 0.35, 0.35, 0.0, 0.0], [0.25, 0.1, 1.0, 1.0, 1.0, 0.1, 0.5])
-        }
-        Expression::Fear => {
-            ([0.0, 0.0, 0.3, 0.35, 0.1, 0.0, 0.0], [0.2, 0.6, 1.0, 1.0, 1.0, 0.3, 0.7])
-        }
-        Expression::Disgust => {
-            ([0.0, 0.2, 0.0, 0.0, 0.0, 0.35, 0.4], [0.25, 1.0, 0.3, 0.15, 0.8, 1.0, 1.0])
-        }
-        Expression::Anger => {
-            ([0.0, 0.45, 0.0, 0.0, 0.0, 0.0, 0.0], [0.15, 1.0, 0.15, 0.6, 1.0, 0.6, 0.8])
-        }
+        Expression::Happiness => (
+            [0.45, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+            [1.0, 0.15, 0.5, 0.5, 1.0, 0.2, 1.0],
+        ),
+        Expression::Sadness => (
+            [0.0, 0.15, 0.0, 0.0, 0.0, 0.0, 0.0],
+            [0.1, 1.0, 0.6, 0.2, 0.6, 0.3, 0.6],
+        ),
+        Expression::Surprise => (
+            [0.0, 0.0, 0.4, 0.35, 0.35, 0.0, 0.0],
+            [0.25, 0.1, 1.0, 1.0, 1.0, 0.1, 0.5],
+        ),
+        Expression::Fear => (
+            [0.0, 0.0, 0.3, 0.35, 0.1, 0.0, 0.0],
+            [0.2, 0.6, 1.0, 1.0, 1.0, 0.3, 0.7],
+        ),
+        Expression::Disgust => (
+            [0.0, 0.2, 0.0, 0.0, 0.0, 0.35, 0.4],
+            [0.25, 1.0, 0.3, 0.15, 0.8, 1.0, 1.0],
+        ),
+        Expression::Anger => (
+            [0.0, 0.45, 0.0, 0.0, 0.0, 0.0, 0.0],
+            [0.15, 1.0, 0.15, 0.6, 1.0, 0.6, 0.8],
+        ),
         Expression::Contempt => FREE,
     }
 }

@@ -131,6 +131,16 @@ impl FaceKit {
         whole.compact(&keep, landmarks, names)
     }
 
+    /// The 68 landmarks of the mean resting head in centimetres, as a camera in front of it sees
+    /// them: x to the right of the photo, y down, z away from the camera.
+    #[must_use]
+    pub fn landmark_template(&self) -> [[f32; 3]; LANDMARK_COUNT] {
+        self.landmarks.map(|vertex| {
+            let [x, y, z] = self.neutral[vertex as usize];
+            [x, -y, -z]
+        })
+    }
+
     /// Number of vertices that are kept for drawing.
     #[must_use]
     pub fn vertex_count(&self) -> usize {

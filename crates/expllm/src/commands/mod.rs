@@ -15,6 +15,7 @@ mod model;
 mod score;
 mod stages;
 mod synth;
+mod train;
 mod units;
 
 /// The commands of the program.
@@ -40,6 +41,8 @@ pub enum Command {
     Score(score::Args),
     /// Render synthetic faces with exact labels.
     Synth(synth::Args),
+    /// Train the small networks and print their figures.
+    Train(train::Args),
     /// Print the action units with their FACS and blendshape names.
     Units(units::Args),
 }
@@ -58,6 +61,7 @@ impl Command {
             Self::Model(args) => model::run(&args),
             Self::Score(args) => score::run(&args),
             Self::Synth(args) => synth::run(&args),
+            Self::Train(args) => train::run(&args),
             Self::Units(args) => units::run(&args),
         }
     }

@@ -2,7 +2,12 @@
 
 use std::path::Path;
 
-use expllm::evaluation::Stages;
+use expllm::evaluation::{Cut, Judge, Stages};
+use expllm_au::AuNet;
+use expllm_core::FaceDetector;
+use expllm_cot::Composer;
+use expllm_face::device::default_device;
+use expllm_face::{LandmarkNet, RustfaceDetector, SimilarityAligner};
 
 use crate::CliError;
 
@@ -47,16 +52,42 @@ impl Mode {
     }
 }
 
-/// Puts the stages together.
+/// Puts the stages together; `cropped` images are one face each and need no detector.
 pub fn load(
     stage: StageName,
-    _cropped: bool,
-    _model: Option<&Path>,
+    cropped: bool,
+    model: Option<&Path>,
     _mode: Mode,
 ) -> Result<Stages, CliError> {
-    Err(CliError::Usage(format!(
-        "this build has no weights for stage `{}`; grade predictions made elsewhere with \
-         --predictions FILE",
-        stage.name()
-    )))
+    let device = default_device();
+    let judge = match stage {
+        StageName::Au => Judge::Units {
+            units: Box::new(AuNet::pretrained(&device).map_err(CliError::library)?),
+            writer: Box::new(Composer),
+        },
+        StageName::Classifier => Judge::Classifier(Box::new(
+            AuNet::pretrained(&device).map_err(CliError::library)?,
+        )),
+        StageName::Expllm => {
+            let named = model
+                .map(|path| format!(" ({})", path.display()))
+                .unwrap_or_default();
+            return Err(CliError::Usage(format!(
+                "judging a multimodal model{named} is not wired into this command yet; grade \
+                 its answers with --predictions FILE"
+            )));
+        }
+    };
+    let detector = (!cropped)
+        .then(|| RustfaceDetector::new())
+        .transpose()
+        .map_err(CliError::library)?;
+    Ok(Stages {
+        detector: detector.map(|detector| Box::new(detector) as Box<dyn FaceDetector>),
+        cut: Cut::Aligned {
+            landmarks: Box::new(LandmarkNet::pretrained(&device).map_err(CliError::library)?),
+            aligner: Box::new(SimilarityAligner),
+        },
+        judge,
+    })
 }

@@ -52,7 +52,8 @@ impl Page {
     /// One photo.
     pub fn photo(&self, report: &PhotoReport) -> Result<String, CliError> {
         let faces: Vec<Face> = report.faces.iter().enumerate().map(face).collect();
-        let values = context! { file => report.file, error => report.error, faces };
+        let faces = minijinja::Value::from(minijinja::value::Serde(faces));
+        let values = context! { file => report.file.clone(), error => report.error.clone(), faces };
         let template = self.templates.get_template("photo.html");
         template
             .and_then(|t| t.render(values))

@@ -1,0 +1,178 @@
+//! `expllm train`: the small networks, and the figures by which they are judged.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use expllm_au::{AuNet, AuNetworkConfig};
+use expllm_face::device::default_device;
+use expllm_face::{LandmarkNet, LandmarkNetworkConfig};
+use expllm_train::au::{FacePath, fit_temperature, score_au, train_au};
+use expllm_train::landmarks::{score_landmarks, train_landmarks};
+use expllm_train::{Progress, RunConfig, TrainingData, save_weights};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::{CliError, Outcome};
+
+/// Arguments of `expllm train`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Train the network of 68 landmarks and head pose.
+    Landmarks(RunArgs),
+    /// Train the network of action units and expressions.
+    Au {
+        #[command(flatten)]
+        run: RunArgs,
+        /// Synthetic faces to render.
+        #[arg(long, default_value_t = 12_000)]
+        synthetic: usize,
+    },
+    /// Print the figures of the networks that are part of the program.
+    Score {
+        /// Folder with wild.tar, fer2013.tar and ict_facekit.safetensors.
+        #[arg(long)]
+        shared: PathBuf,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct RunArgs {
+    /// Folder with wild.tar, fer2013.tar and ict_facekit.safetensors.
+    #[arg(long)]
+    shared: PathBuf,
+    /// Folder of checkpoints; a run that was stopped goes on from the last one in it.
+    #[arg(long)]
+    run: PathBuf,
+    /// Weights file to write.
+    #[arg(long)]
+    out: PathBuf,
+    /// Optimiser steps.
+    #[arg(long, default_value_t = 12_000)]
+    steps: usize,
+    /// Faces per step.
+    #[arg(long, default_value_t = 96)]
+    batch: usize,
+    /// Highest learning rate.
+    #[arg(long, default_value_t = 2e-3)]
+    rate: f64,
+    /// Seed of everything random.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+impl RunArgs {
+    fn config(&self) -> RunConfig {
+        RunConfig::new(self.steps, self.batch, self.rate).with_seed(self.seed)
+    }
+}
+
+/// Runs the recipe or the measurement.
+pub fn run(args: &Args) -> Result<Outcome, CliError> {
+    match &args.what {
+        What::Landmarks(run) => landmarks(run),
+        What::Au { run, synthetic } => au(run, *synthetic),
+        What::Score { shared } => score(&TrainingData::new(shared)),
+    }
+    .map(|()| Outcome::Complete)
+}
+
+fn landmarks(args: &RunArgs) -> Result<(), CliError> {
+    let data = TrainingData::new(&args.shared);
+    let faces = data.landmark_faces("train").map_err(CliError::library)?;
+    let (device, config) = (default_device(), LandmarkNetworkConfig::new());
+    let bar = progress_bar(args.steps);
+    let network = train_landmarks(&faces, &config, &args.config(), &args.run, &device, |p| {
+        show(&bar, p)
+    })
+    .map_err(CliError::library)?;
+    save_weights(&network, &args.out).map_err(CliError::library)?;
+    print_landmark_score(&data, &LandmarkNet::new(network, &config, &device))
+}
+
+fn au(args: &RunArgs, synthetic: usize) -> Result<(), CliError> {
+    let data = TrainingData::new(&args.shared);
+    let (device, config) = (default_device(), AuNetworkConfig::new());
+    let landmarks = LandmarkNet::pretrained(&device).map_err(CliError::library)?;
+    let (faces, held_back) = data
+        .au_faces(synthetic, &landmarks)
+        .map_err(CliError::library)?;
+    let bar = progress_bar(args.steps);
+    let network = train_au(&faces, &config, &args.config(), &args.run, &device, |p| {
+        show(&bar, p)
+    })
+    .map_err(CliError::library)?;
+    let units = AuNet::new(network.clone(), &config, &device);
+    let path = FacePath {
+        landmarks: &landmarks,
+        units: &units,
+    };
+    let temperature = fit_temperature(path, &held_back).map_err(CliError::library)?;
+    let network = network.with_temperature(temperature);
+    save_weights(&network, &args.out).map_err(CliError::library)?;
+    print_au_score(&data, &landmarks, &AuNet::new(network, &config, &device))
+}
+
+fn score(data: &TrainingData) -> Result<(), CliError> {
+    let device = default_device();
+    let landmarks = LandmarkNet::pretrained(&device).map_err(CliError::library)?;
+    print_landmark_score(data, &landmarks)?;
+    let units = AuNet::pretrained(&device).map_err(CliError::library)?;
+    print_au_score(data, &landmarks, &units)
+}
+
+#[allow(clippy::print_stdout)] // The program speaks to its user here.
+fn print_landmark_score(data: &TrainingData, network: &LandmarkNet) -> Result<(), CliError> {
+    let faces = data.landmark_faces("valid").map_err(CliError::library)?;
+    let score = score_landmarks(network, &faces).map_err(CliError::library)?;
+    let [pitch, yaw, roll] = score.pose_error;
+    let n = score.n;
+    println!(
+        "wild: landmark error / eye distance\t{:.4}\t<= 0.045\tn={n}",
+        score.error
+    );
+    println!(
+        "wild: the same, 90th percentile\t{:.4}\t\tn={n}",
+        score.error_p90
+    );
+    println!("wild: pitch, yaw, roll error\t{pitch:.2} {yaw:.2} {roll:.2}\t\tn={n}");
+    Ok(())
+}
+
+#[allow(clippy::print_stdout)] // The program speaks to its user here.
+fn print_au_score(
+    data: &TrainingData,
+    landmarks: &LandmarkNet,
+    units: &AuNet,
+) -> Result<(), CliError> {
+    let synthesizer = data.synthesizer().map_err(CliError::library)?;
+    let wild = data.wild("valid").map_err(CliError::library)?;
+    let fer = data.fer2013("valid").map_err(CliError::library)?;
+    let scores = score_au(FacePath { landmarks, units }, &synthesizer, &wild, &fer)
+        .map_err(CliError::library)?;
+    for figure in scores.figures {
+        println!(
+            "{}\t{:.4}\t{}\tn={}",
+            figure.name, figure.value, figure.wanted, figure.n
+        );
+    }
+    Ok(())
+}
+
+fn progress_bar(steps: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} steps, {eta} left, {msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(steps as u64).with_style(style)
+}
+
+fn show(bar: &ProgressBar, progress: &Progress) {
+    bar.set_position(progress.step as u64);
+    bar.set_message(format!(
+        "loss {:.4}, {:.0} faces/s",
+        progress.loss, progress.rate
+    ));
+}
