@@ -5,11 +5,12 @@
 mod common;
 
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{Gradients, Tensor};
+use burn::tensor::{Gradients, Tensor, TensorData};
 use common::{File, assert_close, device, fixture_config, numbers, shared, slack};
+use expllm_model::checkpoint::{self, SafetensorsFile, TorchFile};
 use expllm_model::nn::causal_lm_loss;
 use expllm_model::nn::llama::TokenMask;
-use expllm_model::{ExpLlm, LoadOptions, TensorSource};
+use expllm_model::{ExpLlm, LoadOptions, ModelError, TensorInfo, TensorSource, parity};
 
 /// The model of the fixture and what the reference computes with it.
 fn fixture() -> Option<(ExpLlm, File)> {
@@ -122,5 +123,52 @@ fn gradients_of_trainable_tensors_equal_the_reference() {
         let wanted = wanted.floats(&spec.name);
         let size = wanted.iter().fold(0.0_f32, |size, x| size.max(x.abs()));
         assert_close(&spec.name, &gradient, &wanted, 1e-4 * size * slack());
+    }
+}
+
+/// A source in which one tensor is a tenth larger.
+struct Changed<'a>(&'a dyn TensorSource, &'static str);
+
+impl TensorSource for Changed<'_> {
+    fn names(&self) -> Vec<String> {
+        self.0.names()
+    }
+
+    fn info(&self, name: &str) -> Option<TensorInfo> {
+        self.0.info(name)
+    }
+
+    fn read(&self, name: &str) -> Result<TensorData, ModelError> {
+        let mut data = self.0.read(name)?;
+        if name == self.1 {
+            let numbers = data.as_mut_slice::<f32>().unwrap();
+            numbers.iter_mut().for_each(|number| *number *= 1.1);
+        }
+        Ok(data)
+    }
+}
+
+#[test]
+fn the_comparison_of_folders_holds_for_both_formats_and_notices_changes() {
+    let Some(folder) = shared("fixtures/locllm_tiny") else {
+        return;
+    };
+    let expected = SafetensorsFile::open(&folder.join("expected.safetensors")).unwrap();
+    let checkpoint = checkpoint::open(&folder).unwrap();
+    let report = |source: &dyn TensorSource| {
+        let options = LoadOptions::default();
+        let model = ExpLlm::load(&checkpoint.config, source, &options, &device()).unwrap();
+        parity::compare(&model, &expected).unwrap()
+    };
+    let pickle = TorchFile::open(&folder.join("pytorch_model.bin")).unwrap();
+    for source in [checkpoint.source.as_ref(), &pickle] {
+        let report = report(source);
+        assert!(report.holds() || slack() > 1.0, "{report:?}");
+        assert_eq!((report.tensors.len(), report.greedy), (5, Some((2, 2))));
+    }
+    for (name, rows) in [("vision_model.pos_embed", 5), ("lm_head.weight", 2)] {
+        let report = report(&Changed(&pickle, name));
+        let beyond = report.tensors.iter().filter(|row| !row.holds()).count();
+        assert!(!report.holds() && beyond >= rows - 1, "{report:?}");
     }
 }
