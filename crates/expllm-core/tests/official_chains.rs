@@ -1,5 +1,7 @@
 //! The parser against the official chain-of-thought data, where it is present.
 
+#![allow(clippy::expect_used, clippy::print_stdout, clippy::unwrap_used)] // Tests may fail loudly.
+
 use std::path::PathBuf;
 
 use expllm_core::{ChainOfThought, CoreError};

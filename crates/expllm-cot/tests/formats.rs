@@ -1,5 +1,7 @@
 //! Every format reads back what was written.
 
+#![allow(clippy::expect_used, clippy::print_stdout, clippy::unwrap_used)] // Tests may fail loudly.
+
 use std::path::Path;
 
 use expllm_core::{AuVector, Expression, ExpressionSet};

@@ -1,5 +1,7 @@
 //! Output cut off at every byte goes on without loss, doubling or a torn line.
 
+#![allow(clippy::expect_used, clippy::print_stdout, clippy::unwrap_used)] // Tests may fail loudly.
+
 use std::sync::Arc;
 
 use expllm_core::{AuVector, Expression};

@@ -5,6 +5,8 @@
 //! for both sides, movement without a direction ("minimal brow movement") is no statement, and a
 //! smile is a pull of the lip corners.
 
+#![allow(clippy::expect_used, clippy::print_stdout, clippy::unwrap_used)] // Tests may fail loudly.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 

@@ -79,7 +79,7 @@ pub fn load(
         }
     };
     let detector = (!cropped)
-        .then(|| RustfaceDetector::new())
+        .then(RustfaceDetector::new)
         .transpose()
         .map_err(CliError::library)?;
     Ok(Stages {
