@@ -149,3 +149,90 @@ fn face_pixels(face: &AlignedFace, side: usize) -> Vec<f32> {
     standardise(&mut pixels);
     pixels
 }
+
+#[cfg(test)]
+mod tests {
+    use expllm_core::{HeadPose, LANDMARK_COUNT, Landmarks, Photo, Point};
+    use expllm_face::device::default_device;
+
+    use super::*;
+
+    fn face(seed: u32) -> AlignedFace {
+        let value = |i: u32| ((i + 7919 * seed).wrapping_mul(2_654_435_761) >> 24) as u8;
+        let smooth = |i: u32| value(i / 300) / 2 + value(i % 128) / 2;
+        let image = Photo::new(128, 128, (0..3 * 128 * 128).map(smooth).collect()).unwrap();
+        let landmarks = Landmarks {
+            points: [Point::default(); LANDMARK_COUNT],
+            head_pose: HeadPose::default(),
+        };
+        AlignedFace {
+            image,
+            to_photo: Similarity::IDENTITY,
+            landmarks,
+        }
+    }
+
+    fn net() -> AuNet {
+        AuNet::pretrained(&default_device()).unwrap()
+    }
+
+    fn difference(a: &AuReading, b: &AuReading) -> f32 {
+        let units = a
+            .action_units
+            .values()
+            .into_iter()
+            .zip(b.action_units.values());
+        let labels = a
+            .probabilities
+            .values()
+            .into_iter()
+            .zip(b.probabilities.values());
+        units
+            .chain(labels)
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f32::max)
+    }
+
+    #[test]
+    fn a_batch_reads_as_its_faces_alone() {
+        let faces: Vec<_> = (0..BATCH as u32 + 3).map(face).collect();
+        let together = net().detect_units(&faces).unwrap();
+        assert_eq!(together.len(), faces.len());
+        for (face, reading) in faces.iter().zip(&together).step_by(7) {
+            let alone = net().detect_units(std::slice::from_ref(face)).unwrap();
+            assert!(difference(&alone[0], reading) < 1e-4);
+        }
+    }
+
+    #[test]
+    fn a_mirrored_face_gives_the_mirrored_reading() {
+        let faces = [face(1), face(2)];
+        let mirrored = faces.clone().map(|face| face.mirrored(128.0));
+        let plain = net().detect_units(&faces).unwrap();
+        for (a, mut b) in plain
+            .into_iter()
+            .zip(net().detect_units(&mirrored).unwrap())
+        {
+            b.action_units = b.action_units.mirrored();
+            assert!(difference(&a, &b) < 1e-3);
+        }
+    }
+
+    #[test]
+    fn readings_differ_between_faces_and_no_face_is_no_reading() {
+        let readings = net().detect_units(&[face(1), face(5)]).unwrap();
+        assert!(difference(&readings[0], &readings[1]) > 0.0);
+        assert!(net().detect_units(&[]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn weights_of_another_shape_are_refused_by_name() {
+        let config = AuNetworkConfig::new().with_side(32);
+        let wide = expllm_face::backbone::BackboneConfig::new(8, vec![16], vec![1]);
+        let mut network = config.with_backbone(wide).init(&default_device());
+        let error = load_weights(&mut network, WEIGHTS, "au.safetensors").unwrap_err();
+        assert!(error.to_string().contains("au.safetensors"));
+        let mut network = AuNetworkConfig::new().init(&default_device());
+        assert!(load_weights(&mut network, &WEIGHTS[..1000], "au.safetensors").is_err());
+    }
+}

@@ -218,3 +218,69 @@ impl Checkpoint {
         Ok((model.load_record(record), optimiser.load_record(state)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::marker::PhantomData;
+
+    use burn::nn::{Linear, LinearConfig};
+    use burn::tensor::Device;
+    use expllm_face::device::default_device;
+
+    use super::*;
+
+    fn fit(model: Linear, config: &RunConfig, dir: &Path, device: &Device) -> (Linear, Vec<usize>) {
+        let mut reports = Vec::new();
+        let recipe = Recipe {
+            batch: |step: usize| (step as f32 * 0.37).sin(),
+            loss: |model: &Linear, x: f32| {
+                let x = Tensor::<2>::from_floats([[x, 1.0, x * x]], device);
+                let target = x.clone().sum_dim(1) * 0.5;
+                (model.forward(x) - target).powi_scalar(2).mean()
+            },
+            marker: PhantomData,
+        };
+        let trained = train(model, config, dir, recipe, |p| reports.push(p.step)).unwrap();
+        (trained, reports)
+    }
+
+    fn numbers(model: &Linear) -> Vec<f32> {
+        model
+            .weight
+            .val()
+            .into_data()
+            .convert::<f32>()
+            .try_to_vec()
+            .unwrap()
+    }
+
+    #[test]
+    fn a_resumed_run_equals_an_uninterrupted_one() {
+        let device = default_device().autodiff();
+        let model = LinearConfig::new(3, 1).init(&device);
+        let whole_dir = tempfile::tempdir().unwrap();
+        let config = RunConfig::new(120, 1, 0.05).with_checkpoint_every(50);
+        let (whole, _) = fit(model.clone(), &config, whole_dir.path(), &device);
+        // The checkpoint that the whole run left at step 100 is where another one goes on.
+        let other = LinearConfig::new(3, 1).init(&device);
+        let (resumed, reports) = fit(other.clone(), &config, whole_dir.path(), &device);
+        assert_eq!(reports, [120]);
+        assert_eq!(numbers(&whole), numbers(&resumed));
+        assert_ne!(numbers(&other), numbers(&resumed));
+    }
+
+    #[test]
+    fn a_half_written_checkpoint_is_ignored() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("partial")).unwrap();
+        assert!(Checkpoint::latest(dir.path()).unwrap().is_none());
+    }
+
+    #[test]
+    fn the_rate_rises_then_falls_to_nothing() {
+        let config = RunConfig::new(100, 1, 1.0).with_warmup(0.1);
+        assert!(config.learning_rate(0) < config.learning_rate(5));
+        assert!((config.learning_rate(9) - 1.0).abs() < 1e-6);
+        assert!(config.learning_rate(99) < 1e-3);
+    }
+}
