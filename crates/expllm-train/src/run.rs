@@ -272,7 +272,7 @@ mod tests {
     #[test]
     fn a_half_written_checkpoint_is_ignored() {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir(dir.path().join("partial")).unwrap();
+        fs::create_dir(dir.path().join("partial")).unwrap();
         assert!(Checkpoint::latest(dir.path()).unwrap().is_none());
     }
 
