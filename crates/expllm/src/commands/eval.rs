@@ -30,10 +30,10 @@ pub struct Args {
     /// Stage to judge.
     #[arg(long, value_enum, default_value_t = StageName::Au)]
     stage: StageName,
-    /// Folder of the model; the built-in weights when not given.
+    /// Folder of a multimodal model; only stage `expllm` would use it, which cannot be run yet.
     #[arg(long)]
     model: Option<PathBuf>,
-    /// Order of the questions to a multimodal model.
+    /// Order of the questions to a multimodal model; without effect on the other stages.
     #[arg(long, value_enum, default_value_t = Mode::LabelFirst)]
     mode: Mode,
     /// Grade the predictions of this CSV file instead of running a stage; its columns are those of

@@ -18,7 +18,7 @@ pub enum StageName {
     Au,
     /// The expression alone.
     Classifier,
-    /// The multimodal language model.
+    /// The multimodal language model; not wired in yet, answers with an error.
     Expllm,
 }
 
