@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use expllm_core::{AuVector, ChainOfThought, Expression, ExpressionSet, Polarity, Strength};
-use expllm_cot::{Composer, chain_sentences, ground, statements};
+use expllm_cot::{Checker, Composer, CotRecord, Grader, Row, chain_sentences, ground, statements};
 
 type Found = BTreeSet<(usize, String, bool)>;
 
@@ -137,6 +137,42 @@ fn composed_chains_claim_the_active_units_and_no_other() {
         }
     }
     assert_eq!(unlike, 0, "words of strength that do not fit");
+}
+
+/// The figures that the composer promises over the official faces, by the grader of `cot check`.
+#[test]
+fn composed_chains_of_the_official_faces_are_varied_and_short() {
+    let Some(records) = official() else { return };
+    let set = ExpressionSet::Seven;
+    let mut grader = Grader::new(Checker {
+        set,
+        ..Checker::default()
+    });
+    for (seed, record) in records.iter().enumerate() {
+        let chain = Composer.compose(&record.units, record.label, set, seed as u64);
+        let record = CotRecord {
+            file_name: record.file_name.clone(),
+            label: record.label,
+            units: Some(record.units),
+            description: Some(chain.to_string()),
+        };
+        grader.add(&Row {
+            line: seed as u64 + 1,
+            record: Ok(record),
+            raw: serde_json::Value::Null,
+        });
+    }
+    let grade = grader.finish();
+    println!(
+        "distinct-2 {:?}, words {:?}",
+        grade.distinct_2, grade.mean_words
+    );
+    assert_eq!((grade.parsed, grade.over_limit), (2500, 0));
+    assert_eq!(grade.label_in_conclusion, Some(1.0));
+    assert_eq!(grade.grounding_precision, Some(1.0));
+    assert_eq!(grade.grounding_recall, Some(1.0));
+    assert!(grade.distinct_2 >= Some(0.13), "{:?}", grade.distinct_2);
+    assert!(grade.findings.is_empty(), "{:?}", grade.findings);
 }
 
 /// Random faces, also with many active units and uneven sides, without any data.

@@ -89,17 +89,22 @@ pub(super) struct Voice {
     grammar: &'static Grammar,
     rng: ChaCha8Rng,
     label: Expression,
-    last_noun: usize,
+    /// Prefix of the words that `{ADJ}` and `{NOUN}` stand for.
+    topic: &'static str,
+    /// Alternatives of each rule that this text used, as bits.
+    used: Vec<u64>,
 }
 
 impl Voice {
     /// A speaker whose choices depend on the seed alone.
     pub(super) fn new(seed: u64, label: Expression) -> Self {
+        let grammar = Grammar::builtin();
         Self {
-            grammar: Grammar::builtin(),
+            grammar,
             rng: ChaCha8Rng::seed_from_u64(seed),
             label,
-            last_noun: usize::MAX,
+            topic: key(label),
+            used: vec![0; grammar.rules.len()],
         }
     }
 
@@ -134,56 +139,89 @@ impl Voice {
         finish_sentence(&self.say(rule, values))
     }
 
+    /// A rule in words of the topic: a movement's key, or the label when there is none.
+    pub(super) fn meaning(&mut self, rule: &str, topic: Option<&'static str>) -> String {
+        self.topic = topic.unwrap_or(key(self.label));
+        self.say(rule, &[])
+    }
+
     fn expand(&mut self, rule: usize, values: Values<'_>, out: &mut String, depth: usize) {
         let grammar = self.grammar;
         let alternatives = &grammar.rules[rule];
         if depth > MAX_DEPTH || alternatives.is_empty() {
             return;
         }
-        let choice = self.below(alternatives.len());
+        let choice = self.unused(rule, alternatives.len());
         for token in &alternatives[choice] {
             match *token {
                 Token::Text(text) => out.push_str(text),
                 Token::Rule(inner) => self.expand(inner, values, out, depth + 1),
                 Token::Value(name) => match values.iter().find(|(n, _)| *n == name) {
                     Some((_, text)) => out.push_str(text),
-                    None => self.label_value(name, out),
+                    None => self.own_value(name, out, depth),
                 },
             }
         }
     }
 
-    fn label_value(&mut self, name: &str, out: &mut String) {
-        match name {
-            "LABEL" => out.push_str(self.label.name()),
-            "LABEL.lower" => out.push_str(lower_name(self.label)),
-            "LABEL.noun" | "LABEL.noun2" => self.label_noun(out),
-            _ => {}
+    /// A random alternative, and none twice before all were used: a text that repeats its words
+    /// reads badly.
+    fn unused(&mut self, rule: usize, count: usize) -> usize {
+        let all = u64::MAX >> (64 - count.clamp(1, 64));
+        if self.used[rule] & all == all {
+            self.used[rule] = 0;
         }
+        let first = self.below(count);
+        let free = |choice: &usize| *choice >= 64 || self.used[rule] >> *choice & 1 == 0;
+        let choice = (first..count).chain(0..first).find(free).unwrap_or(first);
+        if choice < 64 {
+            self.used[rule] |= 1 << choice;
+        }
+        choice
     }
 
-    /// A noun of the label that is not the one said last.
-    pub(super) fn label_noun(&mut self, out: &mut String) {
-        let rule = format!("{}.noun", self.label.name().to_ascii_lowercase());
+    fn own_value(&mut self, name: &str, out: &mut String, depth: usize) {
+        let rule = match name {
+            "LABEL" => return out.push_str(self.label.name()),
+            "LABEL.lower" => return out.push_str(lower_name(self.label)),
+            "ADJ" => format!("{}.adj", self.topic),
+            "NOUN" => format!("{}.noun", self.topic),
+            "LABEL.phrase" | "LABEL.phrase.one" => {
+                self.topic = key(self.label);
+                name["LABEL.".len()..].to_owned()
+            }
+            _ => return,
+        };
         let Some(&rule) = self.grammar.names.get(rule.as_str()) else {
             return;
         };
-        let count = self.grammar.rules[rule].len();
-        let mut choice = self.below(count);
-        if choice == self.last_noun {
-            choice = (choice + 1) % count.max(1);
-        }
-        self.last_noun = choice;
-        if let Some([Token::Text(text)]) = self.grammar.rules[rule].get(choice).map(Vec::as_slice) {
-            out.push_str(text);
+        let end = out.len();
+        for _ in 0..3 {
+            out.truncate(end);
+            self.expand(rule, &[], out, depth + 1);
+            if name != "NOUN" || !echoes(&out[..end], &out[end..]) {
+                break;
+            }
         }
     }
 }
 
-/// The label within a sentence.
-pub(super) fn lower_name(expression: Expression) -> &'static str {
+/// Whether a noun begins like a word shortly before it: "tense tension".
+fn echoes(before: &str, noun: &str) -> bool {
+    const ALIKE: usize = 4;
+    let Some(stem) = noun.get(..ALIKE) else {
+        return false;
+    };
+    before
+        .rsplit(' ')
+        .take(6)
+        .any(|word| word.starts_with(stem))
+}
+
+/// Prefix of an expression's words in the grammar.
+const fn key(expression: Expression) -> &'static str {
     match expression {
-        Expression::Neutral => "a neutral state",
+        Expression::Neutral => "neutral",
         Expression::Happiness => "happiness",
         Expression::Sadness => "sadness",
         Expression::Surprise => "surprise",
@@ -192,6 +230,20 @@ pub(super) fn lower_name(expression: Expression) -> &'static str {
         Expression::Anger => "anger",
         Expression::Contempt => "contempt",
     }
+}
+
+/// The label within a sentence.
+pub(super) const fn lower_name(expression: Expression) -> &'static str {
+    match expression {
+        Expression::Neutral => "a neutral state",
+        other => key(other),
+    }
+}
+
+/// Whether a word begins with a vowel as it is spoken.
+fn takes_an(word: &str) -> bool {
+    let spoken = !word.starts_with("uni") && !word.starts_with("us");
+    word.starts_with(['a', 'e', 'i', 'o', 'u']) && spoken || word.starts_with("honest")
 }
 
 /// Sets articles, a capital letter and a full stop.
@@ -205,7 +257,7 @@ pub(super) fn finish_sentence(text: &str) -> String {
         if !out.is_empty() {
             if out.ends_with("a^") {
                 out.pop();
-                if word.starts_with(['a', 'e', 'i', 'o', 'u']) && !word.starts_with("uni") {
+                if takes_an(word) {
                     out.push('n');
                 }
             }
@@ -227,20 +279,23 @@ mod tests {
     use super::*;
 
     /// Values that code supplies; everything else in braces must be a rule.
-    const SUPPLIED: [&str; 13] = [
+    const SUPPLIED: [&str; 16] = [
         "LABEL",
         "LABEL.lower",
-        "LABEL.noun",
-        "LABEL.noun2",
+        "LABEL.phrase",
+        "LABEL.phrase.one",
+        "ADJ",
+        "NOUN",
         "CLAUSE",
         "REGIONS",
         "AGAINST",
         "OTHER",
         "RUNNER",
-        "REASON.kind",
+        "REASON",
+        "REASON.which",
+        "REASON.label",
         "REASON.where",
         "WAY",
-        "MEANING",
     ];
 
     #[test]
@@ -274,8 +329,8 @@ mod tests {
     #[test]
     fn sentences_are_finished() {
         assert_eq!(
-            finish_sentence("a^ evident lift , though"),
-            "An evident lift, though."
+            finish_sentence("a^ evident lift , a^ usual sign"),
+            "An evident lift, a usual sign."
         );
         assert_eq!(finish_sentence("of a^ mild kind,"), "Of a mild kind.");
     }
@@ -286,5 +341,15 @@ mod tests {
             |seed| Voice::new(seed, Expression::Happiness).sentence("unite", &[("REGIONS", "x")]);
         assert_eq!(say(3), say(3));
         assert_ne!(say(3), say(4));
+    }
+
+    #[test]
+    fn no_word_comes_twice_before_all_others_came() {
+        let mut voice = Voice::new(1, Expression::Anger);
+        let count = voice.grammar.rules[voice.grammar.names["anger.noun"]].len();
+        let mut said: Vec<_> = (0..count).map(|_| voice.say("anger.noun", &[])).collect();
+        said.sort_unstable();
+        said.dedup();
+        assert_eq!(said.len(), count);
     }
 }

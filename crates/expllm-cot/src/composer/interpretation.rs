@@ -152,7 +152,7 @@ fn conflict(voice: &mut Voice, mentions: &[Mention], verdict: Verdict) -> Option
         (m.weight(verdict.label) < 0.1 && m.weight(other) >= CONTRADICTS).then_some((m, other))
     });
     let (mention, other) = against?;
-    let region = format!("the {} area", mention.movement.region.name());
+    let region = format!("the {}", mention.movement.region.name());
     let values = [("AGAINST", region.as_str()), ("OTHER", lower_name(other))];
     Some(voice.sentence("conflict", &values))
 }
@@ -167,23 +167,32 @@ fn strongest(mention: &Mention, label: Expression) -> Option<Expression> {
 
 fn rivalry(voice: &mut Voice, mentions: &[Mention], verdict: Verdict) -> String {
     let Some(runner) = verdict.runner else {
-        return voice.sentence("no.rival", &[]);
+        return no_rival(voice, verdict);
     };
     let rule = match verdict.support {
         Support::Outvoted | Support::None if score(mentions, runner) > 0.0 => "outvoted",
-        Support::None => "no.rival",
+        Support::None | Support::Still => return no_rival(voice, verdict),
         Support::Close => "close",
         _ if verdict.label == Expression::Neutral => "neutral.leads",
-        Support::Still => "no.rival",
         _ => "dominates",
     };
     let (kind, place) = reason(mentions, runner);
+    let place = voice.say(place, &[]);
+    let place: Values<'_> = &[("REASON.where", &place)];
     let values: Values<'_> = &[
         ("RUNNER", lower_name(runner)),
-        ("REASON.kind", &voice.say(kind, &[])),
-        ("REASON.where", &voice.say(place, &[])),
+        ("REASON", &voice.word("reason", kind, place)),
+        ("REASON.which", &voice.word("which", kind, place)),
+        ("REASON.label", &voice.say("reason.label", &[])),
     ];
     voice.sentence(rule, values)
+}
+
+fn no_rival(voice: &mut Voice, verdict: Verdict) -> String {
+    match verdict.support {
+        Support::Still => voice.sentence("no.rival.still", &[]),
+        _ => voice.sentence("no.rival", &[]),
+    }
 }
 
 /// Why the runner-up falls behind: its main sign is missing somewhere, or it is just weaker.
@@ -196,14 +205,14 @@ fn reason(mentions: &[Mention], runner: Expression) -> (&'static str, &'static s
         Expression::Happiness | Expression::Contempt => "where.mouth",
         Expression::Sadness | Expression::Neutral => "where.overall",
     };
-    if has_main_sign || runner == Expression::Neutral {
-        ("kind.weaker", "where.overall")
-    } else {
-        ("kind.missing", place)
+    match runner {
+        Expression::Neutral => ("neutral", "where.overall"),
+        _ if has_main_sign => ("weaker", "where.overall"),
+        _ => ("missing", place),
     }
 }
 
-/// `the brow and mouth areas`, with the number of areas.
+/// `the brows and mouth`, with the number of parts.
 fn regions(mentions: &[&Mention]) -> (String, usize) {
     let mut names: Vec<String> = Vec::new();
     for mention in mentions {
@@ -212,23 +221,18 @@ fn regions(mentions: &[&Mention]) -> (String, usize) {
             names.push(name.to_owned());
         }
     }
-    let plural = if names.len() == 1 { "area" } else { "areas" };
-    (format!("the {} {plural}", join_list(&names)), names.len())
+    (format!("the {}", join_list(&names)), names.len())
 }
 
 /// Writes the third part.
 pub(super) fn conclusion(voice: &mut Voice, verdict: Verdict, scope: Scope) -> String {
-    let unsupported = match verdict.support {
-        Support::None | Support::Outvoted => true,
-        Support::Still => verdict.label != Expression::Neutral,
-        Support::Carried | Support::Close => false,
-    };
     let short = matches!(scope, Scope::Short | Scope::Rivalry);
-    let rule = match (unsupported, short) {
-        (true, true) => "conclude.honest.short",
-        (true, false) => "conclude.honest",
-        (false, true) => "conclude.short",
-        (false, false) => "conclude",
+    let rule = match verdict.support {
+        Support::Still if verdict.label != Expression::Neutral => "conclude.honest.still",
+        Support::None | Support::Outvoted if short => "conclude.honest.short",
+        Support::None | Support::Outvoted => "conclude.honest",
+        _ if short => "conclude.short",
+        _ => "conclude",
     };
     voice.sentence(rule, &[])
 }

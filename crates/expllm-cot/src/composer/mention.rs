@@ -32,21 +32,31 @@ impl Mention {
         let adverb = self.common_strength().map(|s| word(voice, s, "adv"));
         let adverb = adverb.unwrap_or_default();
         let finite = if plural { "finite.pl" } else { "finite.sg" };
-        match voice.below(3) {
-            0 => {
-                let verb = voice.word(key, finite, &values);
-                format!("{subject} {verb} {adverb}{tail}")
-            }
-            1 => {
-                let verb = voice.word(key, finite, &values);
-                format!("{subject} {adverb} {verb}{tail}")
-            }
-            _ => {
-                let is = if plural { "are" } else { "is" };
-                let passive = voice.word(key, "passive", &values);
-                format!("{subject} {is} {adverb} {passive}{tail}")
-            }
+        if voice.chance(0.4) {
+            let verb = voice.word(key, finite, &values);
+            return format!("{subject} {verb} {adverb}{tail}");
         }
+        let is = if plural { "are" } else { "is" };
+        let passive = voice.word(key, "passive", &values);
+        format!("{subject} {is} {adverb} {passive}{tail}")
+    }
+
+    /// A subject with its state in front, such as `markedly raised, both brows`; uneven sides do
+    /// not fit there.
+    pub(super) fn fronted(&self, voice: &mut Voice) -> NounPhrase {
+        let plain = !matches!(self.extent, Extent::Uneven { .. } | Extent::Led(..));
+        let (Some(strength), true) = (self.common_strength(), plain) else {
+            return self.noun_phrase(voice);
+        };
+        let passive = self.movement_word(voice, "passive");
+        let adverb = word(voice, strength, "adv");
+        let (subject, plural) = self.subject(voice);
+        let text = format!("{adverb} {passive}, {subject}");
+        NounPhrase { text, plural }
+    }
+
+    fn movement_word(&self, voice: &mut Voice, form: &str) -> String {
+        voice.word(self.movement.key, form, &[("WAY", self.way())])
     }
 
     /// A noun phrase, such as `a marked lowering of both brows`.
@@ -94,7 +104,7 @@ impl Mention {
             (Some(_), _) => String::new(),
             (_, Extent::Single(_)) => format!("of the {}", self.one(voice)),
             (_, Extent::OneSide(side, _)) => format!("of the {} {}", side.name(), self.one(voice)),
-            _ => format!("of both {}", self.many(voice)),
+            _ => format!("of the {}", self.many(voice)),
         };
         let tail = self.tail(voice, "adj");
         let comma = if tail.is_empty() { "" } else { "," };
@@ -121,13 +131,8 @@ impl Mention {
             Extent::Single(_) => (format!("{adverb} {adjective} {}", self.one(voice)), true),
             _ => {
                 let (many, tail) = (self.many(voice), self.tail(voice, "adv"));
-                let where_ = if tail.is_empty() {
-                    " on both sides"
-                } else {
-                    &tail
-                };
                 let comma = if tail.is_empty() { "" } else { "," };
-                (format!("{adverb} {adjective} {many}{where_}{comma}"), true)
+                (format!("{adverb} {adjective} {many}{tail}{comma}"), true)
             }
         };
         NounPhrase { text, plural }
@@ -147,12 +152,8 @@ impl Mention {
             }
             _ => {
                 let many = self.many(voice);
-                let plain = matches!(self.extent, Extent::Even(_));
-                match voice.below(4) {
-                    0 if plain => (format!("the {many} on both sides"), true),
-                    1 => (format!("the two {many}"), true),
-                    _ => (format!("both {many}"), true),
-                }
+                let article = if voice.chance(0.5) { "the" } else { "both" };
+                (format!("{article} {many}"), true)
             }
         }
     }
@@ -165,7 +166,9 @@ impl Mention {
                 let (left, right) = (word(voice, left, form), word(voice, right, form));
                 format!(", {left} {on} the left and {right} {on} the right")
             }
-            Extent::Led(side, _) => format!(", more so {on} the {}", side.name()),
+            Extent::Led(side, _) => {
+                format!(", {} {on} the {}", voice.say("more.so", &[]), side.name())
+            }
             _ => String::new(),
         }
     }

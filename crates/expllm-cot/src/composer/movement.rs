@@ -15,16 +15,16 @@ pub(super) enum Region {
 }
 
 impl Region {
-    /// The adjective before "area".
+    /// As in "the signs around the mouth".
     pub(super) const fn name(self) -> &'static str {
         match self {
-            Self::Brow => "brow",
-            Self::Eye => "eye",
+            Self::Brow => "brows",
+            Self::Eye => "eyes",
             Self::Nose => "nose",
             Self::Mouth => "mouth",
             Self::Jaw => "jaw",
             Self::Chin => "chin",
-            Self::Cheek => "cheek",
+            Self::Cheek => "cheeks",
         }
     }
 }

@@ -11,6 +11,9 @@ pub(super) const SIGN: f32 = 0.3;
 /// How often a sign of the label is explained by the label and not by its general meaning.
 const EXPLAINED_BY_LABEL: f64 = 0.6;
 
+/// How often a general meaning is a likeness ("as if asking a question").
+const LIKENED: f64 = 0.15;
+
 /// How many movements get a clause of their own, and what happens to the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Detail {
@@ -51,16 +54,28 @@ fn clauses(voice: &mut Voice, mentions: &[Mention], label: Expression) -> Vec<St
     let mut sentences = Vec::new();
     let mut rest = mentions;
     while let [first, more @ ..] = rest {
-        let mut text = clause(voice, first, label);
+        let Clause {
+            mut text,
+            leads_well,
+        } = clause(voice, first, label);
         rest = more;
         if let [second, more @ ..] = rest
             && voice.chance(0.5)
         {
-            let joint = voice.say("joint", &[]);
-            text = format!("{text} {joint} {}", clause(voice, second, label));
+            let second = clause(voice, second, label);
+            let joint = voice.say(
+                if second.leads_well {
+                    "joint"
+                } else {
+                    "joint.short"
+                },
+                &[],
+            );
+            text = format!("{text} {joint} {}", second.text);
             rest = more;
         }
         let text = match sentences.is_empty() {
+            _ if !leads_well || mentions.len() == 1 => text,
             true => voice.say("opening", &[("CLAUSE", &text)]),
             false if voice.chance(0.35) => format!("{} {text}", voice.say("lead.next", &[])),
             false => text,
@@ -70,47 +85,72 @@ fn clauses(voice: &mut Voice, mentions: &[Mention], label: Expression) -> Vec<St
     sentences
 }
 
-/// One movement with what it suggests.
-fn clause(voice: &mut Voice, mention: &Mention, label: Expression) -> String {
-    let meaning = meaning(voice, mention, label);
-    match voice.below(20) {
-        0..8 => {
-            let clause = mention.clause(voice);
-            format!("{clause}, {} {meaning}", voice.say("suggest.ing", &[]))
-        }
-        8..14 => {
-            let subject = mention.noun_phrase(voice);
-            let verb = if subject.plural {
-                "suggest.pl"
-            } else {
-                "suggest.sg"
-            };
-            format!("{} {} {meaning}", subject.text, voice.say(verb, &[]))
-        }
-        14..17 => {
-            let clause = mention.clause(voice);
-            format!("{clause}, {} {meaning}", voice.say("token", &[]))
-        }
-        _ => {
-            let shows = voice.say("shows.in", &[]);
-            format!("{meaning} {shows} {}", mention.noun_phrase(voice).text)
-        }
+/// A main clause.
+struct Clause {
+    text: String,
+    /// Whether an adverb and a comma can stand in front: not before a participle or "with".
+    leads_well: bool,
+}
+
+impl Clause {
+    fn plain(text: String) -> Self {
+        let leads_well = true;
+        Self { text, leads_well }
+    }
+
+    fn fronted(text: String) -> Self {
+        let leads_well = false;
+        Self { text, leads_well }
     }
 }
 
-fn meaning(voice: &mut Voice, mention: &Mention, label: Expression) -> String {
+/// One movement with what it suggests.
+fn clause(voice: &mut Voice, mention: &Mention, label: Expression) -> Clause {
     let explained = mention.weight(label) >= SIGN && voice.chance(EXPLAINED_BY_LABEL);
-    let mut text = String::new();
-    if voice.chance(0.85) {
-        text.push_str(&voice.say("adj", &[]));
-        text.push(' ');
+    let topic = (!explained).then_some(mention.movement.key);
+    if topic.is_some() && voice.chance(LIKENED) {
+        let clause = mention.clause(voice);
+        let likeness = voice.word(mention.movement.key, "as", &[]);
+        return Clause::plain(format!("{clause}, {likeness}"));
     }
-    if explained {
-        voice.label_noun(&mut text);
-    } else {
-        text.push_str(&voice.word(mention.movement.key, "noun", &[]));
-    }
-    text
+    // Verbs for a singular follow the meaning in the last form.
+    let form = voice.below(20);
+    let rule = if form < 18 { "meaning" } else { "phrase.one" };
+    let meaning = voice.meaning(rule, topic);
+    let link = match form {
+        0..6 => "suggest.ing",
+        6..8 => "suggest.sg",
+        8..11 => "token",
+        11..15 => return Clause::plain(phrase_first(voice, mention, &meaning)),
+        15..17 => {
+            let subject = mention.fronted(voice);
+            let verb = suggests(voice, subject.plural);
+            return Clause::fronted(format!("{} {verb} {meaning}", subject.text));
+        }
+        17 => {
+            let phrase = mention.noun_phrase(voice).text;
+            let (phrase, verb) = (phrase.trim_end_matches(','), voice.say("face.sg", &[]));
+            return Clause::fronted(format!("with {phrase}, the face {verb} {meaning}"));
+        }
+        _ => {
+            let (shows, phrase) = (voice.say("shows.in", &[]), mention.noun_phrase(voice));
+            return Clause::plain(format!("{meaning} {shows} {}", phrase.text));
+        }
+    };
+    let clause = mention.clause(voice);
+    let which = if link == "suggest.sg" { "which " } else { "" };
+    let link = voice.say(link, &[]);
+    Clause::plain(format!("{clause}, {which}{link} {meaning}"))
+}
+
+fn phrase_first(voice: &mut Voice, mention: &Mention, meaning: &str) -> String {
+    let subject = mention.noun_phrase(voice);
+    let verb = suggests(voice, subject.plural);
+    format!("{} {verb} {meaning}", subject.text)
+}
+
+fn suggests(voice: &mut Voice, plural: bool) -> String {
+    voice.say(if plural { "suggest.pl" } else { "suggest.sg" }, &[])
 }
 
 fn list(voice: &mut Voice, mentions: &[Mention]) -> String {

@@ -188,7 +188,7 @@ pub(super) fn strength(word: &str) -> Option<Strength> {
 
 const SLIGHT: &[&str] = &[
     "slight", "minor", "mild", "subtl", "faint", "minimal", "marginal", "gent", "weak", "modest",
-    "partial", "barely",
+    "partial", "barely", "somewhat",
 ];
 const MODERATE: &[&str] = &[
     "moderate",
@@ -214,4 +214,6 @@ const STRONG: &[&str] = &[
     "prominent",
     "robust",
     "extreme",
+    "considerabl",
+    "substantial",
 ];
