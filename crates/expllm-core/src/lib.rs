@@ -41,7 +41,7 @@ pub use geometry::{Degrees, FaceBox, HeadPose, LANDMARK_COUNT, Landmarks, Point,
 pub use grounding::{AuStatement, GroundingReport, Polarity};
 pub use intensity::{ACTIVE_THRESHOLD, FacsGrade, Intensity, Probability, Strength};
 pub use photo::{AlignedFace, Photo};
-pub use pipeline::{FaceAnalysis, Pipeline};
+pub use pipeline::{FaceAnalysis, Pipeline, ReadFace};
 pub use reading::{AuReading, AuVector};
 pub use stages::{
     AuDetector, CotRequest, CotWriter, ExplainQuestion, ExplanationEvent, ExplanationStream,

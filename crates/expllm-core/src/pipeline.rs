@@ -6,6 +6,19 @@ use crate::{
     StageError,
 };
 
+/// A face that has been read and not yet explained.
+#[derive(Debug, Clone)]
+pub struct ReadFace {
+    /// Where the face is.
+    pub face_box: FaceBox,
+    /// Landmarks in pixels of the photo.
+    pub landmarks: Landmarks,
+    /// The upright cut-out that the action units were read from.
+    pub aligned: AlignedFace,
+    /// Action units, expression probabilities and head pose.
+    pub reading: AuReading,
+}
+
 /// Everything found out about one face of a photo.
 #[derive(Debug, Clone)]
 pub struct FaceAnalysis {
@@ -48,6 +61,51 @@ where
     L: LandmarkDetector,
     A: FaceAligner,
     U: AuDetector,
+{
+    /// Reads all faces of a photo, the largest first, and explains none; needs no writer.
+    ///
+    /// # Errors
+    ///
+    /// The first stage that fails.
+    pub fn read(&self, photo: &Photo) -> Result<Vec<ReadFace>, StageError> {
+        let boxes = self.detector.detect(photo)?;
+        self.read_boxes(photo, &boxes)
+    }
+
+    /// Reads faces whose boxes are known, in their order.
+    ///
+    /// # Errors
+    ///
+    /// The first stage that fails.
+    pub fn read_boxes(
+        &self,
+        photo: &Photo,
+        boxes: &[FaceBox],
+    ) -> Result<Vec<ReadFace>, StageError> {
+        let landmarks = self.landmarks.landmarks(photo, boxes)?;
+        let aligned = self.aligner.align(photo, &landmarks)?;
+        let readings = self.units.detect_units(&aligned)?;
+        Ok(boxes
+            .iter()
+            .zip(landmarks)
+            .zip(aligned)
+            .zip(readings)
+            .map(|(((&face_box, landmarks), aligned), reading)| ReadFace {
+                face_box,
+                landmarks,
+                aligned,
+                reading,
+            })
+            .collect())
+    }
+}
+
+impl<D, L, A, U, W> Pipeline<D, L, A, U, W>
+where
+    D: FaceDetector,
+    L: LandmarkDetector,
+    A: FaceAligner,
+    U: AuDetector,
     W: CotWriter,
 {
     /// Analyses all faces of a photo, the largest first; a photo without faces gives none.
@@ -56,8 +114,7 @@ where
     ///
     /// The first stage that fails.
     pub fn analyze(&self, photo: &Photo) -> Result<Vec<FaceAnalysis>, StageError> {
-        let boxes = self.detector.detect(photo)?;
-        self.analyze_boxes(photo, &boxes)
+        self.explain(self.read(photo)?)
     }
 
     /// Analyses faces whose boxes are known, in their order.
@@ -70,35 +127,32 @@ where
         photo: &Photo,
         boxes: &[FaceBox],
     ) -> Result<Vec<FaceAnalysis>, StageError> {
-        let landmarks = self.landmarks.landmarks(photo, boxes)?;
-        let faces = self.aligner.align(photo, &landmarks)?;
-        let requests = self.requests(&faces)?;
-        let chains = self.writer.write(&requests)?;
-        Ok(boxes
-            .iter()
-            .zip(landmarks)
-            .zip(requests)
-            .zip(chains)
-            .map(|(((&face_box, landmarks), request), chain)| FaceAnalysis {
-                face_box,
-                landmarks,
-                reading: request.reading,
-                expression: request.expression,
-                chain,
-            })
-            .collect())
+        self.explain(self.read_boxes(photo, boxes)?)
     }
 
-    fn requests(&self, faces: &[AlignedFace]) -> Result<Vec<CotRequest>, StageError> {
-        let readings = self.units.detect_units(faces)?;
-        Ok(readings
-            .into_iter()
+    /// Writes the chain of each face.
+    fn explain(&self, faces: Vec<ReadFace>) -> Result<Vec<FaceAnalysis>, StageError> {
+        let requests: Vec<_> = faces
+            .iter()
             .enumerate()
-            .map(|(index, reading)| CotRequest {
-                expression: reading.probabilities.within(self.set).top(),
-                reading,
+            .map(|(index, face)| CotRequest {
+                expression: face.reading.probabilities.within(self.set).top(),
+                reading: face.reading.clone(),
                 set: self.set,
                 seed: self.seed.wrapping_add(index as u64),
+            })
+            .collect();
+        let chains = self.writer.write(&requests)?;
+        Ok(faces
+            .into_iter()
+            .zip(requests)
+            .zip(chains)
+            .map(|((face, request), chain)| FaceAnalysis {
+                face_box: face.face_box,
+                landmarks: face.landmarks,
+                reading: face.reading,
+                expression: request.expression,
+                chain,
             })
             .collect())
     }

@@ -10,3 +10,4 @@ pub use expllm_model as model;
 pub use expllm_train as train;
 
 pub mod evaluation;
+pub mod explaining;

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use expllm_core::{ActionUnit, Expression, ExpressionSet, FaceAnalysis};
+use expllm_core::{ActionUnit, Expression, ExpressionSet, ReadFace};
 
-use crate::faces::{Job, JsonRows, Output, PhotoReport, find_photos, for_each_report};
+use crate::faces::{Explaining, Job, JsonRows, Output, PhotoReport, find_photos, for_each_report};
 use crate::{CliError, Outcome};
 
 /// Arguments of `expllm au`.
@@ -41,7 +41,12 @@ const REST: [&str; 4] = ["pitch", "yaw", "roll", "error"];
 /// Writes the table.
 pub fn run(args: &Args) -> Result<Outcome, CliError> {
     let found = find_photos(&args.paths);
-    let job = Job::new(args.cropped, ExpressionSet::Eight, 0)?;
+    let explaining = Explaining::Composer {
+        set: ExpressionSet::Eight,
+        seed: 0,
+        label: None,
+    };
+    let job = Job::new(args.cropped, explaining)?;
     let mut output = Output::open(args.out.as_deref())?;
     let with_errors = match args.format {
         Format::Csv => {
@@ -99,7 +104,7 @@ fn csv_rows(report: &PhotoReport) -> Vec<Vec<String>> {
     faces
         .map(|(index, face)| {
             let mut row = vec![report.file.clone(), index.to_string()];
-            row.extend(numbers(&face.analysis));
+            row.extend(numbers(&face.face));
             row.push(error.clone());
             row
         })
@@ -107,7 +112,7 @@ fn csv_rows(report: &PhotoReport) -> Vec<Vec<String>> {
 }
 
 /// The numbers of a face in the order of the columns.
-fn numbers(face: &FaceAnalysis) -> Vec<String> {
+fn numbers(face: &ReadFace) -> Vec<String> {
     let (b, pose) = (&face.face_box, &face.reading.head_pose);
     let place = [b.x, b.y, b.width, b.height, b.score].map(|v| format!("{v:.2}"));
     let units = face.reading.action_units.values();

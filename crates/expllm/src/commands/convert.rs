@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::ValueEnum;
-use expllm_model::DType;
 use expllm_model::checkpoint::{SaveOptions, apply_adapter, open, open_parts, save, save_adapter};
 
+use super::NumberFormat;
 use crate::{CliError, Outcome};
 
 /// Arguments of `expllm convert`.
@@ -37,17 +36,6 @@ pub struct Args {
     adapter_only: bool,
 }
 
-/// Number formats of weights.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum NumberFormat {
-    /// 32 bits.
-    F32,
-    /// 16 bits, 5 of them for the exponent.
-    F16,
-    /// 16 bits, 8 of them for the exponent, as f32 has.
-    Bf16,
-}
-
 /// Converts and says what was written.
 #[allow(clippy::print_stdout)] // The program speaks to its user here.
 pub fn run(args: &Args) -> Result<Outcome, CliError> {
@@ -65,11 +53,7 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
         return Ok(Outcome::Complete);
     }
     let options = SaveOptions {
-        dtype: args.dtype.map(|format| match format {
-            NumberFormat::F32 => DType::F32,
-            NumberFormat::F16 => DType::F16,
-            NumberFormat::Bf16 => DType::BF16,
-        }),
+        dtype: args.dtype.map(NumberFormat::dtype),
         merge_lora: args.merge_lora,
         ..SaveOptions::default()
     };

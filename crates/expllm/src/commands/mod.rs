@@ -12,11 +12,14 @@ mod cot;
 mod data;
 mod eval;
 mod model;
+mod number_format;
 mod score;
 mod stages;
 mod synth;
 mod train;
 mod units;
+
+use number_format::NumberFormat;
 
 /// The commands of the program.
 #[derive(Debug, Subcommand)]

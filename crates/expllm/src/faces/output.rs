@@ -32,10 +32,14 @@ impl Output {
         written.map_err(|error| CliError::file(&self.path, error))
     }
 
+    /// Shows what was written so far and goes on.
+    pub fn flush(&mut self) -> Result<(), CliError> {
+        let flushed = self.to.flush();
+        flushed.map_err(|error| CliError::file(&self.path, error))
+    }
+
     /// Writes what is still held back.
     pub fn finish(mut self) -> Result<(), CliError> {
-        self.to
-            .flush()
-            .map_err(|error| CliError::file(&self.path, error))
+        self.flush()
     }
 }

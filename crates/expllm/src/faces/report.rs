@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use expllm_core::{
-    AuVector, ChainOfThought, Expression, ExpressionProbabilities, FaceAnalysis, FaceBox, HeadPose,
+    AuVector, ChainOfThought, Expression, ExpressionProbabilities, FaceBox, HeadPose, ReadFace,
 };
 use serde::Serialize;
+
+use super::Explanation;
 
 /// Everything found in one photo, or why it could not be read.
 #[derive(Debug, Clone)]
@@ -14,15 +16,17 @@ pub struct PhotoReport {
     pub file: String,
     /// The faces, largest first; none is not an error.
     pub faces: Vec<FaceReport>,
-    /// Why there are no findings.
+    /// What went wrong; findings beside it still count.
     pub error: Option<String>,
 }
 
 /// One face.
 #[derive(Debug, Clone)]
 pub struct FaceReport {
-    /// What the pipeline found.
-    pub analysis: FaceAnalysis,
+    /// What was read.
+    pub face: ReadFace,
+    /// What was said about it; `None` when that failed, see [`PhotoReport::error`].
+    pub explanation: Option<Explanation>,
     /// A JPEG of the face with its landmarks, where one was asked for.
     pub picture: Option<Vec<u8>>,
 }
@@ -31,8 +35,11 @@ pub struct FaceReport {
 #[derive(Debug, Serialize)]
 struct ChainRow<'a> {
     #[serde(flatten)]
-    parts: &'a ChainOfThought,
-    text: String,
+    parts: Option<&'a ChainOfThought>,
+    text: &'a str,
+    /// Why the text has no parts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
 }
 
 /// One row of JSON.
@@ -57,6 +64,14 @@ struct Row<'a> {
 }
 
 impl PhotoReport {
+    /// Notes that something went wrong, beside what is noted already.
+    pub fn fails(&mut self, reason: String) {
+        self.error = Some(match self.error.take() {
+            Some(before) => format!("{before}; {reason}"),
+            None => reason,
+        });
+    }
+
     /// One JSON text per face; a photo without faces or with an error gives one whose `face` is
     /// null. `chains` adds the chain of thought.
     pub fn json_rows(&self, chains: bool) -> Result<Vec<String>, serde_json::Error> {
@@ -69,25 +84,32 @@ impl PhotoReport {
             return Ok(vec![serde_json::to_string(&row)?]);
         }
         let rows = self.faces.iter().enumerate();
-        rows.map(|(index, face)| serde_json::to_string(&self.row(index, &face.analysis, chains)))
+        rows.map(|(index, face)| serde_json::to_string(&self.row(index, face, chains)))
             .collect()
     }
 
-    fn row<'a>(&'a self, index: usize, face: &'a FaceAnalysis, chains: bool) -> Row<'a> {
+    fn row<'a>(&'a self, index: usize, report: &'a FaceReport, chains: bool) -> Row<'a> {
+        let explanation = report.explanation.as_ref();
+        let face = &report.face;
         Row {
             file: &self.file,
             face: Some(index),
             face_box: Some(face.face_box),
-            expression: Some(face.expression),
-            probabilities: Some(named(&face.reading.probabilities)),
+            expression: explanation.map(|said| said.expression),
+            probabilities: explanation.and_then(|said| said.probabilities.as_ref().map(named)),
             action_units: Some(face.reading.action_units),
             head_pose: Some(face.reading.head_pose),
-            chain: chains.then(|| ChainRow {
-                parts: &face.chain,
-                text: face.chain.to_string(),
-            }),
+            chain: explanation.filter(|_| chains).map(chain_row),
             error: self.error.as_deref(),
         }
+    }
+}
+
+fn chain_row(explanation: &Explanation) -> ChainRow<'_> {
+    ChainRow {
+        parts: explanation.chain.as_ref().ok(),
+        text: &explanation.text,
+        error: explanation.chain.as_ref().err().map(ToString::to_string),
     }
 }
 

@@ -1,35 +1,31 @@
-//! Running the pipeline over many photos, several at a time, in constant memory.
+//! Running the stages over many photos in constant memory.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 
 use expllm_au::AuNet;
-use expllm_core::{ExpressionSet, FaceAnalysis, FaceBox, Photo, Pipeline, Similarity};
-use expllm_cot::Composer;
+use expllm_core::{ExplanationEvent, ExpressionSet, FaceBox, Photo, Pipeline, ReadFace};
 use expllm_face::device::default_device;
 use expllm_face::{
-    FaceDrawing, LandmarkNet, PhotoReader, RustfaceDetector, SimilarityAligner, annotate, warp,
-    write_png,
+    LandmarkNet, PhotoReader, RustfaceDetector, SimilarityAligner, annotate, write_png,
 };
-use image::codecs::jpeg::JpegEncoder;
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 
-use super::{FaceReport, Found, PhotoReport};
+use super::picture::{drawing, picture};
+use super::{Explaining, FaceReport, Found, PhotoReport};
 use crate::CliError;
 
 /// Photos read and not yet written at a time, per thread.
 const AHEAD: usize = 8;
 
-/// Side of a face's picture in pixels.
-const PICTURE: u32 = 320;
-
-/// The stages with the weights that are part of the program.
-pub type Stages = Pipeline<RustfaceDetector, LandmarkNet, SimilarityAligner, AuNet, Composer>;
+/// The stages up to the reading of action units, with the weights that are part of the program.
+type Reader = Pipeline<RustfaceDetector, LandmarkNet, SimilarityAligner, AuNet, ()>;
 
 /// What to do with every photo.
 pub struct Job {
-    stages: Stages,
+    reader: Reader,
+    explaining: Explaining,
     /// Whether each photo is the crop of one face.
     pub cropped: bool,
     /// Where annotated photos go.
@@ -38,84 +34,152 @@ pub struct Job {
     pub pictures: bool,
 }
 
+/// Something that has just been found.
+#[derive(Debug)]
+pub enum Step<'a> {
+    /// A photo is looked at: the file as it was named.
+    Photo(&'a str),
+    /// A face was read; its place in the photo.
+    Face(usize, &'a ReadFace),
+    /// The face is being explained.
+    Event(&'a ExplanationEvent),
+    /// The explanation has ended.
+    Explained(&'a FaceReport),
+    /// All that there is to say about the photo.
+    Done(&'a PhotoReport),
+}
+
+/// Is told what is found while it is found; an error ends the run.
+type Listener<'a> = &'a mut dyn FnMut(Step<'_>) -> Result<(), CliError>;
+
 impl Job {
-    /// A job with the default stages.
-    pub fn new(cropped: bool, set: ExpressionSet, seed: u64) -> Result<Self, CliError> {
+    /// A job with the default stages before the one that explains.
+    pub fn new(cropped: bool, explaining: Explaining) -> Result<Self, CliError> {
         let device = default_device();
-        let stages = Pipeline {
+        let reader = Pipeline {
             detector: RustfaceDetector::new().map_err(CliError::library)?,
             landmarks: LandmarkNet::pretrained(&device).map_err(CliError::library)?,
             aligner: SimilarityAligner,
             units: AuNet::pretrained(&device).map_err(CliError::library)?,
-            writer: Composer,
-            set,
-            seed,
+            writer: (),
+            set: ExpressionSet::Eight,
+            seed: 0,
         };
         Ok(Self {
-            stages,
+            reader,
+            explaining,
             cropped,
             annotate: None,
             pictures: false,
         })
     }
 
-    fn picture(&self, photo: &Photo, analysis: &FaceAnalysis) -> Option<Vec<u8>> {
-        let margin = if self.cropped { 1.0 } else { 1.4 };
-        self.pictures
-            .then(|| picture(photo, analysis, margin))
-            .flatten()
-    }
-
-    fn report(&self, found: &Found, annotated: Option<&str>) -> PhotoReport {
-        let outcome = match &found.error {
-            Some(error) => Err(format!("{}: {error}", found.path.display())),
-            None => self.faces(found, annotated),
-        };
-        let (faces, error) = match outcome {
-            Ok((faces, error)) => (faces, error),
-            Err(error) => (Vec::new(), Some(error)),
-        };
-        PhotoReport {
-            file: found.path.display().to_string(),
-            faces,
-            error,
-        }
-    }
-
-    /// The faces of a file; a failure to write the annotated photo keeps them.
-    fn faces(
+    /// Reads and explains the faces of a file; everything that goes wrong stands in the report.
+    fn report(
         &self,
         found: &Found,
-        annotated: Option<&str>,
-    ) -> Result<(Vec<FaceReport>, Option<String>), String> {
+        annotated: &str,
+        listener: Listener<'_>,
+    ) -> Result<PhotoReport, CliError> {
+        let mut report = PhotoReport {
+            file: found.path.display().to_string(),
+            faces: Vec::new(),
+            error: None,
+        };
+        listener(Step::Photo(&report.file))?;
+        match self.read(found) {
+            Ok((photo, faces)) => {
+                for (index, face) in faces.into_iter().enumerate() {
+                    listener(Step::Face(index, &face))?;
+                    self.explain(&mut report, face, &mut *listener)?;
+                }
+                self.draw(&photo, &mut report, annotated);
+            }
+            Err(error) => report.fails(error),
+        }
+        listener(Step::Done(&report))?;
+        Ok(report)
+    }
+
+    /// The photo and its faces.
+    fn read(&self, found: &Found) -> Result<(Photo, Vec<ReadFace>), String> {
+        let named = |error: &dyn std::fmt::Display| format!("{}: {error}", found.path.display());
+        if let Some(error) = &found.error {
+            return Err(named(error));
+        }
         let photo = PhotoReader::default()
             .read(&found.path)
             .map_err(|error| error.to_string())?;
-        let analyses = if self.cropped {
+        let faces = if self.cropped {
             let whole = FaceBox::whole(photo.width(), photo.height());
-            self.stages.analyze_boxes(&photo, &[whole])
+            self.reader.read_boxes(&photo, &[whole])
         } else {
-            self.stages.analyze(&photo)
+            self.reader.read(&photo)
+        };
+        Ok((photo, faces.map_err(|error| named(&error))?))
+    }
+
+    /// Adds a face to the report; one that cannot be explained stays with what was read.
+    fn explain(
+        &self,
+        report: &mut PhotoReport,
+        face: ReadFace,
+        listener: Listener<'_>,
+    ) -> Result<(), CliError> {
+        let index = report.faces.len();
+        let mut collected = self.explaining.collect();
+        let failed = match self.explaining.start(index, &face) {
+            Err(error) => Some(error),
+            Ok(events) => {
+                let mut failed = None;
+                for event in events {
+                    match event {
+                        Ok(event) => {
+                            collected.take(&event);
+                            listener(Step::Event(&event))?;
+                        }
+                        Err(error) => failed = Some(error),
+                    }
+                }
+                failed
+            }
+        };
+        if let Some(error) = failed {
+            let file = &report.file;
+            report.fails(format!("{file}: face {}: {error}", index + 1));
         }
-        .map_err(|error| format!("{}: {error}", found.path.display()))?;
-        let written = self.annotate.as_ref().zip(annotated).map(|(folder, name)| {
-            let drawings: Vec<_> = analyses.iter().map(drawing).collect();
-            write_png(&annotate(&photo, &drawings), folder.join(name))
-        });
-        let error = written.and_then(Result::err).map(|e| e.to_string());
-        let faces = analyses.into_iter().map(|analysis| FaceReport {
-            picture: self.picture(&photo, &analysis),
-            analysis,
-        });
-        Ok((faces.collect(), error))
+        let explained = FaceReport {
+            face,
+            explanation: collected.finish(),
+            picture: None,
+        };
+        listener(Step::Explained(&explained))?;
+        report.faces.push(explained);
+        Ok(())
+    }
+
+    /// Draws the faces; a failure to write the annotated photo keeps them.
+    fn draw(&self, photo: &Photo, report: &mut PhotoReport, annotated: &str) {
+        if self.pictures {
+            let margin = if self.cropped { 1.0 } else { 1.4 };
+            for face in &mut report.faces {
+                face.picture = picture(photo, face, margin);
+            }
+        }
+        if let Some(folder) = &self.annotate {
+            let drawings: Vec<_> = report.faces.iter().map(drawing).collect();
+            if let Err(error) = write_png(&annotate(photo, &drawings), folder.join(annotated)) {
+                report.fails(error.to_string());
+            }
+        }
     }
 }
 
 /// Hands a report on each photo to `write`, in the order of `found`.
 ///
-/// Several photos are worked on at a time and only a few reports are held. A progress bar runs on
-/// the error output when that is a terminal and there is more than one photo. Says whether any
-/// report carries an error.
+/// Several photos are worked on at a time where the explaining stage allows it, and only a few
+/// reports are held. A progress bar runs on the error output when that is a terminal and there is
+/// more than one photo. Says whether any report carries an error.
 pub fn for_each_report(
     job: &Job,
     found: &[Found],
@@ -124,23 +188,38 @@ pub fn for_each_report(
     let names = annotated_names(found);
     let bar = progress(found.len());
     let mut with_errors = false;
-    let chunk = AHEAD * rayon::current_num_threads();
+    let chunk = match job.explaining.in_parallel() {
+        true => AHEAD * rayon::current_num_threads(),
+        false => 1,
+    };
     for (found, names) in found.chunks(chunk).zip(names.chunks(chunk)) {
-        let reports: Vec<_> = found
-            .par_iter()
-            .zip(names)
-            .map(|(found, name)| {
-                let report = job.report(found, Some(name.as_str()));
-                bar.inc(1);
-                report
-            })
-            .collect();
-        for report in &reports {
+        let report = |(found, name): (&Found, &String)| {
+            let report = job.report(found, name, &mut |_| Ok(()));
+            bar.inc(1);
+            report
+        };
+        // A single photo stays on this thread, so that a model finds all others free.
+        let reports: Vec<_> = match (found, names) {
+            ([found], [name]) => vec![report((found, name))],
+            _ => found.par_iter().zip(names).map(report).collect(),
+        };
+        for report in reports {
+            let report = report?;
             with_errors |= report.error.is_some();
-            write(report)?;
+            write(&report)?;
         }
     }
     bar.finish_and_clear();
+    Ok(with_errors)
+}
+
+/// Tells `listener` what is found while it is found, photo after photo. Says whether anything
+/// went wrong.
+pub fn for_each_step(job: &Job, found: &[Found], listener: Listener<'_>) -> Result<bool, CliError> {
+    let mut with_errors = false;
+    for (found, name) in found.iter().zip(annotated_names(found)) {
+        with_errors |= job.report(found, &name, &mut *listener)?.error.is_some();
+    }
     Ok(with_errors)
 }
 
@@ -168,60 +247,4 @@ fn annotated_names(found: &[Found]) -> Vec<String> {
         }
     };
     found.iter().map(name).collect()
-}
-
-/// Title and bars of a face: its active units, the strongest eight.
-fn drawing(analysis: &FaceAnalysis) -> FaceDrawing {
-    let reading = &analysis.reading;
-    let share = reading.probabilities.get(analysis.expression).get();
-    let active = reading.action_units.active();
-    FaceDrawing {
-        face_box: analysis.face_box,
-        landmarks: Some(analysis.landmarks.clone()),
-        title: format!("{} {:.0} %", analysis.expression, 100.0 * share),
-        bars: active
-            .into_iter()
-            .take(8)
-            .map(|(unit, value)| (unit.name().to_owned(), value.get()))
-            .collect(),
-    }
-}
-
-/// A JPEG of the face with its landmarks; `margin` is the picture's side in box sides.
-fn picture(photo: &Photo, analysis: &FaceAnalysis, margin: f32) -> Option<Vec<u8>> {
-    let b = &analysis.face_box;
-    let extent = margin * b.width.max(b.height).max(1.0);
-    let center = b.center();
-    let to_photo = Similarity {
-        a: extent / PICTURE as f32,
-        b: 0.0,
-        tx: center.x - extent / 2.0,
-        ty: center.y - extent / 2.0,
-    };
-    let to_crop = to_photo.inverse()?;
-    let corner = to_crop.apply(expllm_core::Point::new(b.x, b.y));
-    let scale = to_crop.scale();
-    let inside = FaceDrawing {
-        face_box: FaceBox {
-            x: corner.x,
-            y: corner.y,
-            width: b.width * scale,
-            height: b.height * scale,
-            score: b.score,
-        },
-        landmarks: Some(analysis.landmarks.transformed(&to_crop)),
-        bars: Vec::new(),
-        ..drawing(analysis)
-    };
-    let drawn = annotate(&warp(photo, &to_photo, PICTURE), &[inside]);
-    let mut bytes = Vec::new();
-    JpegEncoder::new_with_quality(&mut bytes, 82)
-        .encode(
-            drawn.pixels(),
-            drawn.width(),
-            drawn.height(),
-            image::ExtendedColorType::Rgb8,
-        )
-        .ok()?;
-    Some(bytes)
 }

@@ -32,6 +32,8 @@ struct Face {
     expressions: Vec<Bar>,
     units: Vec<Bar>,
     chain: Vec<(&'static str, String)>,
+    /// The text of an explanation that is no chain, and why it is none.
+    loose: Option<(String, String)>,
 }
 
 impl Page {
@@ -67,28 +69,38 @@ impl Page {
 }
 
 fn face((index, report): (usize, &FaceReport)) -> Face {
-    let analysis = &report.analysis;
     let bar = |name: String, value: f32| Bar {
         name,
         value: format!("{value:.2}"),
         percent: 100.0 * value,
     };
-    let ranked = analysis.reading.probabilities.ranked();
-    let active = analysis.reading.action_units.active();
+    let said = report.explanation.as_ref();
+    let title = match said {
+        Some(said) => format!("Face {}: {}", index + 1, said.expression),
+        None => format!("Face {}", index + 1),
+    };
+    let ranked = said.and_then(|said| said.probabilities.map(|p| p.ranked()));
+    let active = report.face.reading.action_units.active();
+    let chain = said.and_then(|said| said.chain.as_ref().ok());
+    let loose = said.and_then(|said| {
+        let reason = said.chain.as_ref().err()?;
+        Some((said.text.clone(), reason.to_string()))
+    });
     Face {
-        title: format!("Face {}: {}", index + 1, analysis.expression),
+        title,
         picture: report.picture.as_ref().map(|jpeg| STANDARD.encode(jpeg)),
-        expressions: ranked[..4]
-            .iter()
-            .map(|(e, p)| bar(e.to_string(), p.get()))
-            .collect(),
+        expressions: ranked.map_or_else(Vec::new, |ranked| {
+            let first = ranked[..4].iter();
+            first.map(|(e, p)| bar(e.to_string(), p.get())).collect()
+        }),
         units: active
             .into_iter()
             .map(|(unit, value)| bar(unit.name().to_owned(), value.get()))
             .collect(),
-        chain: ChainPart::ALL
-            .into_iter()
-            .map(|part| (part.heading(), analysis.chain.part(part).to_owned()))
-            .collect(),
+        chain: chain.map_or_else(Vec::new, |chain| {
+            let part = |part: ChainPart| (part.heading(), chain.part(part).to_owned());
+            ChainPart::ALL.map(part).to_vec()
+        }),
+        loose,
     }
 }

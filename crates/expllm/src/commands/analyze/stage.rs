@@ -1,0 +1,122 @@
+//! Which stage explains the faces: the arguments that choose it, and its loading.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use expllm::explaining::{ExplainerOptions, ModelSource};
+use expllm_core::{ExplainQuestion, Expression, ExpressionSet};
+use expllm_model::Backend;
+
+use crate::CliError;
+use crate::commands::NumberFormat;
+use crate::commands::stages::Mode;
+use crate::faces::Explaining;
+
+/// Arguments that choose the explaining stage.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Explanation")]
+pub struct StageArgs {
+    /// Who explains; `expllm` with --model, else `composer`.
+    #[arg(long, value_enum)]
+    stage: Option<StageName>,
+    /// Checkpoint folder of a multimodal model (docs/checkpoints.md).
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
+    /// The order of the questions to the model [default: label-first].
+    #[arg(long, value_enum, conflicts_with = "label")]
+    mode: Option<Mode>,
+    /// Explain this expression instead of the likeliest, such as Happiness.
+    #[arg(long, value_name = "EXPRESSION")]
+    label: Option<Expression>,
+    /// Expressions in play: 7 leaves contempt out.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u8).range(7..=8))]
+    classes: u8,
+    /// Varies the wording of the composer and what a model samples.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Backend of the model: cpu, wgpu or cuda [default: the first in the build of cuda, wgpu,
+    /// cpu].
+    #[arg(long)]
+    device: Option<Backend>,
+    /// Number format of the model's weights in memory [default: f32; above a billion numbers that
+    /// of the file].
+    #[arg(long, value_enum)]
+    dtype: Option<NumberFormat>,
+}
+
+/// A stage that explains faces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum StageName {
+    /// Chains composed from the action units.
+    Composer,
+    /// The multimodal language model.
+    Expllm,
+}
+
+impl StageArgs {
+    /// Loads the stage.
+    pub fn load(&self) -> Result<Explaining, CliError> {
+        let set = match self.classes {
+            7 => ExpressionSet::Seven,
+            _ => ExpressionSet::Eight,
+        };
+        if let Some(label) = self.label.filter(|label| !set.contains(*label)) {
+            let reason = format!("--label {label} is not among the {} classes", self.classes);
+            return Err(CliError::Usage(reason));
+        }
+        match self.model_source()? {
+            None => self.composer(set),
+            Some(source) => self.expllm(&source, set),
+        }
+    }
+
+    /// The model to load; none for the composer.
+    fn model_source(&self) -> Result<Option<ModelSource>, CliError> {
+        let folder = self.model.clone().map(ModelSource::Folder);
+        match (self.stage, folder) {
+            (Some(StageName::Composer), Some(_)) => Err(CliError::Usage(
+                "--stage composer uses no --model; leave one of them out".to_owned(),
+            )),
+            (Some(StageName::Expllm), None) => Err(CliError::Usage(
+                "--stage expllm needs --model DIR, the folder of a checkpoint".to_owned(),
+            )),
+            (_, folder) => Ok(folder),
+        }
+    }
+
+    fn composer(&self, set: ExpressionSet) -> Result<Explaining, CliError> {
+        let unused = [
+            ("--mode", self.mode.is_some()),
+            ("--device", self.device.is_some()),
+            ("--dtype", self.dtype.is_some()),
+        ];
+        if let Some((name, _)) = unused.into_iter().find(|(_, given)| *given) {
+            let reason = format!("{name} is for a multimodal model; name one with --model DIR");
+            return Err(CliError::Usage(reason));
+        }
+        Ok(Explaining::Composer {
+            set,
+            seed: self.seed.unwrap_or(0),
+            label: self.label,
+        })
+    }
+
+    fn expllm(&self, source: &ModelSource, set: ExpressionSet) -> Result<Explaining, CliError> {
+        let options = ExplainerOptions {
+            set,
+            backend: self.device,
+            dtype: self.dtype.map(NumberFormat::dtype),
+            seed: self.seed,
+        };
+        let explainer = source.load(&options).map_err(CliError::library)?;
+        let question = match (self.label, self.mode) {
+            (Some(label), _) => ExplainQuestion::Given(label),
+            (None, Some(Mode::ChainFirst)) => ExplainQuestion::ChainFirst,
+            (None, Some(Mode::LabelFirst) | None) => ExplainQuestion::LabelFirst,
+        };
+        Ok(Explaining::Model {
+            explainer: Box::new(explainer),
+            question,
+        })
+    }
+}

@@ -1,0 +1,224 @@
+//! `expllm analyze --model` as a user runs it, with a small checkpoint of random weights.
+
+#![allow(clippy::unwrap_used)] // A failure ends the test.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use expllm::core::{ExplainQuestion, Expression, ExpressionSet, FaceBox, FaceExplainer, Pipeline};
+use expllm::explaining::{ExplainerOptions, ModelSource};
+use expllm::face::device::default_device;
+use expllm::face::{LandmarkNet, PhotoReader, RustfaceDetector, SimilarityAligner};
+use expllm::model::checkpoint::{Checkpoint, SaveOptions, save};
+use expllm::model::generation::GenerationSettings;
+use expllm::model::{DType, Explanation, ModelConfig, RandomWeights, Tokenizer};
+use serde_json::{Value, json};
+
+/// Tokens before the image token: three special ones and the bytes.
+const VOCABULARY: usize = 259;
+
+fn astronaut() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/photos/astronaut.png")
+}
+
+/// A tokenizer whose tokens are bytes.
+fn tokenizer() -> Tokenizer {
+    let special = ["<unk>", "<s>", "</s>"];
+    let bytes = (0..=255_u8).map(|byte| format!("<0x{byte:02X}>"));
+    let names = special.iter().map(|name| (*name).to_owned()).chain(bytes);
+    let vocab: serde_json::Map<_, _> = names
+        .enumerate()
+        .map(|(id, name)| (name, Value::from(id)))
+        .collect();
+    let added = special.iter().enumerate().map(|(id, content)| {
+        json!({"id": id, "content": content, "single_word": false, "lstrip": false,
+               "rstrip": false, "normalized": false, "special": true})
+    });
+    let file = json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": added.collect::<Vec<_>>(),
+        "normalizer": null, "pre_tokenizer": null, "post_processor": null,
+        "decoder": {"type": "Sequence", "decoders": [{"type": "ByteFallback"}, {"type": "Fuse"}]},
+        "model": {"type": "BPE", "dropout": null, "unk_token": "<unk>", "fuse_unk": true,
+                  "byte_fallback": true, "vocab": vocab, "merges": []},
+    });
+    Tokenizer::from_json(file.to_string().as_bytes()).unwrap()
+}
+
+/// A checkpoint folder whose answers have up to 24 tokens.
+fn checkpoint(dir: &Path, tokenizer: Option<Tokenizer>) -> PathBuf {
+    let mut config = ModelConfig::tiny();
+    config.vision.image_size = 224;
+    config.llm.vocab_size = VOCABULARY;
+    config.llm.max_positions = 4096;
+    config.image_token_id = VOCABULARY as u32;
+    let checkpoint = Checkpoint {
+        source: Box::new(RandomWeights::new(&config, DType::F32, 5).unwrap()),
+        tokenizer,
+        prompt: Default::default(),
+        generation: GenerationSettings {
+            max_new_tokens: 24,
+            ..GenerationSettings::default()
+        },
+        config,
+    };
+    let folder = dir.join("checkpoint");
+    save(&folder, &checkpoint, &SaveOptions::default()).unwrap();
+    folder
+}
+
+fn analyze(model: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_expllm"))
+        .args(["analyze", "--cropped", "--model"])
+        .arg(model)
+        .args(arguments)
+        .arg(astronaut())
+        .output()
+        .unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{errors}");
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// What the library says of the whole photo as one face.
+fn expected(model: &Path, question: ExplainQuestion) -> Explanation {
+    let photo = PhotoReader::default().read(astronaut()).unwrap();
+    let device = default_device();
+    let pipeline = Pipeline {
+        detector: RustfaceDetector::new().unwrap(),
+        landmarks: LandmarkNet::pretrained(&device).unwrap(),
+        aligner: SimilarityAligner,
+        units: expllm::au::AuNet::pretrained(&device).unwrap(),
+        writer: (),
+        set: ExpressionSet::Eight,
+        seed: 0,
+    };
+    let whole = FaceBox::whole(photo.width(), photo.height());
+    let face = pipeline.read_boxes(&photo, &[whole]).unwrap().remove(0);
+    let source = ModelSource::Folder(model.to_path_buf());
+    let explainer = source.load(&ExplainerOptions::default()).unwrap();
+    // The stage is usable through its trait too.
+    assert!(FaceExplainer::explain(&explainer, &face.aligned, question).is_ok());
+    explainer.explain_to_end(&face.aligned, question).unwrap()
+}
+
+#[test]
+fn the_program_says_what_the_library_says_in_every_mode_and_format() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = checkpoint(dir.path(), Some(tokenizer()));
+    for (arguments, question) in [
+        (&[][..], ExplainQuestion::LabelFirst),
+        (&["--mode", "chain-first"], ExplainQuestion::ChainFirst),
+        (
+            &["--label", "Fear"],
+            ExplainQuestion::Given(Expression::Fear),
+        ),
+    ] {
+        let expected = expected(&model, question);
+        let with = |more: &[&str]| analyze(&model, &[arguments, more].concat());
+        let rows: Value = serde_json::from_str(&stdout(&with(&["--format", "json"]))).unwrap();
+        let chain = &rows[0]["chain"];
+        assert_eq!(chain["text"], expected.text.as_str());
+        assert!(!expected.text.is_empty());
+        // Random weights write no chain of thought, and the row says so.
+        assert!(
+            chain["error"]
+                .as_str()
+                .unwrap()
+                .contains("Key Observations")
+        );
+        assert_eq!(rows[0]["action_units"].as_object().unwrap().len(), 24);
+        match &expected.label {
+            Some((label, probabilities)) => {
+                assert_eq!(rows[0]["expression"], label.name());
+                for expression in Expression::ALL {
+                    let found = rows[0]["probabilities"][expression.name()]
+                        .as_f64()
+                        .unwrap();
+                    let wanted = f64::from(probabilities.get(expression).get());
+                    assert!((found - wanted).abs() < 1e-6, "{expression}");
+                }
+            }
+            None => {
+                assert_eq!(rows[0]["expression"], "Fear");
+                assert!(rows[0]["probabilities"].is_null());
+            }
+        }
+        // The same lines come while the text is written, in the order in which they are known.
+        let sorted = |text: String| {
+            let mut lines: Vec<_> = text.lines().map(str::trim_end).collect();
+            lines.retain(|line| !line.is_empty());
+            lines.sort_unstable();
+            lines.join("\n")
+        };
+        let whole = stdout(&with(&[]));
+        let streamed = stdout(&with(&["--stream"]));
+        assert_eq!(sorted(streamed.clone()), sorted(whole));
+        let place = |word: &str| streamed.find(word).unwrap();
+        let remark = place("(no Key Observations part");
+        match question {
+            ExplainQuestion::LabelFirst => assert!(place("expression:") < remark),
+            _ => assert!(place("expression:") > place("action units:")),
+        }
+        let page = stdout(&with(&["--format", "html"]));
+        assert!(page.contains("class=\"loose\"") && page.ends_with("</html>\n"));
+    }
+}
+
+#[test]
+fn seven_classes_leave_contempt_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = checkpoint(dir.path(), Some(tokenizer()));
+    let output = analyze(&model, &["--classes", "7", "--format", "json"]);
+    let rows: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(rows[0]["probabilities"]["Contempt"], 0.0);
+    let output = analyze(&model, &["--classes", "7", "--label", "Contempt"]);
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn what_does_not_belong_together_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let refused = |model: &Path, arguments: &[&str], status: i32, word: &str| {
+        let output = analyze(model, arguments);
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(status), "{message}");
+        assert!(message.contains(word), "{message}");
+    };
+    let bare = checkpoint(dir.path(), None);
+    refused(&bare, &[], 1, "tokenizer");
+    refused(&dir.path().join("none"), &[], 1, "config.json");
+    refused(&bare, &["--stage", "composer"], 2, "--model");
+    refused(&bare, &["--stream", "--format", "json"], 2, "--stream");
+    refused(
+        &bare,
+        &["--mode", "label-first", "--label", "Fear"],
+        2,
+        "--mode",
+    );
+    let program = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_expllm"));
+        command.arg("analyze").args(arguments).arg(astronaut());
+        command.output().unwrap().status.code()
+    };
+    assert_eq!(program(&["--stage", "expllm"]), Some(2));
+    assert_eq!(
+        program(&["--stage", "composer", "--mode", "chain-first"]),
+        Some(2)
+    );
+}
+
+#[test]
+fn the_composer_explains_a_given_label_and_streams() {
+    let output = Command::new(env!("CARGO_BIN_EXE_expllm"))
+        .args(["analyze", "--stream", "--label", "Sadness"])
+        .arg(astronaut())
+        .output()
+        .unwrap();
+    let text = stdout(&output);
+    assert!(text.contains("expression: Sadness (given)"), "{text}");
+    let conclusion = text.split("**Conclusion:**").nth(1).unwrap();
+    assert!(conclusion.to_lowercase().contains("sad"), "{text}");
+}
