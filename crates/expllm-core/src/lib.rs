@@ -44,6 +44,7 @@ pub use photo::{AlignedFace, Photo};
 pub use pipeline::{FaceAnalysis, Pipeline, ReadFace};
 pub use reading::{AuReading, AuVector};
 pub use stages::{
-    AuDetector, CotRequest, CotWriter, ExplainQuestion, ExplanationEvent, ExplanationStream,
-    ExpressionClassifier, FaceAligner, FaceDetector, FaceExplainer, LandmarkDetector,
+    AuDetector, CotRequest, CotWriter, ExplainQuestion, Explanation, ExplanationEvent,
+    ExplanationStream, ExpressionClassifier, FaceAligner, FaceDetector, FaceExplainer,
+    LandmarkDetector,
 };

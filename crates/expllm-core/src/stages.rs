@@ -8,8 +8,8 @@
 use std::sync::Arc;
 
 use crate::{
-    AlignedFace, AuReading, ChainOfThought, Expression, ExpressionProbabilities, ExpressionSet,
-    FaceBox, Landmarks, Photo, StageError,
+    AlignedFace, AuReading, ChainOfThought, CoreError, Expression, ExpressionProbabilities,
+    ExpressionSet, FaceBox, Landmarks, Photo, StageError,
 };
 
 /// Finds the faces of a photo.
@@ -117,6 +117,26 @@ pub enum ExplanationEvent {
 pub type ExplanationStream<'a> =
     Box<dyn Iterator<Item = Result<ExplanationEvent, StageError>> + Send + 'a>;
 
+/// A whole explanation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explanation {
+    /// The label, and the probability of each.
+    pub label: Option<(Expression, ExpressionProbabilities)>,
+    /// The text as the model wrote it.
+    pub text: String,
+    /// The text read as a chain, or why it is none.
+    pub chain: Result<ChainOfThought, CoreError>,
+}
+
+impl Explanation {
+    /// An explanation from its label and text.
+    #[must_use]
+    pub fn new(label: Option<(Expression, ExpressionProbabilities)>, text: String) -> Self {
+        let chain = text.parse();
+        Self { label, text, chain }
+    }
+}
+
 /// Explains a face in words from its pixels, as ExpLLM does.
 pub trait FaceExplainer: Send + Sync {
     /// Starts an explanation; dropping the stream cancels it.
@@ -129,6 +149,34 @@ pub trait FaceExplainer: Send + Sync {
         face: &AlignedFace,
         question: ExplainQuestion,
     ) -> Result<ExplanationStream<'a>, StageError>;
+
+    /// Explains several faces to the end: what [`explain`](Self::explain) gives for each, in
+    /// order. An implementation that can run faces side by side does so here; this one takes one
+    /// after the other.
+    ///
+    /// # Errors
+    ///
+    /// The first face that fails; a text that is no chain is not an error.
+    fn explain_all(
+        &self,
+        faces: &[AlignedFace],
+        question: ExplainQuestion,
+    ) -> Result<Vec<Explanation>, StageError> {
+        let to_the_end = |face| {
+            let (mut label, mut text) = (None, String::new());
+            for event in self.explain(face, question)? {
+                match event? {
+                    ExplanationEvent::Label {
+                        expression,
+                        probabilities,
+                    } => label = Some((expression, probabilities)),
+                    ExplanationEvent::Text(more) => text.push_str(&more),
+                }
+            }
+            Ok(Explanation::new(label, text))
+        };
+        faces.iter().map(to_the_end).collect()
+    }
 }
 
 macro_rules! forward_to_target {

@@ -31,7 +31,8 @@ const FAMILIES: [(Expression, &[&str]); Expression::COUNT] = [
 /// Expressions that a conclusion claims (not those it denies), in expression order.
 ///
 /// Words of a family ("joy") count when no label is written by its name or adjective.
-pub(crate) fn claimed(conclusion: &str) -> Vec<Expression> {
+#[must_use]
+pub fn claimed(conclusion: &str) -> Vec<Expression> {
     let words = words(conclusion);
     let denied = denied_words(&words);
     let collect = |names: &dyn Fn(&str) -> Option<Expression>| {

@@ -28,6 +28,7 @@ pub use expllm_core::ChainOfThought;
 pub use formats::{DatasetFormat, Row, read_rows, write_dataset, write_list};
 pub use grade::{Example, Grade, Grader, UnitGrade};
 pub use journal::Journal;
+pub use labels::claimed as claimed_labels;
 pub use openai::{OpenAiConfig, OpenAiWriter};
 pub use prompt::{Message, PromptFiles, Prompts, describe_units};
 pub use reader::{chain_sentences, ground, sentences, statements};

@@ -11,8 +11,8 @@ const PADDING: [f32; 3] = [123.0, 117.0, 104.0];
 const MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 const DEVIATION: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
-/// A photo as the vision encoder of ExpLLM expects it: padded to a square, 224 x 224 pixels,
-/// normalised with CLIP's mean and deviation.
+/// A photo as the vision encoder of ExpLLM expects it: padded to a square, 224 x 224 pixels (or
+/// another side, for a model of another size), normalised with CLIP's mean and deviation.
 ///
 /// Follows the reference preprocessing of the official code (`expand2square`, OpenCV's bilinear
 /// `resize` without antialiasing, CLIP normalisation); the padding is centred and has the colour
@@ -23,12 +23,18 @@ pub struct ReferenceInput {
 }
 
 impl ReferenceInput {
-    /// Preprocesses a photo.
+    /// Preprocesses a photo for the published model, at [`REFERENCE_SIZE`].
     #[must_use]
     pub fn new(photo: &Photo) -> Self {
+        Self::with_side(photo, REFERENCE_SIZE)
+    }
+
+    /// Preprocesses a photo for a model whose input has `side` x `side` pixels.
+    #[must_use]
+    pub fn with_side(photo: &Photo, side: usize) -> Self {
         let square = Square::around(photo);
-        let axis = axis(square.side);
-        let mut values = vec![0.0; 3 * REFERENCE_SIZE * REFERENCE_SIZE];
+        let axis = axis(square.side, side);
+        let mut values = vec![0.0; 3 * side * side];
         for (row, &(y, fy)) in axis.iter().enumerate() {
             for (column, &(x, fx)) in axis.iter().enumerate() {
                 let colours = [(x, y), (x + 1, y), (x, y + 1), (x + 1, y + 1)]
@@ -38,7 +44,7 @@ impl ReferenceInput {
                     let (above, below) = (a + fx * (b - a), c + fx * (d - c));
                     // The reference holds bytes after the resize.
                     let byte = (above + fy * (below - above)).round();
-                    let at = (channel * REFERENCE_SIZE + row) * REFERENCE_SIZE + column;
+                    let at = (channel * side + row) * side + column;
                     values[at] = (byte / 255.0 - MEAN[channel]) / DEVIATION[channel];
                 }
             }
@@ -46,7 +52,7 @@ impl ReferenceInput {
         Self { values }
     }
 
-    /// The tensor `[3, 224, 224]` (channel, row, column; RGB) in row-major order.
+    /// The tensor `[3, side, side]` (channel, row, column; RGB) in row-major order.
     #[must_use]
     pub fn values(&self) -> &[f32] {
         &self.values
@@ -91,10 +97,10 @@ impl Square {
     }
 }
 
-/// For each output position the pixel before it and the share of the one after.
-fn axis(side: i64) -> Vec<(i64, f32)> {
-    let scale = side as f64 / REFERENCE_SIZE as f64;
-    (0..REFERENCE_SIZE)
+/// For each of `to` output positions the pixel before it and the share of the one after.
+fn axis(from: i64, to: usize) -> Vec<(i64, f32)> {
+    let scale = from as f64 / to as f64;
+    (0..to)
         .map(|position| {
             let at = (position as f64 + 0.5) * scale - 0.5;
             (at.floor() as i64, (at - at.floor()) as f32)
@@ -160,5 +166,8 @@ mod tests {
         assert!((at(213) * 255.0 - 123.0).abs() < 0.01);
         let dot = Photo::new(1, 1, vec![7, 8, 9]).unwrap();
         assert_eq!(ReferenceInput::new(&dot).into_values().len(), 3 * 224 * 224);
+        let small = ReferenceInput::with_side(&wide, 14).into_values();
+        assert_eq!(small.len(), 3 * 14 * 14);
+        assert!(((small[7 * 14 + 6] * DEVIATION[0] + MEAN[0]) * 255.0 - 200.0).abs() < 0.01);
     }
 }

@@ -1,20 +1,23 @@
 //! The model as a stage of the pipeline: a face and a question in, words out.
 
+mod batch;
 mod reader;
 mod run;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use expllm_core::{
-    AlignedFace, ChainOfThought, CoreError, ExplainQuestion, ExplanationEvent, ExplanationStream,
-    Expression, ExpressionProbabilities, ExpressionSet, FaceExplainer, Photo, Stage, StageError,
+    AlignedFace, ExplainQuestion, ExplanationEvent, ExplanationStream, Expression,
+    ExpressionProbabilities, ExpressionSet, FaceExplainer, Photo, Stage, StageError,
 };
 
+pub use expllm_core::Explanation;
 pub use reader::ChainReader;
 use run::Run;
 
 use crate::checkpoint::Checkpoint;
 use crate::conversation::{PromptTemplate, Task, Turn};
 use crate::generation::{AnswerTrie, CancelToken, GenerationSettings, Prefix, TextStream};
+use crate::tokenizer::common_prefix;
 use crate::{ExpLlm, LoadOptions, ModelError, Tokenizer};
 
 /// Turns an aligned face into the pixels that the model was trained with: `[3, side, side]`,
@@ -38,17 +41,6 @@ pub struct ExpLlmExplainer {
     settings: GenerationSettings,
     set: ExpressionSet,
     pixels: Box<dyn PreparePixels>,
-}
-
-/// A whole explanation.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Explanation {
-    /// The label, and the probability of each.
-    pub label: Option<(Expression, ExpressionProbabilities)>,
-    /// The text as the model wrote it.
-    pub text: String,
-    /// The text read as a chain, or why it is none.
-    pub chain: Result<ChainOfThought, CoreError>,
 }
 
 impl ExpLlmExplainer {
@@ -180,12 +172,7 @@ impl ExpLlmExplainer {
                 _ => {}
             }
         }
-        let chain = reader.finish();
-        Ok(Explanation {
-            label,
-            text: reader.text().to_owned(),
-            chain,
-        })
+        Ok(Explanation::new(label, reader.text().to_owned()))
     }
 
     /// The label alone, with the probability of each.
@@ -206,15 +193,24 @@ impl ExpLlmExplainer {
 
     /// The tokens of a face for the language model.
     fn encode(&self, face: &Photo) -> Result<Tensor<3>, ModelError> {
+        self.encode_all(&[face])
+    }
+
+    /// The tokens of faces for the language model: `[faces, patches, width]`.
+    fn encode_all(&self, faces: &[&Photo]) -> Result<Tensor<3>, ModelError> {
         let side = self.model.config().vision.image_size;
-        let pixels = self.pixels.prepare(face, side);
-        if pixels.len() != 3 * side * side {
-            return Err(ModelError::Input {
-                what: "pixels",
-                reason: format!("{} numbers for 3 x {side} x {side}", pixels.len()),
-            });
+        let mut pixels = Vec::with_capacity(faces.len() * 3 * side * side);
+        for face in faces {
+            let prepared = self.pixels.prepare(face, side);
+            if prepared.len() != 3 * side * side {
+                return Err(ModelError::Input {
+                    what: "pixels",
+                    reason: format!("{} numbers for 3 x {side} x {side}", prepared.len()),
+                });
+            }
+            pixels.extend(prepared);
         }
-        let data = TensorData::new(pixels, [1, 3, side, side]);
+        let data = TensorData::new(pixels, [faces.len(), 3, side, side]);
         self.model
             .encode_images(Tensor::from_data(data, &self.model.llm.device()))
     }
@@ -238,24 +234,7 @@ impl ExpLlmExplainer {
         answered: &[Turn],
         image: Option<Tensor<3>>,
     ) -> Result<(Prefix<'m>, ExplanationEvent, Expression), ModelError> {
-        let patches = self.model.config().vision.num_patches();
-        let prompt = self.template.prompt(patches, answered, Task::Expression)?;
-        let lead = self.template.answer_lead();
-        let expressions = self.set.expressions();
-        let whole = expressions
-            .iter()
-            .map(|label| self.tokenizer.encode(&format!("{prompt}{lead}{label}")))
-            .collect::<Result<Vec<_>, _>>()?;
-        // The tokenizer may join the end of the prompt with a label, so the prompt proper is
-        // what is left in common.
-        let mut shared = self.tokenizer.encode(&prompt)?;
-        for tokens in &whole {
-            let pairs = shared.iter().zip(tokens);
-            let length = pairs.take_while(|(a, b)| a == b).count();
-            shared.truncate(length);
-        }
-        let answers: Vec<_> = whole.iter().map(|t| t[shared.len()..].to_vec()).collect();
-        let trie = AnswerTrie::new(&answers, self.model.config().eos_token_id)?;
+        let (shared, trie) = self.label_question(answered)?;
         let mut prefix = match prefix {
             Some(mut prefix) => {
                 prefix.rewind_to(&shared)?;
@@ -263,17 +242,41 @@ impl ExpLlmExplainer {
             }
             None => Prefix::new(&self.model, &shared, image)?,
         };
-        let mut scores = [0.0; Expression::COUNT];
-        for (label, share) in expressions.iter().zip(trie.probabilities(&mut prefix)?) {
-            scores[label.index()] = share as f32;
-        }
-        let probabilities = ExpressionProbabilities::from_scores(scores);
+        let probabilities = self.of_labels(&trie.probabilities(&mut prefix)?);
         let expression = probabilities.top();
         let event = ExplanationEvent::Label {
             expression,
             probabilities,
         };
         Ok((prefix, event, expression))
+    }
+
+    /// The tokens of the question for the label after some turns, and the labels after them.
+    fn label_question(&self, answered: &[Turn]) -> Result<(Vec<u32>, AnswerTrie), ModelError> {
+        let patches = self.model.config().vision.num_patches();
+        let prompt = self.template.prompt(patches, answered, Task::Expression)?;
+        let lead = self.template.answer_lead();
+        let whole = (self.set.expressions().iter())
+            .map(|label| self.tokenizer.encode(&format!("{prompt}{lead}{label}")))
+            .collect::<Result<Vec<_>, _>>()?;
+        // The tokenizer may join the end of the prompt with a label, so the prompt proper is
+        // what is left in common.
+        let mut shared = self.tokenizer.encode(&prompt)?;
+        for tokens in &whole {
+            shared.truncate(common_prefix(&shared, tokens));
+        }
+        let answers: Vec<_> = whole.iter().map(|t| t[shared.len()..].to_vec()).collect();
+        let trie = AnswerTrie::new(&answers, self.model.config().eos_token_id)?;
+        Ok((shared, trie))
+    }
+
+    /// The shares of the labels of the set as probabilities of all expressions.
+    fn of_labels(&self, shares: &[f64]) -> ExpressionProbabilities {
+        let mut scores = [0.0; Expression::COUNT];
+        for (label, share) in self.set.expressions().iter().zip(shares) {
+            scores[label.index()] = *share as f32;
+        }
+        ExpressionProbabilities::from_scores(scores)
     }
 
     /// The settings of chains: they also end where the text of the template would go on.
@@ -301,6 +304,15 @@ impl FaceExplainer for ExpLlmExplainer {
             .start(face, question, CancelToken::default())
             .map_err(wrap)?;
         Ok(Box::new(run.map(move |event| event.map_err(wrap))))
+    }
+
+    fn explain_all(
+        &self,
+        faces: &[AlignedFace],
+        question: ExplainQuestion,
+    ) -> Result<Vec<Explanation>, StageError> {
+        self.explain_batch(faces, question)
+            .map_err(|error| StageError::new(Stage::Explanation, error))
     }
 }
 

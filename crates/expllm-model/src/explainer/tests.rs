@@ -106,6 +106,48 @@ fn the_chain_comes_first_and_conditions_the_label() {
 }
 
 #[test]
+fn faces_side_by_side_get_what_each_gets_alone() {
+    let faces: Vec<_> = (1..6).map(|seed| face(2 * seed + 1)).collect();
+    let whole = explainer(short());
+    let whole = whole
+        .explain_to_end(&faces[0], ExplainQuestion::ChainFirst)
+        .unwrap()
+        .text;
+    let middle = whole.char_indices().nth(3).unwrap().0;
+    let mut stopped = short();
+    stopped
+        .stop_strings
+        .push(whole[middle..].chars().take(2).collect());
+    for explainer in [explainer(short()), explainer(stopped)] {
+        for question in [
+            ExplainQuestion::LabelFirst,
+            ExplainQuestion::ChainFirst,
+            ExplainQuestion::Given(Expression::Fear),
+        ] {
+            let together = explainer.explain_all(&faces, question).unwrap();
+            assert_eq!(together.len(), faces.len());
+            for (face, found) in faces.iter().zip(together) {
+                let alone = explainer.explain_to_end(face, question).unwrap();
+                assert_eq!((&alone.text, &alone.chain), (&found.text, &found.chain));
+                let shares = |label: Option<(Expression, ExpressionProbabilities)>| {
+                    label.map(|(_, p)| p.values()).into_iter().flatten()
+                };
+                assert_eq!(alone.label.map(|l| l.0), found.label.map(|l| l.0));
+                for (a, b) in shares(alone.label).zip(shares(found.label)) {
+                    assert!((a - b).abs() < 1e-4);
+                }
+            }
+        }
+    }
+    assert!(
+        explainer(short())
+            .explain_all(&[], ExplainQuestion::LabelFirst)
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[test]
 fn text_ends_at_a_stop_string_wherever_tokens_end() {
     let whole = explainer(short());
     let whole = whole

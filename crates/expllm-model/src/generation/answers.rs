@@ -1,6 +1,6 @@
 //! Choosing among fixed answers.
 
-use super::Prefix;
+use super::{BatchPrefix, Prefix};
 use crate::ModelError;
 
 /// The answers that are allowed, as a tree of tokens.
@@ -67,7 +67,27 @@ impl AnswerTrie {
     /// As [`ExpLlm::forward`](crate::ExpLlm::forward).
     pub fn log_probabilities(&self, prefix: &mut Prefix<'_>) -> Result<Vec<f64>, ModelError> {
         let after = prefix.branch_scores(&self.tokens, &self.parents)?;
-        let root = Normalised::new(prefix.scores());
+        self.sums(prefix.scores(), &after)
+    }
+
+    /// As [`probabilities`](Self::probabilities), for every row of a batch.
+    ///
+    /// # Errors
+    ///
+    /// As [`log_probabilities`](Self::log_probabilities).
+    pub fn batch_probabilities(
+        &self,
+        prefix: &mut BatchPrefix<'_>,
+    ) -> Result<Vec<Vec<f64>>, ModelError> {
+        let after = prefix.branch_scores(&self.tokens, &self.parents)?;
+        let rows = prefix.scores().iter().zip(&after);
+        rows.map(|(root, after)| Ok(shares(&self.sums(root, after)?)))
+            .collect()
+    }
+
+    /// The logarithms from the scores after the prefix and after each inner node.
+    fn sums(&self, root: &[f32], after: &[Vec<f32>]) -> Result<Vec<f64>, ModelError> {
+        let root = Normalised::new(root);
         let nodes: Vec<_> = after.iter().map(|scores| Normalised::new(scores)).collect();
         let score = |&(node, token): &(Option<usize>, u32)| match node {
             Some(node) => nodes[node].log_probability(token),
@@ -90,12 +110,16 @@ impl AnswerTrie {
     ///
     /// As [`log_probabilities`](Self::log_probabilities).
     pub fn probabilities(&self, prefix: &mut Prefix<'_>) -> Result<Vec<f64>, ModelError> {
-        let logs = self.log_probabilities(prefix)?;
-        let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let weights: Vec<f64> = logs.iter().map(|log| (log - largest).exp()).collect();
-        let total: f64 = weights.iter().sum();
-        Ok(weights.iter().map(|weight| weight / total).collect())
+        Ok(shares(&self.log_probabilities(prefix)?))
     }
+}
+
+/// Probabilities that sum to one, from logarithms.
+fn shares(logs: &[f64]) -> Vec<f64> {
+    let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let weights: Vec<f64> = logs.iter().map(|log| (log - largest).exp()).collect();
+    let total: f64 = weights.iter().sum();
+    weights.iter().map(|weight| weight / total).collect()
 }
 
 /// Scores with the logarithm of the sum of their exponentials.

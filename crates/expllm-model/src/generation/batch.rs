@@ -1,11 +1,10 @@
-//! Several prompts side by side.
+//! Several answers side by side.
 
 use burn::tensor::Tensor;
 
-use super::prefix::read;
-use super::{GenerationSettings, Sampler};
-use crate::nn::llama::TokenMask;
-use crate::{ExpLlm, ModelError};
+use super::stream::earliest;
+use super::{BatchPrefix, GenerationSettings, Sampler};
+use crate::{ExpLlm, ModelError, Tokenizer};
 
 /// One prompt of a batch.
 #[derive(Debug, Clone)]
@@ -39,35 +38,73 @@ pub fn generate_batch(
         });
     }
     let images = (!images.is_empty()).then(|| Tensor::cat(images, 0));
-    let mut rows = prompts
-        .iter()
-        .map(|prompt| Row::new(model, prompt, settings))
-        .collect::<Result<Vec<_>, _>>()?;
-    let (tokens, mask) = pad_left(model, prompts);
-    let limit = model.llm.config().max_positions;
-    let tokens_needed = mask.length();
-    if tokens_needed > limit {
-        let tokens = tokens_needed;
-        return Err(ModelError::ContextTooLong { tokens, limit });
-    }
-    let longest_answer = rows.iter().map(|row| row.limit).max().unwrap_or(0);
-    let capacity = tokens_needed + longest_answer;
-    let mut cache = model.llm.cache(prompts.len(), capacity);
-    let mut hidden = model.forward(&tokens, &mask, images.as_ref(), Some(&mut cache))?;
-    loop {
-        let last = hidden.dims()[1] - 1;
-        let scores = read(model.llm.logits(hidden.narrow(1, last, 1)))?;
-        let vocab = model.llm.config().vocab_size;
-        for (row, scores) in rows.iter_mut().zip(scores.chunks_exact(vocab)) {
-            row.choose(scores)?;
+    let tokens: Vec<_> = prompts.iter().map(|prompt| prompt.tokens.clone()).collect();
+    let prefix = BatchPrefix::new(model, &tokens, images)?;
+    answer_rows(prefix, settings, |_, _| Ok(false))
+}
+
+/// The texts after several prompts: what a [`TextStream`](super::TextStream) after each would
+/// give in all.
+///
+/// # Errors
+///
+/// As [`generate_batch`], and when the tokenizer cannot decode.
+pub fn generate_texts(
+    prefix: BatchPrefix<'_>,
+    tokenizer: &Tokenizer,
+    settings: &GenerationSettings,
+) -> Result<Vec<String>, ModelError> {
+    let stop = &settings.stop_strings;
+    let mut texts = vec![String::new(); prefix.rows()];
+    let mut decoders: Vec<_> = texts.iter().map(|_| tokenizer.decode_stream()).collect();
+    answer_rows(prefix, settings, |row, token| {
+        texts[row] += &decoders[row].push(token)?;
+        Ok(earliest(&texts[row], stop).is_some())
+    })?;
+    for (text, mut decoder) in texts.iter_mut().zip(decoders) {
+        if earliest(text, stop).is_none() {
+            *text += &decoder.finish()?;
         }
-        if rows.iter().all(|row| row.done) {
+        if let Some(place) = earliest(text, stop) {
+            text.truncate(place);
+        }
+    }
+    Ok(texts)
+}
+
+/// Chooses tokens row by row until all rows have ended; `ended` is told every token with its row
+/// and may end the row there.
+fn answer_rows(
+    mut prefix: BatchPrefix<'_>,
+    settings: &GenerationSettings,
+    mut ended: impl FnMut(usize, u32) -> Result<bool, ModelError>,
+) -> Result<Vec<Vec<u32>>, ModelError> {
+    let mut rows = (prefix.tokens().iter())
+        .map(|prompt| Row::new(prefix.model(), prompt, settings))
+        .collect::<Result<Vec<_>, _>>()?;
+    // The rows that the prefix still holds.
+    let mut held: Vec<usize> = (0..rows.len()).collect();
+    loop {
+        let mut next = Vec::with_capacity(held.len());
+        for (&index, scores) in held.iter().zip(prefix.scores()) {
+            let row = &mut rows[index];
+            let token = row.choose(scores)?;
+            if let Some(token) = token {
+                row.done |= ended(index, token)?;
+            }
+            next.push(token.filter(|_| !row.done));
+        }
+        let open: Vec<_> = (0..held.len()).filter(|&at| next[at].is_some()).collect();
+        if open.is_empty() {
             return Ok(rows.into_iter().map(|row| row.answer).collect());
         }
-        let next: Vec<_> = rows.iter().map(|row| vec![row.next]).collect();
-        let real = rows.iter().map(|row| vec![!row.done]).collect();
-        let mask = TokenMask::new(real).unwrap_or_default();
-        hidden = model.forward(&next, &mask, None, Some(&mut cache))?;
+        if 2 * open.len() <= held.len() {
+            // Copying the rest is cheaper than running rows that have ended.
+            prefix = prefix.select(&open);
+            held = open.iter().map(|&at| held[at]).collect();
+            next = open.iter().map(|&at| next[at]).collect();
+        }
+        prefix.push(&next)?;
     }
 }
 
@@ -77,56 +114,41 @@ struct Row {
     stop: Vec<u32>,
     limit: usize,
     answer: Vec<u32>,
-    next: u32,
     done: bool,
 }
 
 impl Row {
     fn new(
         model: &ExpLlm,
-        prompt: &BatchPrompt,
+        prompt: &[u32],
         settings: &GenerationSettings,
     ) -> Result<Self, ModelError> {
         let positions = model.llm.config().max_positions;
         let mut stop = settings.stop_tokens.clone();
         stop.push(model.config().eos_token_id);
         // As for a single prompt: the last token of an answer need not be run.
-        let room = (positions + 1).saturating_sub(prompt.tokens.len());
+        let room = (positions + 1).saturating_sub(prompt.len());
         Ok(Self {
-            sampler: Sampler::new(settings, &prompt.tokens)?,
+            sampler: Sampler::new(settings, prompt)?,
             stop,
             limit: settings.max_new_tokens.min(room),
             answer: Vec::new(),
-            next: model.config().pad_token_id,
             done: false,
         })
     }
 
-    fn choose(&mut self, scores: &[f32]) -> Result<(), ModelError> {
+    /// The next token of the answer; nothing once it has ended.
+    fn choose(&mut self, scores: &[f32]) -> Result<Option<u32>, ModelError> {
         if self.done {
-            return Ok(());
+            return Ok(None);
         }
         let token = self.sampler.choose(scores)?;
         if self.stop.contains(&token) {
             self.done = true;
-        } else {
-            self.answer.push(token);
-            self.next = token;
-            self.done = self.answer.len() == self.limit;
+            return Ok(None);
         }
-        Ok(())
+        self.answer.push(token);
+        self.done = self.answer.len() == self.limit;
+        Ok(Some(token))
     }
-}
-
-fn pad_left(model: &ExpLlm, prompts: &[BatchPrompt]) -> (Vec<Vec<u32>>, TokenMask) {
-    let longest = prompts.iter().map(|p| p.tokens.len()).max().unwrap_or(0);
-    let pad = model.config().pad_token_id;
-    let (mut tokens, mut mask) = (Vec::new(), Vec::new());
-    for prompt in prompts {
-        let missing = longest - prompt.tokens.len();
-        tokens.push([&vec![pad; missing], &prompt.tokens[..]].concat());
-        mask.push((0..longest).map(|place| place >= missing).collect());
-    }
-    // All rows have the longest length.
-    (tokens, TokenMask::new(mask).unwrap_or_default())
 }

@@ -2,18 +2,20 @@
 //!
 //! [`Prefix`] holds a prompt that has been run; it is cloned for every continuation, so that
 //! image and system text are encoded once. From a prefix come [`TokenStream`] and
-//! [`TextStream`], the scores of fixed answers ([`AnswerTrie`]), and [`generate_batch`] runs
-//! several prompts side by side.
+//! [`TextStream`], the scores of fixed answers ([`AnswerTrie`]), and
+//! [`BatchPrefix`], [`generate_batch`] and [`generate_texts`] run several prompts side by side.
 
 mod answers;
 mod batch;
+mod batch_prefix;
 mod prefix;
 mod sampler;
 mod settings;
 mod stream;
 
 pub use answers::AnswerTrie;
-pub use batch::{BatchPrompt, generate_batch};
+pub use batch::{BatchPrompt, generate_batch, generate_texts};
+pub use batch_prefix::BatchPrefix;
 pub use prefix::Prefix;
 pub use sampler::Sampler;
 pub use settings::GenerationSettings;

@@ -210,7 +210,7 @@ impl Iterator for TextStream<'_> {
 }
 
 /// Where the first stop string begins.
-fn earliest(text: &str, stop: &[String]) -> Option<usize> {
+pub(super) fn earliest(text: &str, stop: &[String]) -> Option<usize> {
     stop.iter().filter_map(|stop| text.find(stop)).min()
 }
 

@@ -72,12 +72,7 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
             );
         }
         for (_, metric) in wanted {
-            let key = if *metric == "rege" {
-                "chain_rege"
-            } else {
-                metric
-            };
-            match &figures[key] {
+            match &figures[*metric] {
                 Value::Object(ours) => println!(
                     "{dataset}\t{metric}\tours\t{}\t{} to {}\t{}\t{}",
                     ours["value"],

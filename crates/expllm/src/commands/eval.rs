@@ -12,7 +12,7 @@ use expllm::evaluation::{
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::stages::{self, Mode, StageName};
+use super::stages::{self, ModelArgs, StageName};
 use crate::{CliError, Outcome};
 
 /// Arguments of `expllm eval`.
@@ -30,15 +30,11 @@ pub struct Args {
     /// Stage to judge.
     #[arg(long, value_enum, default_value_t = StageName::Au)]
     stage: StageName,
-    /// Folder of a multimodal model; only stage `expllm` would use it, which cannot be run yet.
-    #[arg(long)]
-    model: Option<PathBuf>,
-    /// Order of the questions to a multimodal model; without effect on the other stages.
-    #[arg(long, value_enum, default_value_t = Mode::LabelFirst)]
-    mode: Mode,
+    #[command(flatten)]
+    model: ModelArgs,
     /// Grade the predictions of this CSV file instead of running a stage; its columns are those of
     /// predictions.csv, of which `id` and `answer` suffice.
-    #[arg(long, conflicts_with_all = ["model", "cropped"])]
+    #[arg(long, conflicts_with_all = ["model", "mode", "view", "cropped"])]
     predictions: Option<PathBuf>,
     /// Expressions in play: 7 leaves contempt out.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u8).range(7..=8))]
@@ -64,8 +60,9 @@ impl Args {
             },
             classes: usize::from(self.classes),
             cropped: self.cropped,
-            model: self.model.clone(),
-            mode: self.mode.name().to_owned(),
+            model: self.model.model.clone(),
+            mode: self.model.mode.name().to_owned(),
+            view: self.model.view.name().to_owned(),
         }
     }
 }
@@ -99,12 +96,7 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
     let skipped = dataset.skipped.len();
     let mut figures = Figures::measure(&dataset.records, &predictions, set, skipped)
         .map_err(CliError::library)?;
-    judge_explanations(
-        &mut figures,
-        &dataset.records,
-        &predictions,
-        &expllm_cot::ground,
-    );
+    judge_explanations(&mut figures, &dataset.records, &predictions);
     let report = Report {
         setup: &setup,
         figures: &figures,
@@ -141,7 +133,7 @@ fn predictions(
         let strangers = imported.strangers.into_iter().map(stranger).collect();
         return Ok((imported.predictions, strangers));
     }
-    let stages = stages::load(args.stage, args.cropped, args.model.as_deref(), args.mode)?;
+    let stages = stages::load(args.stage, args.cropped, &args.model, set)?;
     let journal = Journal::open(&args.out.join("predictions.jsonl"), setup)?;
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {per_sec} {eta}");
     let bar = ProgressBar::new(dataset.records.len() as u64);

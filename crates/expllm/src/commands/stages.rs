@@ -1,13 +1,14 @@
 //! The stages by name.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use expllm::evaluation::{Cut, Judge, Stages};
+use expllm::evaluation::{Judge, Stages, View};
 use expllm_au::AuNet;
-use expllm_core::FaceDetector;
+use expllm_core::{ExplainQuestion, ExpressionSet, FaceDetector, Photo};
 use expllm_cot::Composer;
 use expllm_face::device::default_device;
-use expllm_face::{LandmarkNet, RustfaceDetector, SimilarityAligner};
+use expllm_face::{LandmarkNet, ReferenceInput, RustfaceDetector, SimilarityAligner};
+use expllm_model::{ExpLlmExplainer, LoadOptions};
 
 use crate::CliError;
 
@@ -18,7 +19,7 @@ pub enum StageName {
     Au,
     /// The expression alone.
     Classifier,
-    /// The multimodal language model; not wired in yet, answers with an error.
+    /// A multimodal language model: label and chain from the pixels.
     Expllm,
 }
 
@@ -52,31 +53,73 @@ impl Mode {
     }
 }
 
+impl From<Mode> for ExplainQuestion {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::LabelFirst => Self::LabelFirst,
+            Mode::ChainFirst => Self::ChainFirst,
+        }
+    }
+}
+
+/// What a multimodal model looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum ViewName {
+    /// The face turned upright by its landmarks.
+    Aligned,
+    /// The face as it is; with --cropped the whole image, as the published model was trained.
+    Whole,
+}
+
+impl ViewName {
+    /// Name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Aligned => "aligned",
+            Self::Whole => "whole",
+        }
+    }
+}
+
+/// The choice of a multimodal model and of how it is asked.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Stage expllm")]
+pub struct ModelArgs {
+    /// Checkpoint folder (docs/checkpoints.md).
+    #[arg(long, value_name = "DIR")]
+    pub model: Option<PathBuf>,
+    /// Order of the questions.
+    #[arg(long, value_enum, default_value_t = Mode::LabelFirst)]
+    pub mode: Mode,
+    /// What the model looks at.
+    #[arg(long, value_enum, default_value_t = ViewName::Aligned)]
+    pub view: ViewName,
+}
+
 /// Puts the stages together; `cropped` images are one face each and need no detector.
 pub fn load(
     stage: StageName,
     cropped: bool,
-    model: Option<&Path>,
-    _mode: Mode,
+    model: &ModelArgs,
+    set: ExpressionSet,
 ) -> Result<Stages, CliError> {
     let device = default_device();
+    let network = || AuNet::pretrained(&device).map_err(CliError::library);
     let judge = match stage {
         StageName::Au => Judge::Units {
-            units: Box::new(AuNet::pretrained(&device).map_err(CliError::library)?),
+            units: Box::new(network()?),
             writer: Box::new(Composer),
         },
-        StageName::Classifier => Judge::Classifier(Box::new(
-            AuNet::pretrained(&device).map_err(CliError::library)?,
-        )),
-        StageName::Expllm => {
-            let named = model
-                .map(|path| format!(" ({})", path.display()))
-                .unwrap_or_default();
-            return Err(CliError::Usage(format!(
-                "judging a multimodal model{named} is not wired into this command yet; grade \
-                 its answers with --predictions FILE"
-            )));
-        }
+        StageName::Classifier => Judge::Classifier(Box::new(network()?)),
+        StageName::Expllm => Judge::Explainer {
+            explainer: Box::new(explainer(model.model.as_deref(), set)?),
+            question: model.mode.into(),
+            view: match model.view {
+                ViewName::Aligned => View::Aligned,
+                ViewName::Whole => View::Whole,
+            },
+            units: Box::new(network()?),
+        },
     };
     let detector = (!cropped)
         .then(RustfaceDetector::new)
@@ -84,10 +127,20 @@ pub fn load(
         .map_err(CliError::library)?;
     Ok(Stages {
         detector: detector.map(|detector| Box::new(detector) as Box<dyn FaceDetector>),
-        cut: Cut::Aligned {
-            landmarks: Box::new(LandmarkNet::pretrained(&device).map_err(CliError::library)?),
-            aligner: Box::new(SimilarityAligner),
-        },
+        landmarks: Box::new(LandmarkNet::pretrained(&device).map_err(CliError::library)?),
+        aligner: Box::new(SimilarityAligner),
         judge,
     })
+}
+
+/// The multimodal model of a checkpoint folder.
+fn explainer(model: Option<&Path>, set: ExpressionSet) -> Result<ExpLlmExplainer, CliError> {
+    let folder = model.ok_or_else(|| {
+        CliError::Usage("stage expllm needs --model DIR, a checkpoint folder".to_owned())
+    })?;
+    let checkpoint = expllm_model::checkpoint::open(folder).map_err(CliError::library)?;
+    let device = expllm_model::default_device().map_err(CliError::library)?;
+    let pixels = |face: &Photo, side| ReferenceInput::with_side(face, side).into_values();
+    ExpLlmExplainer::load(checkpoint, &LoadOptions::default(), &device, set, pixels)
+        .map_err(CliError::library)
 }

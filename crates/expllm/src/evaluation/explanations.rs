@@ -2,14 +2,15 @@
 //! follow the face.
 
 use expllm_core::{AuVector, ChainOfThought, Expression, GroundingReport};
+use expllm_cot::{claimed_labels, ground};
 use expllm_data::Record;
 use expllm_metrics::{Bootstrap, Rege, Rouge, rouge};
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
 
 use super::figures::Figures;
 use super::prediction::Prediction;
-
-/// Holds a text against the units of a face.
-pub type Grounding<'a> = dyn Fn(&ChainOfThought, &AuVector) -> GroundingReport + Sync + 'a;
 
 /// One chain with what it is held against.
 struct Explained<'a> {
@@ -21,12 +22,7 @@ struct Explained<'a> {
 }
 
 /// Adds the figures of all chains, each also with the faces shuffled.
-pub fn judge_explanations(
-    figures: &mut Figures,
-    records: &[Record],
-    predictions: &[Prediction],
-    grounding: &Grounding<'_>,
-) {
+pub fn judge_explanations(figures: &mut Figures, records: &[Record], predictions: &[Prediction]) {
     let written = predictions.iter().filter(|p| p.chain.is_some()).count();
     let explained: Vec<_> = records
         .iter()
@@ -47,33 +43,39 @@ pub fn judge_explanations(
         .map(|i| f64::from(u8::from(i < explained.len())))
         .collect();
     figures.put("chain_parsed", Bootstrap::default().mean(&parsed));
-    add_pair(
-        figures,
-        "chain_label_consistency",
-        &explained,
-        |chain, face| {
-            let named = concluded(&chain.chain)?;
-            Some(f64::from(u8::from(named == face.answer?)))
-        },
-    );
-    let report =
-        |chain: &Explained<'_>, face: &Explained<'_>| Some(grounding(&chain.chain, &face.units?));
-    add_pair(
-        figures,
-        "chain_grounding_precision",
-        &explained,
-        |chain, face| report(chain, face)?.precision(),
-    );
-    add_pair(
-        figures,
-        "chain_grounding_recall",
-        &explained,
-        |chain, face| report(chain, face)?.recall(),
-    );
-    add_pair(figures, "chain_rouge_l", &explained, |chain, face| {
+    let others = shuffled(explained.len());
+    let mut add = |name: &str, score: &dyn Fn(&Explained<'_>, &Explained<'_>) -> Option<f64>| {
+        add_pair(figures, name, (&explained, &others), score);
+    };
+    add("label_in_conclusion", &|chain, face| {
+        let claimed = claimed_labels(&chain.chain.conclusion);
+        Some(f64::from(u8::from(claimed.contains(&face.answer?))))
+    });
+    let report = |chain: &Explained<'_>, face: &Explained<'_>| -> Option<GroundingReport> {
+        Some(ground(&chain.chain, &face.units?))
+    };
+    add("grounding_precision", &|chain, face| {
+        report(chain, face)?.precision()
+    });
+    add("grounding_recall", &|chain, face| {
+        report(chain, face)?.recall()
+    });
+    add("rouge_l", &|chain, face| {
         Some(rouge(&chain.chain.to_string(), face.reference?)?.rouge_l.f1)
     });
     add_rege(figures, &explained);
+}
+
+/// For each face another one: the next on one round trip through all of them in random order, so
+/// that none meets itself. Always the same for a number of faces.
+fn shuffled(faces: usize) -> Vec<usize> {
+    let mut order: Vec<_> = (0..faces).collect();
+    order.shuffle(&mut ChaCha8Rng::seed_from_u64(0));
+    let mut others = vec![0; faces];
+    for (at, &face) in order.iter().enumerate() {
+        others[face] = order[(at + 1) % faces];
+    }
+    others
 }
 
 /// REGE in its corrected form; its interval is that of its generation part alone.
@@ -83,35 +85,35 @@ fn add_rege(figures: &mut Figures, explained: &[Explained<'_>]) {
         .map(|e| rouge(&e.chain.to_string(), e.reference?))
         .collect();
     let accuracy = figures.confusion.accuracy();
-    let generation = figures.metrics.get("chain_rouge_l").copied();
+    let generation = figures.metrics.get("rouge_l").copied();
     let rege = accuracy.and_then(|a| Rege::corrected(a, &texts));
     if let (Some(rege), Some(mut estimate)) = (rege, generation) {
         estimate.value = rege.total();
         estimate.low = rege.recognition + 100.0 * estimate.low;
         estimate.high = rege.recognition + 100.0 * estimate.high;
-        figures.put("chain_rege", Some(estimate));
+        figures.put("rege", Some(estimate));
     }
 }
 
 /// The mean of a score of chains against their own face, against another face, and the mean
-/// loss. Every chain is held against the face half the list away, so none meets its own.
+/// loss.
 fn add_pair(
     figures: &mut Figures,
     name: &str,
-    explained: &[Explained<'_>],
-    score: impl Fn(&Explained<'_>, &Explained<'_>) -> Option<f64>,
+    (explained, others): (&[Explained<'_>], &[usize]),
+    score: &dyn Fn(&Explained<'_>, &Explained<'_>) -> Option<f64>,
 ) {
-    let (n, bootstrap) = (explained.len(), Bootstrap::default());
+    let bootstrap = Bootstrap::default();
     let own: Vec<_> = explained.iter().map(|e| score(e, e)).collect();
     let values: Vec<_> = own.iter().flatten().copied().collect();
     figures.put(name, bootstrap.mean(&values));
-    if n < 2 {
+    if explained.len() < 2 {
         return;
     }
     let other: Vec<_> = explained
         .iter()
-        .enumerate()
-        .map(|(i, e)| score(e, &explained[(i + n / 2) % n]))
+        .zip(others)
+        .map(|(e, &other)| score(e, &explained[other]))
         .collect();
     let values: Vec<_> = other.iter().flatten().copied().collect();
     figures.put(format!("{name}_shuffled"), bootstrap.mean(&values));
@@ -120,63 +122,120 @@ fn add_pair(
     figures.put(format!("{name}_gap"), bootstrap.mean(&gaps));
 }
 
-/// The first expression that the conclusion names.
-fn concluded(chain: &ChainOfThought) -> Option<Expression> {
-    let words = chain.conclusion.split(|c: char| !c.is_alphanumeric());
-    words.filter_map(|word| word.parse().ok()).next()
-}
-
 #[cfg(test)]
 mod tests {
-    use expllm_core::ExpressionSet;
+    use expllm_core::{ActionUnit, AuReading, CotRequest, CotWriter, ExpressionSet, HeadPose};
+    use expllm_core::{ExpressionProbabilities, Intensity};
+    use expllm_cot::Composer;
     use expllm_data::ImageSource;
 
     use super::*;
 
-    fn sample(answer: Expression, reference: &str) -> (Record, Prediction) {
-        let chain = format!(
-            "**Key Observations:** seen {answer}\n**Overall Emotional Interpretation:** b\n\
-             **Conclusion:** It is **{answer}**, not more."
-        );
+    /// A face with one strong unit and the chain that the composer writes of it.
+    fn sample((answer, unit): (Expression, ActionUnit)) -> (Record, Prediction) {
+        let mut units = AuVector::default();
+        units.set(unit, Intensity::clamped(0.8));
+        let mut scores = [0.0; Expression::COUNT];
+        scores[answer.index()] = 1.0;
+        let reading = AuReading {
+            action_units: units,
+            probabilities: ExpressionProbabilities::from_scores(scores),
+            head_pose: HeadPose::default(),
+        };
+        let request = CotRequest {
+            reading,
+            expression: answer,
+            set: ExpressionSet::Seven,
+            seed: 0,
+        };
+        let chain = Composer.write(&[request]).unwrap()[0].to_string();
         let record = Record {
-            description: Some(reference.to_owned()),
+            expression: Some(answer),
+            description: Some(chain.clone()),
             ..Record::new(answer.name(), ImageSource::file("x"))
         };
         let prediction = Prediction {
-            id: record.id.clone(),
-            truth: Some(answer),
-            subject: None,
             answer: Some(answer),
-            probabilities: None,
-            units: Some(AuVector::default()),
+            units: Some(units),
             chain: Some(chain),
-            face_box: None,
-            error: None,
+            ..super::super::run::blank(&record)
         };
         (record, prediction)
     }
 
-    #[test]
-    fn a_chain_that_follows_its_face_loses_when_faces_are_shuffled() {
-        let samples = [
-            sample(Expression::Fear, "seen Fear"),
-            sample(Expression::Anger, "seen Anger"),
-        ];
+    fn figures(samples: Vec<(Record, Prediction)>) -> Figures {
         let (records, predictions): (Vec<_>, Vec<_>) = samples.into_iter().unzip();
         let mut figures =
             Figures::measure(&records, &predictions, ExpressionSet::Seven, 0).unwrap();
-        judge_explanations(&mut figures, &records, &predictions, &|_, _| {
-            GroundingReport::default()
-        });
+        judge_explanations(&mut figures, &records, &predictions);
+        figures
+    }
+
+    const FACES: [(Expression, ActionUnit); 4] = [
+        (Expression::Surprise, ActionUnit::JawDrop),
+        (Expression::Disgust, ActionUnit::NoseWrinkle),
+        (Expression::Happiness, ActionUnit::LeftLipCornerPull),
+        (Expression::Sadness, ActionUnit::ChinRaise),
+    ];
+
+    #[test]
+    fn chains_that_follow_their_faces_lose_when_faces_are_shuffled() {
+        let figures = figures(FACES.map(sample).to_vec());
         let value = |name: &str| figures.metrics[name].value;
-        assert_eq!(value("chain_label_consistency"), 1.0);
-        assert_eq!(value("chain_label_consistency_shuffled"), 0.0);
-        assert_eq!(value("chain_label_consistency_gap"), 1.0);
-        assert!(value("chain_rouge_l_gap") > 0.0);
-        assert!(value("chain_rege") > 100.0);
-        assert!(
-            !figures.metrics.contains_key("chain_grounding_precision"),
-            "no claim, no score"
-        );
+        assert_eq!(value("chain_parsed"), 1.0);
+        for name in [
+            "label_in_conclusion",
+            "grounding_precision",
+            "grounding_recall",
+        ] {
+            assert_eq!(value(name), 1.0, "{name}");
+            let (other, gap) = (
+                value(&format!("{name}_shuffled")),
+                value(&format!("{name}_gap")),
+            );
+            assert!(other < 0.5, "{name}: {other}");
+            assert!((gap - (1.0 - other)).abs() < 1e-12, "{name}");
+        }
+        assert!(value("rouge_l_gap") > 0.0);
+        assert!(value("rege") > 199.0);
+    }
+
+    #[test]
+    fn chains_that_fit_any_face_lose_nothing() {
+        let first = sample(FACES[0]);
+        let mut samples = FACES.map(sample).to_vec();
+        for (_, prediction) in &mut samples {
+            prediction.chain.clone_from(&first.1.chain);
+        }
+        let figures = figures(samples);
+        assert_eq!(figures.metrics["grounding_recall"].value, 0.25);
+        assert_eq!(figures.metrics["grounding_recall_gap"].value, 0.0);
+    }
+
+    #[test]
+    fn texts_that_are_no_chains_count_as_not_parsed() {
+        let mut samples = FACES.map(sample).to_vec();
+        samples[0].1.chain = Some("a smile".into());
+        samples[1].1.chain = None;
+        let figures = figures(samples);
+        let parsed = figures.metrics["chain_parsed"];
+        assert!((parsed.value - 2.0 / 3.0).abs() < 1e-12);
+        assert_eq!(parsed.n, 3);
+    }
+
+    #[test]
+    fn nobody_meets_itself_and_everybody_is_met_once() {
+        for faces in [2, 3, 10, 863] {
+            let mut others = shuffled(faces);
+            assert!(
+                others
+                    .iter()
+                    .enumerate()
+                    .all(|(face, other)| face != *other)
+            );
+            others.sort_unstable();
+            assert!(others.into_iter().eq(0..faces));
+        }
+        assert!(shuffled(0).is_empty());
     }
 }

@@ -11,10 +11,10 @@ mod run;
 mod stages;
 
 pub use error::EvaluationError;
-pub use explanations::{Grounding, judge_explanations};
+pub use explanations::judge_explanations;
 pub use figures::{Figures, UnitFigures};
 pub use imported::{Imported, read_predictions};
 pub use prediction::{Journal, Prediction, Setup};
 pub use report::Report;
 pub use run::predict_all;
-pub use stages::{Cut, Judge, Stages};
+pub use stages::{Judge, Stages, View};

@@ -52,6 +52,8 @@ pub struct Setup {
     pub model: Option<PathBuf>,
     /// The order of questions to a multimodal model.
     pub mode: String,
+    /// The pixels that a multimodal model looks at.
+    pub view: String,
 }
 
 /// An append-only file: the setup in its first line, then one prediction a line.
@@ -137,6 +139,7 @@ mod tests {
             cropped: true,
             model: None,
             mode: "label-first".into(),
+            view: "aligned".into(),
         }
     }
 

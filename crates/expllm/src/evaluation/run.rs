@@ -3,24 +3,33 @@
 use std::collections::HashMap;
 
 use expllm_core::{
-    AlignedFace, CotRequest, CotWriter, ExplanationEvent, Expression, ExpressionProbabilities,
+    AlignedFace, AuVector, CotRequest, Explanation, Expression, ExpressionProbabilities,
     ExpressionSet, FaceBox, HeadPose, LANDMARK_COUNT, Landmarks, Photo, Point, Similarity,
 };
 use expllm_data::Record;
-use expllm_face::{MAX_CROP, warp};
+use expllm_face::{MAX_CROP, PhotoReader, warp};
 use rayon::prelude::*;
 
 use super::prediction::{Journal, Prediction};
-use super::stages::{Cut, Judge, Stages, decode};
+use super::stages::{Judge, Stages, View};
 use crate::evaluation::EvaluationError;
 
-/// Faces that go through the network at once.
+/// Faces that go through the network at once; the journal is written after each batch.
 const BATCH: usize = 64;
 
 /// One face ready to be judged, and where it was.
 struct Ready {
-    face: AlignedFace,
+    face: Face,
     face_box: FaceBox,
+}
+
+/// What the stages look at.
+#[derive(Clone)]
+struct Face {
+    /// Turned upright.
+    aligned: AlignedFace,
+    /// The box as it is, for a stage that wants it.
+    whole: Option<AlignedFace>,
 }
 
 /// Predicts every record that the journal does not hold yet; the result is in record order.
@@ -98,7 +107,8 @@ pub fn blank(record: &Record) -> Prediction {
 /// Reads the image, finds its largest face and turns it upright.
 fn prepare(record: &Record, stages: &Stages) -> Result<Ready, String> {
     let bytes = record.image.read().map_err(|e| e.to_string())?;
-    let photo: Photo = decode(&bytes)?;
+    let photo = PhotoReader::default().decode(&bytes);
+    let photo = photo.map_err(|e| e.to_string())?;
     let face_box = match &stages.detector {
         None => FaceBox::whole(photo.width(), photo.height()),
         Some(detector) => {
@@ -106,23 +116,26 @@ fn prepare(record: &Record, stages: &Stages) -> Result<Ready, String> {
             *faces.first().ok_or("no face found")?
         }
     };
-    let face = cut_out(&photo, face_box, &stages.cut)?;
+    let wants_whole = matches!(
+        stages.judge,
+        Judge::Explainer {
+            view: View::Whole,
+            ..
+        }
+    );
+    let face = Face {
+        aligned: aligned(&photo, face_box, stages)?,
+        whole: wants_whole.then(|| whole(&photo, face_box)),
+    };
     Ok(Ready { face, face_box })
 }
 
-fn cut_out(photo: &Photo, face_box: FaceBox, cut: &Cut) -> Result<AlignedFace, String> {
-    let (landmarks, aligner) = match cut {
-        Cut::Whole => return Ok(whole(photo, face_box)),
-        Cut::Aligned { landmarks, aligner } => (landmarks, aligner),
-    };
-    let points = landmarks
-        .landmarks(photo, &[face_box])
-        .map_err(|e| e.to_string())?;
-    let faces = aligner.align(photo, &points).map_err(|e| e.to_string())?;
-    faces
-        .into_iter()
-        .next()
-        .ok_or_else(|| "the aligner gave no face".to_owned())
+fn aligned(photo: &Photo, face_box: FaceBox, stages: &Stages) -> Result<AlignedFace, String> {
+    let landmarks = stages.landmarks.landmarks(photo, &[face_box]);
+    let landmarks = landmarks.map_err(|e| e.to_string())?;
+    let faces = stages.aligner.align(photo, &landmarks);
+    let face = faces.map_err(|e| e.to_string())?.into_iter().next();
+    face.ok_or_else(|| "the aligner gave no face".to_owned())
 }
 
 /// The pixels of a box as they are; the landmarks are all in its middle.
@@ -149,10 +162,11 @@ fn whole(photo: &Photo, face_box: FaceBox) -> AlignedFace {
 }
 
 /// What a stage says of one face.
+#[derive(Default)]
 struct Answer {
     label: Option<Expression>,
     probabilities: Option<ExpressionProbabilities>,
-    units: Option<expllm_core::AuVector>,
+    units: Option<AuVector>,
     chain: Option<String>,
 }
 
@@ -167,29 +181,23 @@ impl Answer {
 }
 
 /// Judges a batch; when the batch fails, each face alone, so that one cannot spoil the others.
-fn judge_each(
-    faces: &[AlignedFace],
-    stages: &Stages,
-    set: ExpressionSet,
-) -> Vec<Result<Answer, String>> {
+fn judge_each(faces: &[Face], stages: &Stages, set: ExpressionSet) -> Vec<Result<Answer, String>> {
     match judge(faces, stages, set) {
-        Ok(answers) => answers.into_iter().map(Ok).collect(),
+        Ok(answers) if answers.len() == faces.len() => answers.into_iter().map(Ok).collect(),
+        Ok(_) if faces.len() == 1 => vec![Err("the stage gave no answer".to_owned())],
         Err(reason) if faces.len() == 1 => vec![Err(reason)],
-        Err(_) => faces
+        _ => faces
             .iter()
             .flat_map(|face| judge_each(std::slice::from_ref(face), stages, set))
             .collect(),
     }
 }
 
-fn judge(
-    faces: &[AlignedFace],
-    stages: &Stages,
-    set: ExpressionSet,
-) -> Result<Vec<Answer>, String> {
+fn judge(faces: &[Face], stages: &Stages, set: ExpressionSet) -> Result<Vec<Answer>, String> {
+    let upright: Vec<_> = faces.iter().map(|face| face.aligned.clone()).collect();
     match &stages.judge {
         Judge::Units { units, writer } => {
-            let readings = units.detect_units(faces).map_err(|e| e.to_string())?;
+            let readings = units.detect_units(&upright).map_err(|e| e.to_string())?;
             let requests: Vec<_> = readings
                 .into_iter()
                 .map(|reading| CotRequest {
@@ -200,61 +208,42 @@ fn judge(
                 })
                 .collect();
             let chains = writer.write(&requests).map_err(|e| e.to_string())?;
-            Ok(requests
-                .into_iter()
-                .zip(chains)
-                .map(|(request, chain)| Answer {
-                    label: Some(request.expression),
-                    probabilities: Some(request.reading.probabilities),
-                    units: Some(request.reading.action_units),
-                    chain: Some(chain.to_string()),
-                })
-                .collect())
+            let answer = |(request, chain): (CotRequest, expllm_core::ChainOfThought)| Answer {
+                label: Some(request.expression),
+                probabilities: Some(request.reading.probabilities),
+                units: Some(request.reading.action_units),
+                chain: Some(chain.to_string()),
+            };
+            Ok(requests.into_iter().zip(chains).map(answer).collect())
         }
         Judge::Classifier(classifier) => {
-            let probabilities = classifier.classify(faces).map_err(|e| e.to_string())?;
-            Ok(probabilities
-                .into_iter()
-                .map(|probabilities| Answer {
-                    label: None,
-                    probabilities: Some(probabilities),
-                    units: None,
-                    chain: None,
-                })
-                .collect())
+            let probabilities = classifier.classify(&upright).map_err(|e| e.to_string())?;
+            let answer = |probabilities| Answer {
+                probabilities: Some(probabilities),
+                ..Answer::default()
+            };
+            Ok(probabilities.into_iter().map(answer).collect())
         }
         Judge::Explainer {
             explainer,
             question,
-        } => faces
-            .iter()
-            .map(|face| {
-                let mut answer = Answer {
-                    label: None,
-                    probabilities: None,
-                    units: None,
-                    chain: None,
-                };
-                let mut text = String::new();
-                for event in explainer
-                    .explain(face, *question)
-                    .map_err(|e| e.to_string())?
-                {
-                    match event.map_err(|e| e.to_string())? {
-                        ExplanationEvent::Label {
-                            expression,
-                            probabilities,
-                        } => {
-                            answer.label = Some(expression);
-                            answer.probabilities = Some(probabilities);
-                        }
-                        ExplanationEvent::Text(more) => text.push_str(&more),
-                        _ => {}
-                    }
-                }
-                answer.chain = Some(text).filter(|t| !t.is_empty());
-                Ok(answer)
-            })
-            .collect(),
+            view,
+            units,
+        } => {
+            let seen: Vec<_> = match view {
+                View::Aligned => upright.clone(),
+                View::Whole => faces.iter().filter_map(|face| face.whole.clone()).collect(),
+            };
+            let explanations = explainer.explain_all(&seen, *question);
+            let explanations = explanations.map_err(|e| e.to_string())?;
+            let readings = units.detect_units(&upright).map_err(|e| e.to_string())?;
+            let answer = |(explained, reading): (Explanation, expllm_core::AuReading)| Answer {
+                label: explained.label.map(|(label, _)| label),
+                probabilities: explained.label.map(|(_, probabilities)| probabilities),
+                units: Some(reading.action_units),
+                chain: Some(explained.text),
+            };
+            Ok(explanations.into_iter().zip(readings).map(answer).collect())
+        }
     }
 }

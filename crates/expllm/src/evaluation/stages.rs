@@ -2,15 +2,17 @@
 
 use expllm_core::{
     AuDetector, CotWriter, ExplainQuestion, ExpressionClassifier, FaceAligner, FaceDetector,
-    FaceExplainer, LandmarkDetector, Photo,
+    FaceExplainer, LandmarkDetector,
 };
 
 /// From a photo to a judged face.
 pub struct Stages {
     /// Finds faces; nothing for images that are face crops.
     pub detector: Option<Box<dyn FaceDetector>>,
-    /// Turns the face into what the stage looks at.
-    pub cut: Cut,
+    /// Finds landmarks.
+    pub landmarks: Box<dyn LandmarkDetector>,
+    /// Turns faces upright.
+    pub aligner: Box<dyn FaceAligner>,
     /// The stage that is evaluated.
     pub judge: Judge,
 }
@@ -32,27 +34,19 @@ pub enum Judge {
         explainer: Box<dyn FaceExplainer>,
         /// The order of its questions.
         question: ExplainQuestion,
+        /// The pixels that it looks at.
+        view: View,
+        /// Reads the action units that its chains are held against; the model never sees them.
+        units: Box<dyn AuDetector>,
     },
 }
 
-/// How a face is cut out.
-pub enum Cut {
-    /// The pixels of the face box as they are, for stages that look at no landmarks.
+/// The pixels that a multimodal model looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum View {
+    /// The face turned upright by its landmarks, as for the other stages.
+    Aligned,
+    /// The face box as it is; of a face crop the whole image, as the published model was trained
+    /// on the aligned images of its data sets.
     Whole,
-    /// Turned upright by its landmarks.
-    Aligned {
-        /// Finds landmarks.
-        landmarks: Box<dyn LandmarkDetector>,
-        /// Turns faces upright.
-        aligner: Box<dyn FaceAligner>,
-    },
-}
-
-/// Turns the bytes of an image file into a photo, or says why not.
-pub(super) fn decode(bytes: &[u8]) -> Result<Photo, String> {
-    let reader = image::ImageReader::new(std::io::Cursor::new(bytes));
-    let reader = reader.with_guessed_format().map_err(|e| e.to_string())?;
-    let picture = reader.decode().map_err(|e| e.to_string())?.into_rgb8();
-    let (width, height) = picture.dimensions();
-    Photo::new(width, height, picture.into_raw()).map_err(|e| e.to_string())
 }

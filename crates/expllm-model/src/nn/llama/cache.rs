@@ -72,17 +72,15 @@ impl KvCache {
     ///
     /// # Errors
     ///
-    /// [`ModelError::ContextTooLong`] beyond the positions of the model.
+    /// [`ModelError::ContextTooLong`] beyond the positions of the model; padding takes none.
     pub fn reserve(&mut self, tokens: usize) -> Result<(), ModelError> {
-        if tokens > self.limit {
-            return Err(ModelError::ContextTooLong {
-                tokens,
-                limit: self.limit,
-            });
+        let limit = self.limit + self.mask.most_padding();
+        if tokens > limit {
+            return Err(ModelError::ContextTooLong { tokens, limit });
         }
         if tokens > self.capacity {
             // Growing by half again keeps the cost of copying small when tokens come one by one.
-            let capacity = (self.capacity + self.capacity / 2).clamp(tokens, self.limit);
+            let capacity = (self.capacity + self.capacity / 2).clamp(tokens, limit);
             let length = self.length();
             self.layers
                 .iter_mut()

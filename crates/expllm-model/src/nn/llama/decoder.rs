@@ -136,14 +136,14 @@ impl Llama {
         Ok(self.run_layers(embeddings, &context, cache))
     }
 
-    /// Runs tokens that branch after the single row of a cache, in one pass; the cache is left
-    /// as it was, with room for the tokens.
+    /// Runs tokens that branch after each row of a cache, in one pass; the cache is left as it
+    /// was, with room for the tokens.
     ///
     /// `parents[i]` is the token that comes before token `i`, or `None` for the end of the row.
     ///
     /// # Shapes
     ///
-    /// Output: `[1, tokens, width]`, after the final norm.
+    /// Output: `[batch, tokens, width]`, after the final norm.
     ///
     /// # Errors
     ///
@@ -166,18 +166,18 @@ impl Llama {
             });
         }
         let start = cache.length();
-        let embeddings = self.embed(&[tokens.to_vec()])?;
+        let batch = cache.mask().batch();
+        let embeddings = self.embed(&vec![tokens.to_vec(); batch])?;
         cache.reserve(start + tokens.len())?;
         let device = embeddings.device();
-        let cached = cache.mask().rows().first().map_or(&[][..], Vec::as_slice);
-        let branches = Branches::new(cached, parents, &device);
-        let positions = [branches.positions];
+        let branches = Branches::new(cache.mask(), parents, &device);
+        let rotary = &self.rotary;
         let context = AttentionContext {
-            rotary: self.rotary.tables(&positions, embeddings.dtype(), &device),
+            rotary: rotary.tables(&branches.positions, embeddings.dtype(), &device),
             bias: Some(branches.bias),
             start,
         };
-        cache.begin(&TokenMask::full(1, tokens.len()))?;
+        cache.begin(&TokenMask::full(batch, tokens.len()))?;
         let hidden = self.run_layers(embeddings, &context, Some(cache));
         cache.truncate(start);
         Ok(hidden)

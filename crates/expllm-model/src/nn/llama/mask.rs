@@ -8,7 +8,7 @@ use crate::ModelError;
 /// in which everything is blocked (a padding token) stays free of NaN.
 const BLOCKED: f32 = -1e30;
 
-/// Rows of equal length that say which tokens are real and which are padding, at either end.
+/// Rows of equal length that say which tokens are real and which are padding.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TokenMask {
     rows: Vec<Vec<bool>>,
@@ -57,6 +57,18 @@ impl TokenMask {
             Some(tokens) if tokens > limit => Err(ModelError::ContextTooLong { tokens, limit }),
             _ => Ok(()),
         }
+    }
+
+    /// Padding of the row that has most of it.
+    pub(super) fn most_padding(&self) -> usize {
+        let count = |row: &Vec<bool>| row.iter().filter(|&&real| !real).count();
+        self.rows.iter().map(count).max().unwrap_or(0)
+    }
+
+    /// How many tokens are real in every row before the first padding of any.
+    pub(crate) fn unpadded(&self) -> usize {
+        let count = |row: &Vec<bool>| row.iter().take_while(|&&real| real).count();
+        self.rows.iter().map(count).min().unwrap_or(0)
     }
 
     /// Appends tokens to every row.
@@ -130,22 +142,37 @@ impl TokenMask {
     }
 }
 
-/// Positions and score bias of tokens that branch after a cached row.
+/// Positions and score bias of tokens that branch after every cached row.
 pub(super) struct Branches {
-    /// Position of each token.
-    pub(super) positions: Vec<usize>,
-    /// `[1, 1, tokens, cached + tokens]`, f32.
+    /// Position of each token, row by row.
+    pub(super) positions: Vec<Vec<usize>>,
+    /// `[batch, 1, tokens, cached + tokens]`, f32.
     pub(super) bias: Tensor<4>,
 }
 
 impl Branches {
     /// `parents[i]` is the token that comes before token `i`, or `None` for the end of the
     /// cached row; a parent stands before its children.
-    pub(super) fn new(cached: &[bool], parents: &[Option<usize>], device: &Device) -> Self {
+    pub(super) fn new(cached: &TokenMask, parents: &[Option<usize>], device: &Device) -> Self {
+        let (start, count) = (cached.length(), parents.len());
+        let mut values = vec![BLOCKED; cached.batch() * count * (start + count)];
+        let rows = values.chunks_exact_mut(count * (start + count));
+        let positions = rows
+            .zip(&cached.rows)
+            .map(|(scores, row)| Self::row(scores, row, parents))
+            .collect();
+        let data = TensorData::new(values, [cached.batch(), 1, count, start + count]);
+        Self {
+            positions,
+            bias: Tensor::from_data(data, (device, DType::F32)),
+        }
+    }
+
+    /// Opens what the tokens after one row may see; returns their positions.
+    fn row(values: &mut [f32], cached: &[bool], parents: &[Option<usize>]) -> Vec<usize> {
         let (start, count) = (cached.len(), parents.len());
         let real = cached.iter().filter(|&&real| real).count();
         let mut positions: Vec<usize> = Vec::with_capacity(count);
-        let mut values = vec![BLOCKED; count * (start + count)];
         for (node, parent) in parents.iter().enumerate() {
             let depth = parent.map_or(real, |parent| positions[parent] + 1);
             positions.push(depth);
@@ -159,11 +186,7 @@ impl Branches {
                 seen = parents[token];
             }
         }
-        let data = TensorData::new(values, [1, 1, count, start + count]);
-        Self {
-            positions,
-            bias: Tensor::from_data(data, (device, DType::F32)),
-        }
+        positions
     }
 }
 

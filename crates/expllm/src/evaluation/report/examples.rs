@@ -4,14 +4,14 @@ use std::io::Cursor;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use expllm_core::{Expression, FaceBox, Photo};
+use expllm_core::{Expression, FaceBox};
 use expllm_data::Record;
+use expllm_face::PhotoReader;
 use image::{ImageFormat, RgbImage, imageops};
 use minijinja::{Value, context};
 
 use super::{Report, belief};
 use crate::evaluation::prediction::Prediction;
-use crate::evaluation::stages::decode;
 
 /// Side of a crop in pixels.
 const SIDE: u32 = 128;
@@ -90,7 +90,7 @@ fn shown(examples: Vec<Example<'_>>, report: &Report<'_>) -> Vec<Value> {
 /// The face as a data URI; nothing when the image cannot be read any more.
 fn crop(record: &Record, face_box: Option<FaceBox>) -> Option<String> {
     let bytes = record.image.read().ok()?;
-    let photo: Photo = decode(&bytes).ok()?;
+    let photo = PhotoReader::default().decode(&bytes).ok()?;
     let (width, height) = (photo.width(), photo.height());
     let face = face_box.unwrap_or(FaceBox::whole(width, height));
     let picture = RgbImage::from_raw(width, height, photo.into_pixels())?;
