@@ -1,5 +1,6 @@
 //! Why a command could not do its work at all.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 /// The end of a command; single bad rows are not errors of this kind.
@@ -22,6 +23,11 @@ pub enum CliError {
 }
 
 impl CliError {
+    /// Whether the reader of the output went away.
+    pub fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::File { source, .. } if source.kind() == ErrorKind::BrokenPipe)
+    }
+
     /// 2 for wrong usage, else 1.
     pub fn exit_status(&self) -> u8 {
         match self {

@@ -1,8 +1,12 @@
 //! The command line program.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
+
+#[macro_use]
+mod say;
 
 mod commands;
 mod error;
@@ -33,11 +37,10 @@ fn main() -> ExitCode {
     match Cli::parse().command.run() {
         Ok(Outcome::Complete) => ExitCode::SUCCESS,
         Ok(Outcome::WithErrors) => ExitCode::from(1),
+        // Whoever read the output has seen enough.
+        Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
         Err(error) => {
-            #[allow(clippy::print_stderr)] // The program speaks to its user here.
-            {
-                eprintln!("error: {error}");
-            }
+            let _ = writeln!(std::io::stderr(), "error: {error}");
             ExitCode::from(error.exit_status())
         }
     }

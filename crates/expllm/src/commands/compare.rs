@@ -48,15 +48,19 @@ fn parse_ours(text: &str) -> Result<(String, PathBuf), String> {
 }
 
 /// Prints every published row, and ours where the data set and the metric are the same.
-#[allow(clippy::print_stdout)] // The program speaks to its user here.
 pub fn run(args: &Args) -> Result<Outcome, CliError> {
     let table = table(args.published.as_deref())?;
-    println!("dataset\tmetric\tmethod\tvalue\tinterval\tn\tsource");
+    say!("dataset\tmetric\tmethod\tvalue\tinterval\tn\tsource");
     let mut seen = BTreeSet::new();
     for row in &table.result {
-        println!(
+        say!(
             "{}\t{}\t{}\t{}\t\t\t{} ({})",
-            row.dataset, row.metric, row.method, row.value, row.source, row.note
+            row.dataset,
+            row.metric,
+            row.method,
+            row.value,
+            row.source,
+            row.note
         );
         seen.insert((row.dataset.as_str(), row.metric.as_str()));
     }
@@ -66,14 +70,14 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
         let wanted: Vec<_> = seen.iter().filter(|(d, _)| d == dataset).collect();
         unmatched |= wanted.is_empty();
         if wanted.is_empty() {
-            println!(
+            say!(
                 "{dataset}\t(no published row)\tours\t\t\t\t{}",
                 path.display()
             );
         }
         for (_, metric) in wanted {
             match &figures[*metric] {
-                Value::Object(ours) => println!(
+                Value::Object(ours) => say!(
                     "{dataset}\t{metric}\tours\t{}\t{} to {}\t{}\t{}",
                     ours["value"],
                     ours["low"],
@@ -81,7 +85,7 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
                     ours["n"],
                     path.display()
                 ),
-                _ => println!(
+                _ => say!(
                     "{dataset}\t{metric}\tours\tnot measured\t\t\t{}",
                     path.display()
                 ),

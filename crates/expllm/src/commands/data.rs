@@ -52,21 +52,20 @@ const COLUMNS: u32 = 10;
 pub fn run(args: &Args) -> Result<Outcome, CliError> {
     match &args.command {
         DataCommand::Layouts => {
-            list_layouts();
+            list_layouts()?;
             Ok(Outcome::Complete)
         }
         DataCommand::Inspect(args) => inspect(args),
     }
 }
 
-#[allow(clippy::print_stdout)] // The program speaks to its user here.
-fn list_layouts() {
+fn list_layouts() -> Result<(), CliError> {
     for layout in Layout::ALL {
-        println!("{layout}");
+        say!("{layout}");
     }
+    Ok(())
 }
 
-#[allow(clippy::print_stdout)]
 fn inspect(args: &Inspect) -> Result<Outcome, CliError> {
     let options = ReadOptions {
         split: args.split,
@@ -76,17 +75,17 @@ fn inspect(args: &Inspect) -> Result<Outcome, CliError> {
         .dataset
         .read(&args.root, &options)
         .map_err(CliError::library)?;
-    println!(
+    say!(
         "{} records, {} left out",
         dataset.records.len(),
         dataset.skipped.len()
     );
-    print_counts(&dataset);
+    print_counts(&dataset)?;
     let looked: Vec<_> = dataset.records.par_iter().map(look).collect();
-    let bad = print_images(&dataset, &looked);
+    let bad = print_images(&dataset, &looked)?;
     if let Some(path) = &args.sheet {
         contact_sheet(&dataset, path)?;
-        println!("contact sheet: {}", path.display());
+        say!("contact sheet: {}", path.display());
     }
     Ok(if dataset.skipped.is_empty() && bad == 0 {
         Outcome::Complete
@@ -95,37 +94,37 @@ fn inspect(args: &Inspect) -> Result<Outcome, CliError> {
     })
 }
 
-#[allow(clippy::print_stdout)]
-fn print_counts(dataset: &Dataset) {
+fn print_counts(dataset: &Dataset) -> Result<(), CliError> {
     let mut totals: BTreeMap<Option<Split>, usize> = BTreeMap::new();
     for ((split, _), n) in dataset.counts() {
         *totals.entry(split).or_default() += n;
     }
-    println!("split\texpression\tn\tshare");
+    say!("split\texpression\tn\tshare");
     for ((split, expression), n) in dataset.counts() {
         let split_name = split.map_or("-", Split::name);
         let expression = expression.map_or("-", Expression::name);
         let share = n as f64 / totals[&split] as f64;
-        println!("{split_name}\t{expression}\t{n}\t{share:.3}");
+        say!("{split_name}\t{expression}\t{n}\t{share:.3}");
     }
     for (kind, n) in dataset.skipped_counts() {
         let example = dataset.skipped.iter().find(|s| s.reason.kind() == kind);
         let example = example.map_or(String::new(), |s| format!("{} ({})", s.item, s.reason));
-        println!("left out\t{kind}\t{n}\tsuch as {example}");
+        say!("left out\t{kind}\t{n}\tsuch as {example}");
     }
     let shared = dataset.subjects_in_several_splits();
     if !shared.is_empty() {
-        println!(
+        say!(
             "subjects in several splits\t{}\tsuch as {}",
             shared.len(),
             shared[0]
         );
     }
     let with = |has: fn(&Record) -> bool| dataset.records.iter().filter(|r| has(r)).count();
-    println!("with action units\t{}", with(|r| r.action_units.is_some()));
-    println!("with FACS codes\t{}", with(|r| !r.facs.is_empty()));
-    println!("with a description\t{}", with(|r| r.description.is_some()));
-    println!("with a subject\t{}", with(|r| r.subject.is_some()));
+    say!("with action units\t{}", with(|r| r.action_units.is_some()));
+    say!("with FACS codes\t{}", with(|r| !r.facs.is_empty()));
+    say!("with a description\t{}", with(|r| r.description.is_some()));
+    say!("with a subject\t{}", with(|r| r.subject.is_some()));
+    Ok(())
 }
 
 /// Width and height in pixels, and a hash of the file's bytes.
@@ -145,8 +144,7 @@ fn look(record: &Record) -> Looked {
 }
 
 /// Prints sizes, unreadable images and duplicates; returns how many are unreadable.
-#[allow(clippy::print_stdout)]
-fn print_images(dataset: &Dataset, looked: &[Looked]) -> usize {
+fn print_images(dataset: &Dataset, looked: &[Looked]) -> Result<usize, CliError> {
     let mut sizes: BTreeMap<(u32, u32), usize> = BTreeMap::new();
     let mut contents: HashMap<u64, Vec<usize>> = HashMap::new();
     for (index, (size, hash)) in looked
@@ -160,7 +158,7 @@ fn print_images(dataset: &Dataset, looked: &[Looked]) -> usize {
     let mut common: Vec<_> = sizes.into_iter().collect();
     common.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
     for ((width, height), n) in common.iter().take(10) {
-        println!("size\t{width} x {height}\t{n}");
+        say!("size\t{width} x {height}\t{n}");
     }
     let same: Vec<_> = contents
         .into_values()
@@ -175,14 +173,14 @@ fn print_images(dataset: &Dataset, looked: &[Looked]) -> usize {
     };
     let labels = pairs().filter(|&(a, b)| differ(a, b, |a, b| a.expression != b.expression));
     let splits = pairs().filter(|&(a, b)| differ(a, b, |a, b| a.split != b.split));
-    println!("duplicate images\t{extra}");
-    println!("duplicates with another label\t{}", labels.count());
-    println!("duplicates across splits\t{}", splits.count());
+    say!("duplicate images\t{extra}");
+    say!("duplicates with another label\t{}", labels.count());
+    say!("duplicates across splits\t{}", splits.count());
     let bad: Vec<_> = looked.iter().filter_map(|l| l.as_ref().err()).collect();
     if let Some(first) = bad.first() {
-        println!("unreadable images\t{}\tsuch as {first}", bad.len());
+        say!("unreadable images\t{}\tsuch as {first}", bad.len());
     }
-    bad.len()
+    Ok(bad.len())
 }
 
 /// One row of pictures per expression, spread evenly over the records of the class.

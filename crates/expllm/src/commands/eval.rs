@@ -10,6 +10,8 @@ use expllm_metrics::{LABEL_TASK, OfficialRow, Offset};
 use expllm::evaluation::{
     Figures, Journal, Prediction, Report, Setup, judge_explanations, predict_all, read_predictions,
 };
+use expllm_face::LandmarkNet;
+use expllm_face::device::default_device;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::stages::{self, ModelArgs, StageName};
@@ -97,6 +99,7 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
     let mut figures = Figures::measure(&dataset.records, &predictions, set, skipped)
         .map_err(CliError::library)?;
     judge_explanations(&mut figures, &dataset.records, &predictions);
+    let landmarks = LandmarkNet::pretrained(&default_device()).map_err(CliError::library)?;
     let report = Report {
         setup: &setup,
         figures: &figures,
@@ -104,11 +107,12 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
         predictions: &predictions,
         skipped: &dataset.skipped,
         set,
+        landmarks: &landmarks,
     };
     let page = report.render()?;
-    write_all(&args.out, &dataset, &predictions, &figures)?;
+    write_all(&args.out, &dataset, &predictions, (&figures, set))?;
     write(&args.out.join("report.html"), page.as_bytes())?;
-    print_summary(&figures, &args.out);
+    print_summary(&figures, &args.out)?;
     Ok(match figures.failed {
         0 => Outcome::Complete,
         _ => Outcome::WithErrors,
@@ -148,7 +152,7 @@ fn write_all(
     out: &Path,
     dataset: &Dataset,
     predictions: &[Prediction],
-    figures: &Figures,
+    (figures, set): (&Figures, ExpressionSet),
 ) -> Result<(), CliError> {
     let official = serde_json::to_vec_pretty(&official_rows(dataset, predictions));
     write(
@@ -157,7 +161,7 @@ fn write_all(
     )?;
     let metrics = serde_json::to_vec_pretty(figures).map_err(CliError::library)?;
     write(&out.join("metrics.json"), &metrics)?;
-    write(&out.join("predictions.csv"), &csv_rows(predictions)?)
+    write(&out.join("predictions.csv"), &csv_rows(predictions, set)?)
 }
 
 /// Rows of the official format; an image without an answer has the answer "".
@@ -177,11 +181,12 @@ fn official_rows(dataset: &Dataset, predictions: &[Prediction]) -> Vec<OfficialR
         .collect()
 }
 
-fn csv_rows(predictions: &[Prediction]) -> Result<Vec<u8>, CliError> {
+fn csv_rows(predictions: &[Prediction], set: ExpressionSet) -> Result<Vec<u8>, CliError> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let mut header = vec!["id", "subject", "truth", "answer", "error"];
     header.extend(Expression::ALL.iter().map(|e| e.name()));
     header.extend(expllm_core::ActionUnit::ALL.iter().map(|u| u.snake_case()));
+    header.push("chain");
     writer.write_record(&header).map_err(CliError::library)?;
     for p in predictions {
         let name = |e: Option<Expression>| e.map_or("", Expression::name).to_owned();
@@ -190,7 +195,7 @@ fn csv_rows(predictions: &[Prediction]) -> Result<Vec<u8>, CliError> {
             p.subject.clone().unwrap_or_default(),
             name(p.truth),
             name(p.answer),
-            p.error.clone().unwrap_or_default(),
+            p.failure(set).unwrap_or_default(),
         ];
         let numbers = |values: Option<Vec<f32>>, count: usize| match values {
             Some(values) => values.iter().map(|v| format!("{v:.4}")).collect(),
@@ -198,6 +203,7 @@ fn csv_rows(predictions: &[Prediction]) -> Result<Vec<u8>, CliError> {
         };
         row.extend(numbers(p.probabilities.map(|p| p.values().to_vec()), 8));
         row.extend(numbers(p.units.map(|u| u.values().to_vec()), 24));
+        row.push(p.chain.clone().unwrap_or_default());
         writer.write_record(&row).map_err(CliError::library)?;
     }
     writer.into_inner().map_err(CliError::library)
@@ -207,17 +213,25 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
     fs::write(path, bytes).map_err(|e| CliError::file(path, e))
 }
 
-#[allow(clippy::print_stdout)] // The program speaks to its user here.
-fn print_summary(figures: &Figures, out: &Path) {
-    println!(
+fn print_summary(figures: &Figures, out: &Path) -> Result<(), CliError> {
+    for note in &figures.notes {
+        say!("note: {note}");
+    }
+    say!(
         "{} graded, {} without an answer, {} left out",
-        figures.n, figures.failed, figures.skipped
+        figures.n,
+        figures.failed,
+        figures.skipped
     );
     for (name, e) in &figures.metrics {
-        println!(
+        say!(
             "{name:<36} {:.4}  [{:.4}, {:.4}]  n {}",
-            e.value, e.low, e.high, e.n
+            e.value,
+            e.low,
+            e.high,
+            e.n
         );
     }
-    println!("report: {}", out.join("report.html").display());
+    say!("report: {}", out.join("report.html").display());
+    Ok(())
 }

@@ -28,7 +28,6 @@ struct Graded {
 }
 
 /// Prints one column per file, and McNemar's test of each file against the first.
-#[allow(clippy::print_stdout)] // The program speaks to its user here.
 pub fn run(args: &Args) -> Result<Outcome, CliError> {
     let set = match args.classes {
         7 => ExpressionSet::Seven,
@@ -39,13 +38,13 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
         .iter()
         .map(|f| grade(f, set))
         .collect::<Result<Vec<_>, _>>()?;
-    println!("file\tmetric\tvalue\tlow\thigh\tn");
+    say!("file\tmetric\tvalue\tlow\thigh\tn");
     for file in &graded {
-        print_one(file);
+        print_one(file)?;
     }
     for other in graded.iter().skip(1) {
         let (first, second, n) = disagreements(&graded[0].rows, &other.rows);
-        println!(
+        say!(
             "{} and {}\tmcnemar_p\t{:.4}\t\t\t{n}",
             graded[0].path.display(),
             other.path.display(),
@@ -57,7 +56,7 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
             .max(other.matrix.total())
             .saturating_sub(n);
         if unpaired > 0 {
-            println!(
+            say!(
                 "{}\trows without a partner\t{unpaired}\t\t\t",
                 other.path.display()
             );
@@ -88,17 +87,17 @@ fn grade(path: &Path, set: ExpressionSet) -> Result<Graded, CliError> {
     })
 }
 
-#[allow(clippy::print_stdout)]
-fn print_one(file: &Graded) {
+fn print_one(file: &Graded) -> Result<(), CliError> {
     let name = file.path.display();
     let strict = strict_accuracy(&file.rows);
     let accuracy = strict
         .accuracy()
         .map_or("undefined".to_owned(), |a| format!("{a:.4}"));
-    println!("{name}\tstrict_accuracy\t{accuracy}\t\t\t{}", strict.total);
-    println!(
+    say!("{name}\tstrict_accuracy\t{accuracy}\t\t\t{}", strict.total);
+    say!(
         "{name}\tmismatches\t{}\t\t\t{}",
-        strict.mismatches, strict.total
+        strict.mismatches,
+        strict.total
     );
     type Figure = fn(&Confusion) -> Option<f64>;
     let figures: [(&str, Figure); 5] = [
@@ -110,17 +109,21 @@ fn print_one(file: &Graded) {
     ];
     for (metric, figure) in figures {
         if let Some(e) = Bootstrap::default().confusion(&file.matrix, figure) {
-            println!(
+            say!(
                 "{name}\t{metric}\t{:.4}\t{:.4}\t{:.4}\t{}",
-                e.value, e.low, e.high, e.n
+                e.value,
+                e.low,
+                e.high,
+                e.n
             );
         }
     }
     if !file.refused.is_empty() {
         let example = &file.refused[0];
         let count = file.refused.len();
-        println!("{name}\tunusable truth\t{count}\t\t\t(such as {example})");
+        say!("{name}\tunusable truth\t{count}\t\t\t(such as {example})");
     }
+    Ok(())
 }
 
 /// Images that only the first file, or only the second, has right; and images in both.

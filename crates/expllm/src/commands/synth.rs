@@ -68,7 +68,6 @@ impl Format {
 }
 
 /// Renders the faces chunk by chunk and writes them in order.
-#[allow(clippy::print_stdout)] // The program speaks to its user here.
 pub fn run(args: &Args) -> Result<Outcome, CliError> {
     let kit = FaceKit::read(&args.facekit).map_err(CliError::library)?;
     let config = SynthConfig { size: args.size };
@@ -109,7 +108,7 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
     }
     bar.finish_and_clear();
     let seconds = start.elapsed().as_secs_f64();
-    println!(
+    say!(
         "{} faces in {seconds:.1} s: {:.0} faces per second on {} threads, {:.1} ms of rendering each",
         args.count,
         args.count as f64 / seconds,

@@ -9,12 +9,11 @@ use crate::{CliError, Outcome};
 pub struct Args {}
 
 /// Prints one tab-separated row per unit, in AU order.
-#[allow(clippy::print_stdout)] // The program speaks to its user here.
 pub fn run(_args: &Args) -> Result<Outcome, CliError> {
-    println!("index\tname\tcolumn\tside\tfacs\tblendshapes");
+    say!("index\tname\tcolumn\tside\tfacs\tblendshapes");
     for unit in ActionUnit::ALL {
         let info = unit.info();
-        println!(
+        say!(
             "{}\t{}\t{}\t{:?}\t{}\t{}",
             unit.index(),
             info.name,

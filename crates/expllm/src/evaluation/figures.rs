@@ -1,9 +1,9 @@
 //! The figures of `metrics.json`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use expllm_core::{ActionUnit, Expression, ExpressionSet};
-use expllm_data::{FacsUnit, Record};
+use expllm_data::{FacsUnit, Record, Split};
 use expllm_metrics::{
     Agreement, Bootstrap, Calibration, Confusion, Estimate, Groups, MetricError, Occurrence,
     average_precision, mean_f1, roc_auc, top_k_accuracy,
@@ -14,9 +14,6 @@ use super::prediction::Prediction;
 
 /// Bins of the reliability diagram.
 const BINS: usize = 15;
-/// Most subjects for which a breakdown is worth drawing.
-const GROUPS_SHOWN: usize = 40;
-
 /// Everything that is counted and measured; `metrics.json` is this object.
 #[derive(Debug, Clone, Serialize)]
 pub struct Figures {
@@ -35,6 +32,8 @@ pub struct Figures {
     pub calibration: Calibration,
     /// One matrix per subject, when there are subjects.
     pub subjects: Vec<(String, Confusion)>,
+    /// What a reader of the figures must know: mixed splits, subjects in several of them.
+    pub notes: Vec<String>,
     /// Agreement per action unit, when the data set has them.
     pub units: Vec<UnitFigures>,
 }
@@ -73,6 +72,7 @@ impl Figures {
             confusion: Confusion::new(classes),
             calibration: Calibration::new(BINS),
             subjects: Vec::new(),
+            notes: notes(records),
             units: Vec::new(),
         };
         let mut subjects = Groups::new(classes);
@@ -102,12 +102,10 @@ impl Figures {
                 ranked.scores.push(row);
             }
         }
-        if subjects.iter().count() <= GROUPS_SHOWN {
-            figures.subjects = subjects
-                .iter()
-                .map(|(name, matrix)| (name.to_owned(), matrix.clone()))
-                .collect();
-        }
+        figures.subjects = subjects
+            .iter()
+            .map(|(name, matrix)| (name.to_owned(), matrix.clone()))
+            .collect();
         figures.add_classification();
         ranked.add_to(&mut figures.metrics, classes)?;
         figures.add_units(records, predictions)?;
@@ -137,6 +135,9 @@ impl Figures {
             self.put(name, bootstrap.confusion(&self.confusion, figure));
         }
         self.put("ece", bootstrap.ece(&self.calibration));
+        let of_subjects = self.subjects.iter();
+        let of_subjects: Vec<_> = of_subjects.filter_map(|(_, m)| m.accuracy()).collect();
+        self.put("subject_accuracy", bootstrap.mean(&of_subjects));
     }
 
     fn add_units(
@@ -203,6 +204,37 @@ impl Figures {
             self.put(name, bootstrap.mean(&values));
         }
     }
+}
+
+/// Says when records of several splits are graded together, and whether subjects lie in more than
+/// one of them.
+fn notes(records: &[Record]) -> Vec<String> {
+    let mut splits: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut of_subject: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for record in records {
+        let split = record.split.map_or("no split", Split::name);
+        *splits.entry(split).or_default() += 1;
+        if let Some(subject) = &record.subject {
+            of_subject.entry(subject).or_default().insert(split);
+        }
+    }
+    let mut notes = Vec::new();
+    if splits.len() > 1 {
+        let counts: Vec<_> = splits.iter().map(|(s, n)| format!("{s} {n}")).collect();
+        notes.push(format!(
+            "Records of several splits are graded together: {}. Choose one with --split.",
+            counts.join(", ")
+        ));
+    }
+    let mut several = of_subject.iter().filter(|(_, splits)| splits.len() > 1);
+    if let Some((subject, _)) = several.next() {
+        notes.push(format!(
+            "{} subjects lie in more than one split, such as {subject:?}; figures of a model \
+             trained on one of these splits are too good.",
+            1 + several.count()
+        ));
+    }
+    notes
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -280,5 +312,63 @@ impl Ranked {
             per_row(name, values);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expllm_data::ImageSource;
+
+    use super::*;
+    use crate::evaluation::run::blank;
+
+    fn record(id: &str, subject: &str, split: Split, truth: Expression) -> Record {
+        Record {
+            split: Some(split),
+            subject: Some(subject.to_owned()),
+            expression: Some(truth),
+            ..Record::new(id, ImageSource::file("x"))
+        }
+    }
+
+    #[test]
+    fn mixed_splits_and_subjects_in_several_are_noted() {
+        let (a, b) = (Expression::Anger, Expression::Fear);
+        let records = [
+            record("1", "ann", Split::Train, a),
+            record("2", "ann", Split::Valid, a),
+            record("3", "bob", Split::Valid, b),
+        ];
+        let predictions: Vec<_> = records.iter().map(blank).collect();
+        let figures = Figures::measure(&records, &predictions, ExpressionSet::Seven, 0).unwrap();
+        assert_eq!(figures.notes.len(), 2);
+        assert!(
+            figures.notes[0].contains("train 1, valid 2"),
+            "{:?}",
+            figures.notes
+        );
+        assert!(figures.notes[1].contains("1 subjects") && figures.notes[1].contains("\"ann\""));
+        let one = Figures::measure(&records[1..], &predictions[1..], ExpressionSet::Seven, 0);
+        assert!(one.unwrap().notes.is_empty());
+    }
+
+    #[test]
+    fn failures_are_wrong_and_labels_outside_the_set_are_left_out() {
+        let truths = [Expression::Anger, Expression::Anger, Expression::Contempt];
+        let records: Vec<_> = truths
+            .iter()
+            .enumerate()
+            .map(|(i, &t)| record(&i.to_string(), &format!("s{i}"), Split::Valid, t))
+            .collect();
+        let mut predictions: Vec<_> = records.iter().map(blank).collect();
+        predictions[0].answer = Some(Expression::Anger);
+        predictions[1].answer = Some(Expression::Contempt);
+        let figures = Figures::measure(&records, &predictions, ExpressionSet::Seven, 4).unwrap();
+        assert_eq!((figures.n, figures.failed, figures.skipped), (2, 1, 5));
+        assert_eq!(figures.metrics["accuracy"].value, 0.5);
+        assert_eq!(figures.metrics["subject_accuracy"].n, 2);
+        let failure = predictions[1].failure(ExpressionSet::Seven).unwrap();
+        assert!(failure.contains("Contempt"), "{failure}");
+        assert_eq!(predictions[0].failure(ExpressionSet::Seven), None);
     }
 }

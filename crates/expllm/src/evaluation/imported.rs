@@ -6,6 +6,7 @@ use std::path::Path;
 use csv::StringRecord;
 use expllm_core::{ActionUnit, AuVector, Expression, ExpressionProbabilities};
 use expllm_data::Record;
+use expllm_metrics::check_folds;
 
 use super::prediction::Prediction;
 use super::run::blank;
@@ -25,11 +26,17 @@ struct Columns {
     probabilities: Option<[usize; Expression::COUNT]>,
     units: Option<[usize; ActionUnit::COUNT]>,
     chain: Option<usize>,
+    fold: Option<usize>,
 }
 
 /// Reads columns `id` and `answer`, and, all or none of each, one named after every expression
-/// (probabilities) and one after every action unit (intensities); `chain` if wanted. This is the
-/// form of `predictions.csv`. A record without a row has no answer, saying so.
+/// (probabilities) and one after every action unit (intensities); `chain` and `fold` if wanted.
+/// This is the form of `predictions.csv`. A record without a row has no answer, saying so.
+///
+/// # Errors
+///
+/// When the file cannot be read, lacks its columns or holds a record twice, and
+/// [`EvaluationError::Metric`] naming a subject whose rows lie in two folds.
 pub fn read_predictions(path: &Path, records: &[Record]) -> Result<Imported, EvaluationError> {
     let usage = |e: csv::Error| EvaluationError::Input(format!("{}: {e}", path.display()));
     let mut reader = csv::ReaderBuilder::new()
@@ -58,6 +65,10 @@ pub fn read_predictions(path: &Path, records: &[Record]) -> Result<Imported, Eva
             path.display()
         )));
     }
+    check_folds(records.iter().filter_map(|record| {
+        let fold = rows.get(&record.id)?.get(columns.fold?)?.trim();
+        Some((record.subject.as_deref()?, fold))
+    }))?;
     let predictions = records
         .iter()
         .map(|record| {
@@ -93,6 +104,7 @@ impl Columns {
             units: places(&ActionUnit::ALL.map(ActionUnit::snake_case))
                 .and_then(|p| p.try_into().ok()),
             chain: place("chain"),
+            fold: place("fold"),
         };
         let usable = columns.answer.is_some() || columns.probabilities.is_some();
         usable.then_some(columns)
@@ -168,6 +180,7 @@ mod tests {
     fn records() -> Vec<Record> {
         let named = |id| Record {
             expression: Some(Expression::Fear),
+            subject: Some("ann".into()),
             ..Record::new(id, ImageSource::file("x"))
         };
         ["a", "b", "c", "d"].map(named).to_vec()
@@ -214,6 +227,13 @@ mod tests {
         assert!(import("file,answer\na,Fear\n").is_err(), "no id");
         assert!(import("id\na\n").is_err(), "no answer");
         assert!(import("id,answer\na,Fear\na,Anger\n").is_err(), "twice");
+        let folds = import("id,answer,fold\na,Fear,1\nb,Fear,2\n").err();
+        let message = folds.map(|e| e.to_string()).unwrap_or_default();
+        assert!(
+            message.contains("\"ann\" is in fold \"1\" and in fold \"2\""),
+            "{message}"
+        );
+        assert!(import("id,answer,fold\na,Fear,1\nb,Fear,1\n").is_ok());
         let odd = import("id,answer\na,Joyous\n").unwrap();
         assert!(
             odd.predictions[0]

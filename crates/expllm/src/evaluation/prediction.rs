@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
-use expllm_core::{AuVector, Expression, ExpressionProbabilities, FaceBox};
+use expllm_core::{AuVector, Expression, ExpressionProbabilities, ExpressionSet, FaceBox};
 use serde::{Deserialize, Serialize};
 
 use crate::evaluation::EvaluationError;
@@ -31,6 +31,22 @@ pub struct Prediction {
     pub face_box: Option<FaceBox>,
     /// Why there is no answer.
     pub error: Option<String>,
+}
+
+impl Prediction {
+    /// Why the record has no answer that can be right; `None` when it has one.
+    #[must_use]
+    pub fn failure(&self, set: ExpressionSet) -> Option<String> {
+        match (&self.error, self.answer) {
+            (Some(reason), _) => Some(reason.clone()),
+            (None, Some(answer)) if set.contains(answer) => None,
+            (None, Some(answer)) => Some(format!(
+                "the answer {answer} is outside the {} classes in play",
+                set.expressions().len()
+            )),
+            (None, None) => Some("no answer".to_owned()),
+        }
+    }
 }
 
 /// What a set of predictions is of; a run is resumed only by the same setup.

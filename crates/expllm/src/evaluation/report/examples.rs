@@ -1,20 +1,23 @@
 //! Examples with their crops and chains.
 
-use std::io::Cursor;
+use std::fmt::Write;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use expllm_core::{Expression, FaceBox};
+use expllm_core::{Expression, FaceBox, Photo, Similarity};
 use expllm_data::Record;
-use expllm_face::PhotoReader;
-use image::{ImageFormat, RgbImage, imageops};
+use expllm_face::{PhotoReader, warp};
+use image::ExtendedColorType;
+use image::codecs::jpeg::JpegEncoder;
 use minijinja::{Value, context};
 
-use super::{Report, belief};
+use super::{Report, belief, charts};
 use crate::evaluation::prediction::Prediction;
 
-/// Side of a crop in pixels.
-const SIDE: u32 = 128;
+/// Side of a picture in pixels.
+const SIDE: u32 = 144;
+/// Side of a picture in sides of the face box, where the face was found in a photo.
+const MARGIN: f32 = 1.35;
 /// Examples of each kind.
 const SHOWN: usize = 6;
 
@@ -72,11 +75,14 @@ fn shown(examples: Vec<Example<'_>>, report: &Report<'_>) -> Vec<Value> {
                 .iter()
                 .flat_map(|u| u.active())
                 .take(6)
-                .map(|(unit, i)| format!("{unit} {:.2}", i.get()))
+                .map(|(unit, i)| {
+                    let value = format!("{:.2}", i.get());
+                    context! { name => unit.name(), value, percent => 100.0 * i.get() }
+                })
                 .collect();
             context! {
                 id => record.id.clone(),
-                image => crop(record, prediction.face_box),
+                picture => picture(record, prediction.face_box, report).map(Value::from_safe_string),
                 truth => truth.name(),
                 answer => prediction.answer.map(Expression::name),
                 beliefs,
@@ -87,27 +93,66 @@ fn shown(examples: Vec<Example<'_>>, report: &Report<'_>) -> Vec<Value> {
         .collect()
 }
 
-/// The face as a data URI; nothing when the image cannot be read any more.
-fn crop(record: &Record, face_box: Option<FaceBox>) -> Option<String> {
+/// The face with its landmarks drawn on it as SVG; nothing when the image cannot be read any
+/// more.
+fn picture(record: &Record, face_box: Option<FaceBox>, report: &Report<'_>) -> Option<String> {
     let bytes = record.image.read().ok()?;
     let photo = PhotoReader::default().decode(&bytes).ok()?;
-    let (width, height) = (photo.width(), photo.height());
-    let face = face_box.unwrap_or(FaceBox::whole(width, height));
-    let picture = RgbImage::from_raw(width, height, photo.into_pixels())?;
-    let (x, y) = (face.x.max(0.0) as u32, face.y.max(0.0) as u32);
-    let (w, h) = (face.width.max(1.0) as u32, face.height.max(1.0) as u32);
-    let cut = imageops::crop_imm(&picture, x, y, w, h).to_image();
-    if cut.width() == 0 || cut.height() == 0 {
-        return None;
+    let whole = FaceBox::whole(photo.width(), photo.height());
+    let face = face_box.unwrap_or(whole);
+    let margin = if face == whole { 1.0 } else { MARGIN };
+    let extent = margin * face.width.max(face.height).max(1.0);
+    let middle = face.center();
+    let to_photo = Similarity {
+        a: extent / SIDE as f32,
+        b: 0.0,
+        tx: middle.x - extent / 2.0,
+        ty: middle.y - extent / 2.0,
+    };
+    let jpeg = encode(&warp(&photo, &to_photo, SIDE))?;
+    let title = format!("face of {}", record.id);
+    let mut svg = charts::open(SIDE as usize, SIDE as usize, &title);
+    // Writing to a string cannot fail.
+    let _ = write!(
+        svg,
+        r#"<image width="{SIDE}" height="{SIDE}" href="data:image/jpeg;base64,{}"/>"#,
+        STANDARD.encode(jpeg)
+    );
+    if face_box.is_some() {
+        svg.push_str(&dots(&photo, face, (&to_photo, report)).unwrap_or_default());
     }
-    let scale = f64::from(SIDE) / f64::from(cut.width().max(cut.height()));
-    let size = |side: u32| ((f64::from(side) * scale).round() as u32).max(1);
-    let (w, h) = (size(cut.width()), size(cut.height()));
-    let small = imageops::resize(&cut, w, h, imageops::FilterType::Triangle);
-    let mut jpeg = Cursor::new(Vec::new());
-    small.write_to(&mut jpeg, ImageFormat::Jpeg).ok()?;
-    Some(format!(
-        "data:image/jpeg;base64,{}",
-        STANDARD.encode(jpeg.into_inner())
-    ))
+    Some(svg + "</svg>")
+}
+
+/// The landmarks of a face in a picture.
+fn dots(
+    photo: &Photo,
+    face: FaceBox,
+    (to_photo, report): (&Similarity, &Report<'_>),
+) -> Option<String> {
+    let to_picture = to_photo.inverse()?;
+    let found = report.landmarks.landmarks(photo, &[face]).ok()?;
+    let found = found.first()?.transformed(&to_picture);
+    let mut svg = String::from(r##"<g fill="#fff" stroke="#1b4f8a" stroke-width=".7">"##);
+    for point in found.points {
+        let _ = write!(
+            svg,
+            r#"<circle cx="{:.1}" cy="{:.1}" r="1.2"/>"#,
+            point.x, point.y
+        );
+    }
+    Some(svg + "</g>")
+}
+
+fn encode(photo: &Photo) -> Option<Vec<u8>> {
+    let mut jpeg = Vec::new();
+    JpegEncoder::new_with_quality(&mut jpeg, 82)
+        .encode(
+            photo.pixels(),
+            photo.width(),
+            photo.height(),
+            ExtendedColorType::Rgb8,
+        )
+        .ok()?;
+    Some(jpeg)
 }

@@ -6,7 +6,7 @@ mod face;
 
 use std::collections::BTreeMap;
 
-use expllm_core::{Expression, ExpressionSet};
+use expllm_core::{Expression, ExpressionSet, LandmarkDetector};
 use expllm_data::{Record, Skipped};
 use expllm_metrics::{Confusion, Estimate};
 use minijinja::{AutoEscape, Environment, Value, context};
@@ -17,6 +17,8 @@ use crate::evaluation::EvaluationError;
 
 /// Skipped items and failures that are listed by name; the rest is counted.
 const LISTED: usize = 25;
+/// Subjects that are drawn: those with the lowest accuracy.
+const SUBJECTS: usize = 40;
 
 /// Everything the page is about.
 pub struct Report<'a> {
@@ -32,12 +34,15 @@ pub struct Report<'a> {
     pub skipped: &'a [Skipped],
     /// The expressions in play.
     pub set: ExpressionSet,
+    /// Finds the landmarks that are drawn on the examples.
+    pub landmarks: &'a dyn LandmarkDetector,
 }
 
 /// Names that read better than the keys of `metrics.json`, in the order of the page.
-const TITLES: [(&str, &str); 14] = [
+const TITLES: [(&str, &str); 16] = [
     ("accuracy", "Accuracy"),
     ("uar", "Mean recall (UAR)"),
+    ("subject_accuracy", "Accuracy, mean of subjects"),
     ("macro_f1", "Macro F1"),
     ("weighted_f1", "Weighted F1"),
     ("top_2_accuracy", "Top-2 accuracy"),
@@ -49,7 +54,18 @@ const TITLES: [(&str, &str); 14] = [
     ("brier", "Brier score"),
     ("au_f1", "AU F1, mean of units"),
     ("au_icc", "AU ICC(3,1), mean of units"),
+    ("au_pcc", "AU Pearson correlation, mean of units"),
     ("au_mae", "AU absolute error, mean of units"),
+];
+
+/// The figures of explanations in the order of the page.
+const EXPLAINED: [(&str, &str); 6] = [
+    ("chain_parsed", "Texts with all three parts"),
+    ("label_in_conclusion", "Answer claimed in the conclusion"),
+    ("grounding_precision", "Statements that the units support"),
+    ("grounding_recall", "Active units that are stated"),
+    ("rouge_l", "ROUGE-L against the reference"),
+    ("rege", "REGE (0 to 200)"),
 ];
 
 impl Report<'_> {
@@ -78,6 +94,9 @@ impl Report<'_> {
             reliability => safe(charts::reliability(&figures.calibration)),
             classes => safe(charts::bars(&class_rows(&figures.confusion, &names))),
             groups => safe(charts::bars(&group_rows(&figures.subjects))),
+            subjects => figures.subjects.len(),
+            subjects_shown => figures.subjects.len().min(SUBJECTS),
+            notes => figures.notes.clone(),
             units => safe(face::heat_map(&figures.units, self.predictions)),
             unit_rows => self.unit_rows(),
             best => examples::best(self),
@@ -96,6 +115,9 @@ impl Report<'_> {
             stage => setup.stage.clone(),
             classes => setup.classes,
             cropped => setup.cropped,
+            model => setup.model.as_ref().map(|path| path.display().to_string()),
+            mode => setup.mode.clone(),
+            view => setup.view.clone(),
         }
     }
 
@@ -116,15 +138,22 @@ impl Report<'_> {
         rows.collect()
     }
 
-    /// The figures of explanations, under their own names.
+    /// The figures of explanations: against the own face, against another one, and the gap.
     fn explained(&self) -> Vec<Value> {
-        let rows = self
-            .figures
-            .metrics
-            .iter()
-            .filter(|(key, _)| key.starts_with("chain_"));
-        rows.map(|(key, estimate)| row(&key.replace('_', " "), estimate))
-            .collect()
+        let metrics = &self.figures.metrics;
+        let rows = EXPLAINED.iter().filter_map(|(key, title)| {
+            let own = metrics.get(*key)?;
+            let beside = |suffix: &str| {
+                let other = metrics.get(&format!("{key}_{suffix}"));
+                other.map(|estimate| row("", estimate))
+            };
+            Some(context! {
+                shuffled => beside("shuffled"),
+                gap => beside("gap"),
+                ..row(title, own)
+            })
+        });
+        rows.collect()
     }
 
     fn skipped_rows(&self) -> Vec<Value> {
@@ -137,9 +166,9 @@ impl Report<'_> {
     }
 
     fn failed_rows(&self) -> Vec<Value> {
-        let mut kinds: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        let mut kinds: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for prediction in self.predictions {
-            if let Some(reason) = &prediction.error {
+            if let Some(reason) = prediction.failure(self.set) {
                 kinds.entry(reason).or_default().push(prediction.id.clone());
             }
         }
@@ -147,12 +176,13 @@ impl Report<'_> {
     }
 }
 
-fn listed(kinds: BTreeMap<&str, Vec<String>>) -> Vec<Value> {
+fn listed<K: Into<Value>>(kinds: BTreeMap<K, Vec<String>>) -> Vec<Value> {
     kinds
         .into_iter()
         .map(|(kind, items)| {
             let shown: Vec<_> = items.iter().take(LISTED).cloned().collect();
             let more = items.len() - shown.len();
+            let kind: Value = kind.into();
             context! { kind, count => items.len(), shown, more }
         })
         .collect()
@@ -187,12 +217,17 @@ fn class_rows(matrix: &Confusion, names: &[&str]) -> Vec<charts::Bar> {
     .collect()
 }
 
+/// The subjects with the lowest accuracy, lowest first.
 fn group_rows(groups: &[(String, Confusion)]) -> Vec<charts::Bar> {
-    let rows = groups.iter().map(|(name, matrix)| charts::Bar {
+    let mut groups: Vec<_> = groups.iter().collect();
+    let accuracy = |matrix: &Confusion| matrix.accuracy().unwrap_or(0.0);
+    groups.sort_by(|(_, a), (_, b)| accuracy(a).total_cmp(&accuracy(b)));
+    let rows = groups.into_iter().take(SUBJECTS);
+    rows.map(|(name, matrix)| charts::Bar {
         label: format!("{name} ({})", matrix.total()),
         values: vec![matrix.accuracy(), matrix.uar(), matrix.macro_f1()],
-    });
-    rows.collect()
+    })
+    .collect()
 }
 
 /// The probability that a prediction gave to an expression.
@@ -200,3 +235,6 @@ fn belief(prediction: &Prediction, expression: Expression) -> f32 {
     let probabilities = prediction.probabilities.as_ref();
     probabilities.map_or(0.0, |p| p.get(expression).get())
 }
+
+#[cfg(test)]
+mod tests;
