@@ -74,8 +74,8 @@ impl ModelSource {
 }
 
 /// The preprocessing that the published model was trained with.
-fn reference_pixels(face: &Photo, _side: usize) -> Vec<f32> {
-    ReferenceInput::new(face).into_values()
+fn reference_pixels(face: &Photo, side: usize) -> Vec<f32> {
+    ReferenceInput::with_side(face, side).into_values()
 }
 
 /// The format of the largest tensor for a large model, else f32.

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use expllm::evaluation::{Judge, Stages, View};
+use expllm::explaining::{ExplainerOptions, ModelSource};
 use expllm_au::AuNet;
-use expllm_core::{ExplainQuestion, ExpressionSet, FaceDetector, Photo};
+use expllm_core::{ExplainQuestion, ExpressionSet, FaceDetector};
 use expllm_cot::Composer;
 use expllm_face::device::default_device;
-use expllm_face::{LandmarkNet, ReferenceInput, RustfaceDetector, SimilarityAligner};
-use expllm_model::{ExpLlmExplainer, LoadOptions};
+use expllm_face::{LandmarkNet, RustfaceDetector, SimilarityAligner};
+use expllm_model::ExpLlmExplainer;
 
 use crate::CliError;
 
@@ -138,9 +139,10 @@ fn explainer(model: Option<&Path>, set: ExpressionSet) -> Result<ExpLlmExplainer
     let folder = model.ok_or_else(|| {
         CliError::Usage("stage expllm needs --model DIR, a checkpoint folder".to_owned())
     })?;
-    let checkpoint = expllm_model::checkpoint::open(folder).map_err(CliError::library)?;
-    let device = expllm_model::default_device().map_err(CliError::library)?;
-    let pixels = |face: &Photo, side| ReferenceInput::with_side(face, side).into_values();
-    ExpLlmExplainer::load(checkpoint, &LoadOptions::default(), &device, set, pixels)
-        .map_err(CliError::library)
+    let options = ExplainerOptions {
+        set,
+        ..ExplainerOptions::default()
+    };
+    let source = ModelSource::Folder(folder.to_path_buf());
+    source.load(&options).map_err(CliError::library)
 }
