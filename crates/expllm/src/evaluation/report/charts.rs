@@ -19,7 +19,8 @@ pub fn confusion(matrix: &Confusion, names: &[&str]) -> String {
     let classes = matrix.classes();
     let columns = classes + usize::from(matrix.unanswered() > 0);
     let (cell, left, top) = (46, 78, 74);
-    let (width, height) = (left + columns * cell + 4, top + classes * cell + 4);
+    // The slanted name of the last column reaches beyond it.
+    let (width, height) = (left + columns * cell + 44, top + classes * cell + 4);
     let mut svg = open(
         width,
         height,
@@ -105,7 +106,7 @@ pub fn bars(rows: &[Bar]) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    let (left, length, thick, gap) = (140, 250, 9, 10);
+    let (left, length, thick, gap) = (140, 250, 12, 9);
     let most = rows.iter().map(|r| r.values.len()).max().unwrap_or(0);
     let step = most * thick + gap;
     let mut svg = open(
@@ -131,7 +132,7 @@ pub fn bars(rows: &[Bar]) -> String {
                 r#"<rect x="{left}" y="{y}" width="{width:.1}" height="{}" fill="{colour}"/><text x="{:.1}" y="{}" class="small">{value:.2}</text>"#,
                 thick - 1,
                 left as f64 + width + 4.0,
-                y + thick - 1,
+                y + thick - 3,
             );
         }
     }

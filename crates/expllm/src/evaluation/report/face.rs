@@ -39,6 +39,9 @@ const fn region(unit: ActionUnit) -> [i32; 4] {
     }
 }
 
+/// Brows, eyes, nose and mouth, so that the regions can be told apart.
+const FEATURES: &str = r##"<g fill="none" stroke="#cbb9a8" stroke-width="2" stroke-linecap="round"><path d="M60 98q28-20 56-4M200 98q-28-20-56-4M66 130q22-18 44 0q-22 14-44 0zM150 130q22-18 44 0q-22 14-44 0zM124 134l-9 42q15 12 30 0l-9-42M94 224q18-14 36-6q18-8 36 6q-36 34-72 0zM94 224q36 8 72 0"/><circle cx="88" cy="130" r="6"/><circle cx="172" cy="130" r="6"/></g>"##;
+
 /// A face with each unit shaded: by its error where the data set says the truth, else by how
 /// strong it was read on average. Empty without readings.
 pub fn heat_map(units: &[UnitFigures], predictions: &[Prediction]) -> String {
@@ -77,6 +80,7 @@ pub fn heat_map(units: &[UnitFigures], predictions: &[Prediction]) -> String {
     };
     let mut svg = open(260, 340, what);
     svg.push_str(r##"<path d="M130 30c70 0 98 52 96 118-2 84-46 174-96 174S36 232 34 148C32 82 60 30 130 30z" fill="#f6efe8" stroke="#998"/>"##);
+    svg.push_str(FEATURES);
     for unit in ActionUnit::ALL {
         let Some(value) = value(unit) else { continue };
         let [x, y, rx, ry] = region(unit);
