@@ -16,10 +16,9 @@ const WINDOW: f32 = 40.0;
 
 /// Grey border put around the searched image, in its pixels.
 ///
-/// Windows do not reach over the edge, so that a face cut by it is easily missed. Of twelve cuts
-/// through the astronaut's face (10, 20 and 30 % off at each side) eight were found without a
-/// border and with one of repeated edge pixels, ten with a black one, eleven with middle grey. It
-/// also keeps windows that the cascade shifts inside the image.
+/// Windows do not reach over the edge, so that a face cut by it is easily missed; the test
+/// `faces_cut_by_an_edge_are_found` counts how many are not. The border also keeps windows that
+/// the cascade shifts inside the image.
 const BORDER: u32 = 40;
 
 /// How [`RustfaceDetector`] searches.
@@ -264,18 +263,23 @@ mod tests {
     #[test]
     fn faces_cut_by_an_edge_are_found() {
         let (photo, detector) = (astronaut(), RustfaceDetector::new().unwrap());
-        // A fifth of the face is missing on the left, on the right and at the top.
-        for (left, top) in [(195, 0), (-46, 0), (50, 85)] {
-            let cut = match left {
-                -46 => part(&photo, 0, 0, 254, 300),
-                _ => part(&photo, left, top, 300, 300),
-            };
-            assert_eq!(
-                detector.detect(&cut).unwrap().len(),
-                1,
-                "cut at {left}, {top}"
-            );
+        let face = detector.detect(&photo).unwrap()[0];
+        let (right, bottom) = (face.x + face.width, face.y + face.height);
+        let mut found = 0;
+        for share in [0.1, 0.2, 0.3] {
+            let (dx, dy) = (share * face.width, share * face.height);
+            let cuts = [
+                part(&photo, (face.x + dx) as i64, 0, 300, 300),
+                part(&photo, 0, 0, (right - dx) as u32, 300),
+                part(&photo, 50, (face.y + dy) as i64, 300, 300),
+                part(&photo, 50, 0, 300, (bottom - dy) as u32),
+            ];
+            for cut in cuts {
+                found += detector.detect(&cut).unwrap().len();
+            }
         }
+        println!("{found} of 12 cut faces found");
+        assert!((10..=12).contains(&found), "{found} of 12");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)] // The fixtures are the project's own; a bad one must fail.
 use expllm_metrics::{
     Agreement, Calibration, Confusion, Occurrence, OfficialRow, Overlap, average_precision, bleu,
-    distinct_n, mcnemar, roc_auc, rouge, self_bleu, strict_accuracy, top_k_accuracy,
+    distinct_n, mcnemar, roc_auc, rouge, self_bleu, spearman, strict_accuracy, top_k_accuracy,
 };
 use serde_json::Value;
 
@@ -94,6 +94,14 @@ fn agreement_equals_scipy_and_pingouin() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn rank_correlation_equals_scipy() {
+    for case in cases("spearman") {
+        let (x, y): (Vec<f64>, Vec<f64>) = (list(&case["x"]), list(&case["y"]));
+        assert_close(spearman(&x, &y).unwrap(), &case, "rho");
     }
 }
 

@@ -1,6 +1,6 @@
 //! Why a command could not do its work at all.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 
 /// The end of a command; single bad rows are not errors of this kind.
@@ -23,13 +23,21 @@ pub enum CliError {
 }
 
 impl CliError {
-    /// Whether the reader of the output went away.
-    pub fn is_broken_pipe(&self) -> bool {
-        matches!(self, Self::File { source, .. } if source.kind() == ErrorKind::BrokenPipe)
+    /// Says what went wrong on the error output; returns the exit status. Whoever closed the
+    /// output has seen enough: then nothing is said, and nothing is wrong.
+    pub fn report(&self) -> u8 {
+        match self {
+            Self::File { source, .. } if source.kind() == ErrorKind::BrokenPipe => 0,
+            _ => {
+                // Nothing is left to tell when the error output is closed too.
+                let _ = writeln!(std::io::stderr(), "error: {self}");
+                self.exit_status()
+            }
+        }
     }
 
     /// 2 for wrong usage, else 1.
-    pub fn exit_status(&self) -> u8 {
+    fn exit_status(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,
             Self::File { .. } | Self::Library(_) => 1,

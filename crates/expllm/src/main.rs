@@ -1,6 +1,5 @@
 //! The command line program.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -37,11 +36,6 @@ fn main() -> ExitCode {
     match Cli::parse().command.run() {
         Ok(Outcome::Complete) => ExitCode::SUCCESS,
         Ok(Outcome::WithErrors) => ExitCode::from(1),
-        // Whoever read the output has seen enough.
-        Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(std::io::stderr(), "error: {error}");
-            ExitCode::from(error.exit_status())
-        }
+        Err(error) => ExitCode::from(error.report()),
     }
 }

@@ -13,6 +13,25 @@ macro_rules! say {
     };
 }
 
+/// Takes the place of the standard library's macro in this program, which panics when the reader
+/// of the output has gone: here that ends the program quietly, and any other failure with a
+/// message. For lines at the end of a command, after which nothing can be lost.
+macro_rules! println {
+    () => {
+        $crate::say::last_line(format_args!(""))
+    };
+    ($($arguments:tt)*) => {
+        $crate::say::last_line(format_args!($($arguments)*))
+    };
+}
+
+/// Writes one line or ends the program.
+pub fn last_line(text: Arguments<'_>) {
+    if let Err(error) = line(text) {
+        std::process::exit(i32::from(error.report()));
+    }
+}
+
 /// Writes one line.
 pub fn line(text: Arguments<'_>) -> Result<(), CliError> {
     let mut output = std::io::stdout().lock();

@@ -212,7 +212,11 @@ fn a_reader_that_has_gone_ends_the_program_quietly() {
     std::fs::write(&table, row).unwrap();
     let photo = photo.as_path();
     let word = Path::new;
-    let commands: [&[&Path]; 7] = [
+    let chains = dir.path().join("chains.json");
+    let record = r#"[{"file_name": "a.png", "emo": "Fear", "description": "fear"}]"#;
+    std::fs::write(&chains, record).unwrap();
+    let commands: [&[&Path]; 8] = [
+        &[word("cot"), word("check"), &chains],
         &[word("units")],
         &[word("compare")],
         &[word("data"), word("layouts")],

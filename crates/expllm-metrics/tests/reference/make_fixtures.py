@@ -221,8 +221,32 @@ def official():
     return files
 
 
+def spearman():
+    own = np.random.default_rng(20261125)
+    inputs = []
+    for _ in range(RANDOM):
+        n = int(own.integers(3, 80))
+        x = own.random(n)
+        y = own.normal(0.5, 0.5) * x + own.normal(0, 0.3, n)
+        # Coarse numbers have ties.
+        decimals = int(own.integers(0, 5))
+        inputs.append((np.round(x, decimals), np.round(y, decimals)))
+    ramp = np.arange(6.0)
+    inputs += [
+        (ramp, ramp), (ramp, -ramp), (ramp, np.exp(ramp)), (ramp, np.full(6, 2.0)), (np.full(6, 2.0), ramp),
+        (np.full(6, 2.0), np.full(6, 3.0)), (np.array([1.0]), np.array([2.0])), (np.array([1.0, 2.0]), np.array([2.0, 1.0])),
+        (np.r_[np.zeros(99), 1], np.r_[np.zeros(98), 1, 0]), (np.array([0.0, -0.0, 1.0]), ramp[:3]),
+        (ramp * 1e300, ramp[::-1] * 1e-300),
+    ]
+    cases = []
+    for x, y in inputs:
+        varies = len(x) > 1 and np.ptp(x) > 0 and np.ptp(y) > 0
+        cases.append({"x": x.tolist(), "y": y.tolist(), "rho": number(stats.spearmanr(x, y).statistic) if varies else None})
+    return cases
+
+
 if __name__ == "__main__":
-    families = [classification, ranking, agreement, occurrence, calibration, text, tests, official]
+    families = [classification, ranking, agreement, occurrence, calibration, text, tests, official, spearman]
     result = {family.__name__: family() for family in families}
     path = Path(__file__).with_name("fixtures.json")
     path.write_text(json.dumps(result, separators=(",", ":")))

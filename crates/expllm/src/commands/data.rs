@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use expllm_core::Expression;
 use expllm_data::{Dataset, Layout, ReadOptions, Record, Split};
+use expllm_face::PhotoReader;
 use image::{RgbImage, imageops};
 use rayon::prelude::*;
 
@@ -214,10 +215,8 @@ fn contact_sheet(dataset: &Dataset, path: &Path) -> Result<(), CliError> {
 
 fn tile(record: &Record) -> Option<RgbImage> {
     let bytes = record.image.read().ok()?;
-    let mut reader = image::ImageReader::new(std::io::Cursor::new(bytes))
-        .with_guessed_format()
-        .ok()?;
-    reader.limits(image::Limits::default());
-    let picture = reader.decode().ok()?;
-    Some(picture.thumbnail_exact(TILE, TILE).to_rgb8())
+    let photo = PhotoReader::default().decode(&bytes).ok()?;
+    let (width, height) = (photo.width(), photo.height());
+    let picture = RgbImage::from_raw(width, height, photo.into_pixels())?;
+    Some(imageops::thumbnail(&picture, TILE, TILE))
 }
