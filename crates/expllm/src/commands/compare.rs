@@ -1,11 +1,11 @@
 //! `expllm compare`: our figures beside published ones.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::table;
 use crate::{CliError, Outcome};
 
 /// The published table that comes with the program.
@@ -47,51 +47,55 @@ fn parse_ours(text: &str) -> Result<(String, PathBuf), String> {
     }
 }
 
-/// Prints every published row, and ours where the data set and the metric are the same.
+/// Prints every published row and, below those of the same data set and metric, ours.
 pub fn run(args: &Args) -> Result<Outcome, CliError> {
-    let table = table(args.published.as_deref())?;
-    say!("dataset\tmetric\tmethod\tvalue\tinterval\tn\tsource");
-    let mut seen = BTreeSet::new();
-    for row in &table.result {
-        say!(
-            "{}\t{}\t{}\t{}\t\t\t{} ({})",
-            row.dataset,
-            row.metric,
-            row.method,
-            row.value,
-            row.source,
-            row.note
-        );
-        seen.insert((row.dataset.as_str(), row.metric.as_str()));
+    let published = published(args.published.as_deref())?;
+    let ours = args
+        .ours
+        .iter()
+        .map(|(dataset, path)| Ok((dataset, path, figures(path)?)))
+        .collect::<Result<Vec<_>, CliError>>()?;
+    let header = [
+        "data set",
+        "metric",
+        "method",
+        "value",
+        "95 % interval",
+        "n",
+        "source",
+    ];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    let mut groups: Vec<(&str, &str)> = Vec::new();
+    for row in &published.result {
+        let group = (row.dataset.as_str(), row.metric.as_str());
+        if !groups.contains(&group) {
+            groups.push(group);
+        }
     }
+    for (dataset, metric) in &groups {
+        let of_group =
+            |row: &&Published| (row.dataset.as_str(), row.metric.as_str()) == (*dataset, *metric);
+        rows.extend(published.result.iter().filter(of_group).map(Published::row));
+        let of_dataset = ours.iter().filter(|(name, ..)| name == dataset);
+        rows.extend(of_dataset.map(|(_, path, figures)| our_row(dataset, metric, (path, figures))));
+    }
+    let strangers = ours
+        .iter()
+        .filter(|(name, ..)| !groups.iter().any(|(d, _)| d == name));
     let mut unmatched = false;
-    for (dataset, path) in &args.ours {
-        let figures = figures(path)?;
-        let wanted: Vec<_> = seen.iter().filter(|(d, _)| d == dataset).collect();
-        unmatched |= wanted.is_empty();
-        if wanted.is_empty() {
-            say!(
-                "{dataset}\t(no published row)\tours\t\t\t\t{}",
-                path.display()
-            );
-        }
-        for (_, metric) in wanted {
-            match &figures[*metric] {
-                Value::Object(ours) => say!(
-                    "{dataset}\t{metric}\tours\t{}\t{} to {}\t{}\t{}",
-                    ours["value"],
-                    ours["low"],
-                    ours["high"],
-                    ours["n"],
-                    path.display()
-                ),
-                _ => say!(
-                    "{dataset}\t{metric}\tours\tnot measured\t\t\t{}",
-                    path.display()
-                ),
-            }
-        }
+    for (dataset, path, _) in strangers {
+        unmatched = true;
+        let cells = [dataset.as_str(), "no published row", "ours", "", "", ""];
+        let path = path.display().to_string();
+        rows.push(
+            cells
+                .iter()
+                .map(|c| (*c).to_owned())
+                .chain([path])
+                .collect(),
+        );
     }
+    table::print(&rows)?;
     Ok(if unmatched {
         Outcome::WithErrors
     } else {
@@ -99,7 +103,38 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
     })
 }
 
-fn table(path: Option<&Path>) -> Result<Table, CliError> {
+impl Published {
+    fn row(&self) -> Vec<String> {
+        let value = format!("{:.4}", self.value);
+        let source = format!("{} ({})", self.source, self.note);
+        let empty = String::new;
+        let names = [&self.dataset, &self.metric, &self.method].map(Clone::clone);
+        names
+            .into_iter()
+            .chain([value, empty(), empty(), source])
+            .collect()
+    }
+}
+
+fn our_row(dataset: &str, metric: &str, (path, figures): (&Path, &Value)) -> Vec<String> {
+    let figure = &figures[metric];
+    let number = |key: &str| figure[key].as_f64().map(|value| format!("{value:.4}"));
+    let value = number("value").unwrap_or_else(|| "not measured".to_owned());
+    let interval = number("low").zip(number("high"));
+    let interval = interval.map(|(low, high)| format!("{low} to {high}"));
+    let n = figure["n"].as_u64().map(|n| n.to_string());
+    vec![
+        dataset.to_owned(),
+        metric.to_owned(),
+        "ours".to_owned(),
+        value,
+        interval.unwrap_or_default(),
+        n.unwrap_or_default(),
+        path.display().to_string(),
+    ]
+}
+
+fn published(path: Option<&Path>) -> Result<Table, CliError> {
     let text = match path {
         Some(path) => std::fs::read_to_string(path).map_err(|e| CliError::file(path, e))?,
         None => PUBLISHED.to_owned(),
@@ -123,7 +158,7 @@ mod tests {
 
     #[test]
     fn the_published_table_names_its_sources() {
-        let table = table(None).unwrap();
+        let table = published(None).unwrap();
         assert!(table.result.len() >= 9);
         for row in table.result {
             assert!(!row.source.is_empty() && !row.method.is_empty(), "{row:?}");

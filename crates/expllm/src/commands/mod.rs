@@ -16,6 +16,7 @@ mod number_format;
 mod score;
 mod stages;
 mod synth;
+mod table;
 mod train;
 mod units;
 

@@ -7,6 +7,7 @@ use expllm_metrics::{
     Bootstrap, Confusion, LABEL_TASK, OfficialRow, constrained_confusion, mcnemar, strict_accuracy,
 };
 
+use super::table;
 use crate::{CliError, Outcome};
 
 /// Arguments of `expllm score`.
@@ -38,36 +39,69 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
         .iter()
         .map(|f| grade(f, set))
         .collect::<Result<Vec<_>, _>>()?;
-    say!("file\tmetric\tvalue\tlow\thigh\tn");
-    for file in &graded {
-        print_one(file)?;
-    }
-    for other in graded.iter().skip(1) {
-        let (first, second, n) = disagreements(&graded[0].rows, &other.rows);
+    table::print(&rows(&graded))?;
+    for file in graded.iter().filter(|file| !file.refused.is_empty()) {
         say!(
-            "{} and {}\tmcnemar_p\t{:.4}\t\t\t{n}",
-            graded[0].path.display(),
-            other.path.display(),
-            mcnemar(first, second)
+            "{}: {} rows without a usable truth, such as {}",
+            file.path.display(),
+            file.refused.len(),
+            file.refused[0]
         );
-        let unpaired = graded[0]
-            .matrix
-            .total()
-            .max(other.matrix.total())
-            .saturating_sub(n);
-        if unpaired > 0 {
-            say!(
-                "{}\trows without a partner\t{unpaired}\t\t\t",
-                other.path.display()
-            );
-        }
     }
-    let refused: usize = graded.iter().map(|g| g.refused.len()).sum();
-    Ok(if refused == 0 {
-        Outcome::Complete
-    } else {
+    let refused = graded.iter().any(|file| !file.refused.is_empty());
+    Ok(if refused {
         Outcome::WithErrors
+    } else {
+        Outcome::Complete
     })
+}
+
+/// One row per figure, one column per file.
+fn rows(graded: &[Graded]) -> Vec<Vec<String>> {
+    let row = |name: &str, cell: &dyn Fn(&Graded) -> String| {
+        let cells = graded.iter().map(cell);
+        [name.to_owned()].into_iter().chain(cells).collect()
+    };
+    let mut rows = vec![
+        row("", &|file| file.path.display().to_string()),
+        row("rows", &|file| {
+            strict_accuracy(&file.rows).total.to_string()
+        }),
+        row("strict_accuracy", &|file| {
+            let accuracy = strict_accuracy(&file.rows).accuracy();
+            accuracy.map_or("undefined".to_owned(), |a| format!("{a:.4}"))
+        }),
+        row("mismatches", &|file| {
+            strict_accuracy(&file.rows).mismatches.to_string()
+        }),
+    ];
+    type Figure = fn(&Confusion) -> Option<f64>;
+    let figures: [(&str, Figure); 5] = [
+        ("accuracy", Confusion::accuracy),
+        ("uar", Confusion::uar),
+        ("macro_f1", Confusion::macro_f1),
+        ("weighted_f1", Confusion::weighted_f1),
+        ("kappa", Confusion::kappa),
+    ];
+    for (name, figure) in figures {
+        rows.push(row(name, &|file| {
+            let estimate = Bootstrap::default().confusion(&file.matrix, figure);
+            estimate.map_or("undefined".to_owned(), |e| {
+                format!("{:.4} [{:.4}, {:.4}]", e.value, e.low, e.high)
+            })
+        }));
+    }
+    if graded.len() > 1 {
+        let of_first = |file: &Graded| disagreements(&graded[0].rows, &file.rows);
+        rows.push(row("mcnemar_p against the first", &|file| {
+            let (first, second, _) = of_first(file);
+            format!("{:.4}", mcnemar(first, second))
+        }));
+        rows.push(row("images that the first has too", &|file| {
+            of_first(file).2.to_string()
+        }));
+    }
+    rows
 }
 
 fn grade(path: &Path, set: ExpressionSet) -> Result<Graded, CliError> {
@@ -85,45 +119,6 @@ fn grade(path: &Path, set: ExpressionSet) -> Result<Graded, CliError> {
         matrix,
         refused,
     })
-}
-
-fn print_one(file: &Graded) -> Result<(), CliError> {
-    let name = file.path.display();
-    let strict = strict_accuracy(&file.rows);
-    let accuracy = strict
-        .accuracy()
-        .map_or("undefined".to_owned(), |a| format!("{a:.4}"));
-    say!("{name}\tstrict_accuracy\t{accuracy}\t\t\t{}", strict.total);
-    say!(
-        "{name}\tmismatches\t{}\t\t\t{}",
-        strict.mismatches,
-        strict.total
-    );
-    type Figure = fn(&Confusion) -> Option<f64>;
-    let figures: [(&str, Figure); 5] = [
-        ("accuracy", Confusion::accuracy),
-        ("uar", Confusion::uar),
-        ("macro_f1", Confusion::macro_f1),
-        ("weighted_f1", Confusion::weighted_f1),
-        ("kappa", Confusion::kappa),
-    ];
-    for (metric, figure) in figures {
-        if let Some(e) = Bootstrap::default().confusion(&file.matrix, figure) {
-            say!(
-                "{name}\t{metric}\t{:.4}\t{:.4}\t{:.4}\t{}",
-                e.value,
-                e.low,
-                e.high,
-                e.n
-            );
-        }
-    }
-    if !file.refused.is_empty() {
-        let example = &file.refused[0];
-        let count = file.refused.len();
-        say!("{name}\tunusable truth\t{count}\t\t\t(such as {example})");
-    }
-    Ok(())
 }
 
 /// Images that only the first file, or only the second, has right; and images in both.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use expllm_core::{Expression, FaceBox, Photo, Similarity};
+use expllm_core::{ChainOfThought, ChainPart, Expression, FaceBox, Photo, Similarity};
 use expllm_data::Record;
 use expllm_face::{PhotoReader, warp};
 use image::ExtendedColorType;
@@ -87,10 +87,21 @@ fn shown(examples: Vec<Example<'_>>, report: &Report<'_>) -> Vec<Value> {
                 answer => prediction.answer.map(Expression::name),
                 beliefs,
                 units,
-                chain => prediction.chain.clone(),
+                chain => prediction.chain.as_deref().map(parts),
             }
         })
         .collect()
+}
+
+/// The headed parts of a chain; a text that has none as it is, without a heading.
+fn parts(text: &str) -> Vec<(&'static str, String)> {
+    match text.parse::<ChainOfThought>() {
+        Ok(chain) => ChainPart::ALL
+            .into_iter()
+            .map(|part| (part.heading(), chain.part(part).to_owned()))
+            .collect(),
+        Err(_) => vec![("", text.to_owned())],
+    }
 }
 
 /// The face with its landmarks drawn on it as SVG; nothing when the image cannot be read any
