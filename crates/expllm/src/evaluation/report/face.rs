@@ -85,11 +85,15 @@ pub fn heat_map(units: &[UnitFigures], predictions: &[Prediction]) -> String {
         let Some(value) = value(unit) else { continue };
         let [x, y, rx, ry] = region(unit);
         let shade = 0.08 + 0.92 * value / most;
-        let _ = write!(
-            svg,
-            r##"<ellipse cx="{x}" cy="{y}" rx="{rx}" ry="{ry}" fill="#c0392b" fill-opacity="{shade:.2}" stroke="#b99"><title>{}: {value:.3}</title></ellipse>"##,
-            escape(unit.name()),
-        );
+        // A unit of both sides is drawn on both.
+        let both = unit == unit.mirrored() && x != 130;
+        for x in [Some(x), both.then_some(260 - x)].into_iter().flatten() {
+            let _ = write!(
+                svg,
+                r##"<ellipse cx="{x}" cy="{y}" rx="{rx}" ry="{ry}" fill="#c0392b" fill-opacity="{shade:.2}" stroke="#b99"><title>{}: {value:.3}</title></ellipse>"##,
+                escape(unit.name()),
+            );
+        }
     }
     let _ = write!(
         svg,
@@ -110,5 +114,18 @@ mod tests {
                 assert_eq!((x + mx, y), (260, my), "{unit}");
             }
         }
+    }
+
+    #[test]
+    fn every_unit_is_drawn_and_cheeks_twice() {
+        let mut prediction = crate::evaluation::run::blank(&expllm_data::Record::new(
+            "a",
+            expllm_data::ImageSource::file("a"),
+        ));
+        assert_eq!(heat_map(&[], std::slice::from_ref(&prediction)), "");
+        prediction.units = Some(expllm_core::AuVector::from_clamped([0.5; 24]));
+        let svg = heat_map(&[], &[prediction]);
+        assert_eq!(svg.matches("<ellipse").count(), ActionUnit::COUNT + 1);
+        assert!(svg.contains("Jaw Drop: 0.500") && svg.contains("darkest 0.50"));
     }
 }
