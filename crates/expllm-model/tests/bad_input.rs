@@ -45,7 +45,9 @@ fn load(dir: &Path) -> Result<ExpLlm, ModelError> {
 /// The peak memory of this process in bytes, where the system says it.
 fn peak_memory() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
     Some(1024 * line.split_whitespace().next()?.parse::<u64>().ok()?)
 }
 
@@ -54,7 +56,12 @@ fn with_header(file: &[u8], change: impl Fn(&str) -> String) -> Vec<u8> {
     let length = u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
     let (header, data) = file[8..].split_at(length);
     let header = change(std::str::from_utf8(header).unwrap());
-    [&(header.len() as u64).to_le_bytes(), header.as_bytes(), data].concat()
+    [
+        &(header.len() as u64).to_le_bytes(),
+        header.as_bytes(),
+        data,
+    ]
+    .concat()
 }
 
 /// What is wrong, the damage, and words of the error.
@@ -139,7 +146,10 @@ fn bad_folders_end_in_one_error_before_memory_is_taken() {
     let claims = serde_json::to_string(&ModelConfig::expllm_7b()).unwrap();
     let config = fs::read_to_string(whole.join("config.json")).unwrap();
     fs::write(whole.join("config.json"), claims).unwrap();
-    let words = ["model.embed_tokens.weight", "model.layers.31.mlp.up_proj.weight"];
+    let words = [
+        "model.embed_tokens.weight",
+        "model.layers.31.mlp.up_proj.weight",
+    ];
     refused(&whole, "the sizes of another model", &words);
     let endless = config.replace("\"num_layers\": 2", "\"num_layers\": 4000000000");
     assert_ne!(endless, config);
@@ -156,7 +166,11 @@ fn bad_folders_end_in_one_error_before_memory_is_taken() {
     fs::write(shards.join(INDEX), &index).unwrap();
     let bytes = fs::read(shards.join(&shard)).unwrap();
     fs::write(shards.join(&shard), &bytes[..bytes.len() / 2]).unwrap();
-    refused(&shards, "half a shard", &[&shard, "not a whole safetensors file"]);
+    refused(
+        &shards,
+        "half a shard",
+        &[&shard, "not a whole safetensors file"],
+    );
     fs::remove_file(shards.join(&shard)).unwrap();
     refused(&shards, "no shard", &[&shard]);
 
