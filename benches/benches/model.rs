@@ -14,7 +14,7 @@ use expllm_benches::{OperationTime, flops};
 use expllm_model::nn::dinov2::VisionTransformer;
 use expllm_model::nn::llama::{Llama, Rotary, TokenMask, grouped_query_attention};
 use expllm_model::nn::{Projector, RmsNorm};
-use expllm_model::{Backend, LlmConfig, ProjectorKind, VisionConfig};
+use expllm_model::{Backend, Dinov2Config, LlmConfig, ProjectorKind};
 
 const DTYPES: [(DType, &str); 3] = [
     (DType::F32, "f32"),
@@ -49,7 +49,7 @@ fn slow<'a>(c: &'a mut Bencher, name: &str) -> BenchmarkGroup<'a, OperationTime>
 }
 
 /// Matrix products of one pass of the vision encoder over one image.
-fn vision_operations(config: &VisionConfig) -> f64 {
+fn vision_operations(config: &Dinov2Config) -> f64 {
     let tokens = (config.num_patches() + 1) as f64;
     let (width, hidden) = (config.embed_dim as f64, config.mlp_dim() as f64);
     let block =
@@ -67,7 +67,7 @@ fn layer_operations(config: &LlmConfig, tokens: f64, cached: f64) -> f64 {
 }
 
 fn vit_l14(c: &mut Bencher) {
-    let config = VisionConfig::dinov2_large();
+    let config = Dinov2Config::large();
     let model = VisionTransformer::new(&config, &device());
     let mut group = slow(c, "vit_l14");
     for batch in [1, 4] {

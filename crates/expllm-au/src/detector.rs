@@ -51,6 +51,12 @@ impl AuNet {
         }
     }
 
+    /// The network, without gradients.
+    #[must_use]
+    pub fn network(&self) -> &AuNetwork {
+        &self.network
+    }
+
     /// Intensities and expression probabilities of each face.
     fn read(
         &self,

@@ -54,6 +54,12 @@ impl AuNetworkConfig {
 }
 
 impl AuNetwork {
+    /// The convolutional part, for networks that look at faces in the same way.
+    #[must_use]
+    pub fn backbone(&self) -> &Backbone {
+        &self.backbone
+    }
+
     /// Scores of a batch of faces.
     ///
     /// # Shapes

@@ -34,7 +34,13 @@ impl BackboneConfig {
     /// Features per face that [`Backbone::forward`] gives.
     #[must_use]
     pub fn features(&self) -> usize {
-        self.widths.last().copied().unwrap_or(self.stem) * self.grid * self.grid
+        self.channels() * self.grid * self.grid
+    }
+
+    /// Channels of the last feature map.
+    #[must_use]
+    pub fn channels(&self) -> usize {
+        self.widths.last().copied().unwrap_or(self.stem)
     }
 
     /// A network with random weights.
@@ -65,11 +71,26 @@ impl Backbone {
     /// - output: `[batch, features]`
     #[must_use]
     pub fn forward(&self, faces: Tensor<4>) -> Tensor<2> {
+        self.pool.forward(self.feature_map(faces)).flatten(1, 3)
+    }
+
+    /// The cells of the grid as a sequence.
+    ///
+    /// # Shapes
+    /// - `faces`: `[batch, 1, side, side]`, normalised grey
+    /// - output: `[batch, grid * grid, channels]`, row by row from the top
+    #[must_use]
+    pub fn cells(&self, faces: Tensor<4>) -> Tensor<3> {
+        let map = self.pool.forward(self.feature_map(faces));
+        map.flatten::<3>(2, 3).swap_dims(1, 2)
+    }
+
+    fn feature_map(&self, faces: Tensor<4>) -> Tensor<4> {
         let mut x = relu(self.stem.forward(faces));
         for block in &self.blocks {
             x = block.forward(x);
         }
-        self.pool.forward(x).flatten(1, 3)
+        x
     }
 }
 

@@ -25,9 +25,12 @@ mod weights;
 pub use burn::tensor::DType;
 
 pub use backend::{Backend, default_device};
-pub use config::{LlmConfig, LoraConfig, ModelConfig, ProjectorKind, RopeScaling, VisionConfig};
+pub use config::{
+    ConvolutionalConfig, Dinov2Config, LlmConfig, LoraConfig, ModelConfig, ProjectorKind,
+    RopeScaling, VisionConfig,
+};
 pub use error::{ModelError, WeightsMismatch, WrongShape};
-pub use explainer::{ChainReader, ExpLlmExplainer, Explanation, PreparePixels};
+pub use explainer::{ChainReader, ExpLlmExplainer, Explanation, FacePixels, PreparePixels};
 pub use loading::{FreshPart, LoadOptions, TensorSpec};
 pub use model::ExpLlm;
 pub use random::RandomWeights;

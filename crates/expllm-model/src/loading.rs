@@ -201,7 +201,7 @@ impl Path {
     fn name(&self) -> String {
         let parts: Vec<&str> = self.parts.iter().map(String::as_str).collect();
         match parts.as_slice() {
-            ["vision", head @ .., slot, matrix @ ("a" | "b")] => {
+            ["vision", _kind, head @ .., slot, matrix @ ("a" | "b")] => {
                 // `lora_q`, `a` is `lora_A_q`.
                 let letter = slot.trim_start_matches("lora_");
                 let matrix = matrix.to_ascii_uppercase();
@@ -211,7 +211,7 @@ impl Path {
                 let matrix = matrix.to_ascii_uppercase();
                 format!("model.{}.lora_{matrix}", head.join("."))
             }
-            ["vision", rest @ ..] => format!("vision_model.{}", rest.join(".")),
+            ["vision", _kind, rest @ ..] => format!("vision_model.{}", rest.join(".")),
             ["llm", "lm_head", rest @ ..] => format!("lm_head.{}", rest.join(".")),
             ["llm", rest @ ..] => format!("model.{}", rest.join(".")),
             ["projector", "layers", _, rest @ ..] if self.projector == ProjectorKind::Linear => {

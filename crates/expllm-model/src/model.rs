@@ -4,9 +4,8 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, s};
 
 use crate::loading::{LoadOptions, load_into};
-use crate::nn::Projector;
-use crate::nn::dinov2::VisionTransformer;
 use crate::nn::llama::{KvCache, Llama, TokenMask};
+use crate::nn::{Projector, VisionEncoder};
 use crate::{ModelConfig, ModelError, TensorSource};
 
 /// The multimodal language model: the tokens of an image take the place of image tokens in the
@@ -18,7 +17,7 @@ use crate::{ModelConfig, ModelError, TensorSource};
 #[derive(Module, Debug)]
 pub struct ExpLlm {
     /// The vision encoder.
-    pub vision: VisionTransformer,
+    pub vision: VisionEncoder,
     /// From vision tokens to language tokens.
     pub projector: Projector,
     /// The language model.
@@ -35,9 +34,9 @@ impl ExpLlm {
     /// [`ModelError::Config`].
     pub fn init(config: &ModelConfig, device: &Device) -> Result<Self, ModelError> {
         config.validate()?;
-        let widths = [config.vision.embed_dim, config.llm.hidden_size];
+        let widths = [config.vision.width(), config.llm.hidden_size];
         Ok(Self {
-            vision: VisionTransformer::new(&config.vision, device),
+            vision: VisionEncoder::new(&config.vision, device),
             projector: Projector::new(config.projector, widths, device),
             llm: Llama::new(&config.llm, device),
             config: config.clone(),
@@ -73,19 +72,24 @@ impl ExpLlm {
     ///
     /// # Shapes
     ///
-    /// `[batch, 3, side, side]`, RGB normalised as in training, to
-    /// `[batch, patches, language width]`.
+    /// `[batch, channels, side, side]`, normalised as in training (RGB for DINOv2, standardised
+    /// grey for a convolutional encoder), to `[batch, patches, language width]`.
     ///
     /// # Errors
     ///
     /// [`ModelError::Input`] for another size.
     pub fn encode_images(&self, images: Tensor<4>) -> Result<Tensor<3>, ModelError> {
-        let side = self.config.vision.image_size;
+        let (side, colours) = (
+            self.config.vision.image_size(),
+            self.config.vision.channels(),
+        );
         let [_, channels, height, width] = images.dims();
-        if [channels, height, width] != [3, side, side] {
+        if [channels, height, width] != [colours, side, side] {
             return Err(ModelError::Input {
                 what: "images",
-                reason: format!("{channels} x {height} x {width}, needs 3 x {side} x {side}"),
+                reason: format!(
+                    "{channels} x {height} x {width}, needs {colours} x {side} x {side}"
+                ),
             });
         }
         let images = images.cast(self.llm.dtype());
@@ -138,6 +142,13 @@ impl ExpLlm {
                 reason: format!("{found:?} for prompts of {expected:?}"),
             });
         }
+        if let [first, rest @ ..] = starts.as_slice()
+            && rest.iter().all(|start| start == first)
+        {
+            // Every assignment copies the whole batch, so one for all rows where that is possible.
+            let place = s![.., *first..first + patches, ..];
+            return Ok(embeddings.slice_assign(place, images.clone()));
+        }
         for (row, start) in starts.into_iter().enumerate() {
             let image = images.clone().narrow(0, row, 1);
             let place = s![row..row + 1, start..start + patches, ..];
@@ -187,7 +198,9 @@ impl ExpLlm {
     pub fn merge_lora(mut self) -> Self {
         self.vision = self.vision.merge_lora();
         self.llm = self.llm.merge_lora();
-        self.config.vision.lora = None;
+        if let Some(vision) = self.config.vision.dinov2_mut() {
+            vision.lora = None;
+        }
         self.config.llm.lora = None;
         self
     }

@@ -74,7 +74,11 @@ pub fn compare(model: &ExpLlm, expected: &dyn TensorSource) -> Result<ParityRepo
     let images = model.encode_images(pixels.clone())?;
     let dtype = model.llm.dtype();
     comparison.add("pos_embed_16x16", 1e-5, || {
-        Ok(model.vision.position_embedding())
+        let encoder = model.vision.dinov2().ok_or_else(|| ModelError::Input {
+            what: "model",
+            reason: "has no vision transformer to compare".to_owned(),
+        })?;
+        Ok(encoder.position_embedding())
     })?;
     comparison.add("vision_patch_tokens", 1e-4, || {
         Ok(model.vision.forward(pixels.cast(dtype)))

@@ -45,7 +45,13 @@ impl RandomWeights {
         let inputs: usize = spec.shape.iter().skip(1).product();
         let is_norm = spec.name.contains("norm") && spec.name.ends_with("weight");
         let (centre, spread) = match spec.shape.len() {
-            1 if is_norm || spec.name.ends_with("gamma") => (1.0, 0.2),
+            1 if is_norm
+                || ["gamma", "running_var"]
+                    .iter()
+                    .any(|end| spec.name.ends_with(end)) =>
+            {
+                (1.0, 0.2)
+            }
             1 => (0.0, 0.1),
             // Uniform numbers up to sqrt(3) have a variance of one.
             _ => (0.0, (3.0 / inputs.max(1) as f32).sqrt()),

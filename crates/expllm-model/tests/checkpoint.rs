@@ -230,9 +230,10 @@ fn torch_part(source: &dyn TensorSource, prefix: &str) -> Vec<u8> {
 fn a_vision_encoder_and_a_llama_folder_make_one_model() {
     let mut config = ModelConfig::tiny();
     // Heads of DINOv2 are 64 wide; a file of weights alone does not say their number.
-    config.vision.embed_dim = 64;
-    config.vision.num_heads = 1;
-    config.vision.image_size = 224;
+    let vision = config.vision.dinov2_mut().unwrap();
+    vision.embed_dim = 64;
+    vision.num_heads = 1;
+    vision.image_size = 224;
     let source = RandomWeights::new(&config, DType::F32, 3).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, bytes: &[u8]| std::fs::write(dir.path().join(name), bytes).unwrap();
@@ -256,8 +257,9 @@ fn a_vision_encoder_and_a_llama_folder_make_one_model() {
     write("config.json", json.to_string().as_bytes());
     let checkpoint = open(dir.path()).unwrap();
     checkpoint.verify().unwrap();
-    assert_eq!(checkpoint.config.vision.embed_dim, 64);
-    assert_eq!(checkpoint.config.vision.pretrain_image_size, 98);
+    let vision = checkpoint.config.vision.dinov2().unwrap();
+    assert_eq!(vision.embed_dim, 64);
+    assert_eq!(vision.pretrain_image_size, 98);
     assert_eq!(checkpoint.config.image_token_id, 640);
     let vision = dir.path().join("dinov2_tiny.pth");
     let projector = |seed| {
@@ -282,7 +284,7 @@ fn adapter_folders_go_out_and_in() {
     // The same model without adapters, and with another projector.
     let mut config = ModelConfig::tiny();
     config.llm.lora = None;
-    config.vision.lora = None;
+    config.vision.dinov2_mut().unwrap().lora = None;
     let base = Checkpoint {
         source: Box::new(RandomWeights::new(&config, DType::F32, 7).unwrap()),
         config,

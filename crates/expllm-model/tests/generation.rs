@@ -28,7 +28,7 @@ fn tiny(seed: u64) -> ExpLlm {
 }
 
 fn image(model: &ExpLlm) -> Tensor<3> {
-    let side = model.config().vision.image_size;
+    let side = model.config().vision.image_size();
     let pixels = Tensor::random([1, 3, side, side], Distribution::Default, &device());
     model.encode_images(pixels).unwrap()
 }

@@ -26,7 +26,7 @@ fn every_intermediate_tensor_equals_the_reference() {
     let Some((model, expected)) = fixture() else {
         return;
     };
-    let position = numbers(model.vision.position_embedding());
+    let position = numbers(model.vision.dinov2().unwrap().position_embedding());
     assert_close(
         "position embedding",
         &position,
@@ -98,7 +98,8 @@ fn gradients_of_trainable_tensors_equal_the_reference() {
     let expected = File::open(&folder.join("expected.safetensors"));
     let wanted = File::open(&folder.join("gradients.safetensors"));
     let mut config = fixture_config();
-    for lora in [&mut config.vision.lora, &mut config.llm.lora] {
+    let vision = &mut config.vision.dinov2_mut().unwrap().lora;
+    for lora in [vision, &mut config.llm.lora] {
         lora.as_mut().unwrap().dropout = 0.0;
     }
     let device = device().autodiff();

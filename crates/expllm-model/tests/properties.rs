@@ -20,11 +20,12 @@ fn configs() -> impl Strategy<Value = ModelConfig> {
     (vision, llm, choices).prop_map(|(vision, llm, (tied, linear, targets))| {
         let (heads, depth, grid, stored, rank) = vision;
         let mut config = ModelConfig::tiny();
-        config.vision.num_heads = heads;
-        config.vision.embed_dim = heads * 8;
-        config.vision.depth = depth;
-        config.vision.image_size = grid * 14;
-        config.vision.pretrain_image_size = stored * 14;
+        let vision = config.vision.dinov2_mut().unwrap();
+        vision.num_heads = heads;
+        vision.embed_dim = heads * 8;
+        vision.depth = depth;
+        vision.image_size = grid * 14;
+        vision.pretrain_image_size = stored * 14;
         let (layers, kv_heads, groups, half_head, llm_rank) = llm;
         config.llm.num_layers = layers;
         config.llm.num_kv_heads = kv_heads;
@@ -38,7 +39,7 @@ fn configs() -> impl Strategy<Value = ModelConfig> {
         if linear {
             config.projector = ProjectorKind::Linear;
         }
-        if let Some(lora) = &mut config.vision.lora {
+        if let Some(lora) = &mut config.vision.dinov2_mut().unwrap().lora {
             lora.rank = rank;
             lora.alpha = 2.0 * rank as f64;
             lora.targets.push("k".to_owned());
@@ -69,7 +70,7 @@ fn prompt(config: &ModelConfig, text: &[u32]) -> Vec<u32> {
 }
 
 fn images(config: &ModelConfig, batch: usize) -> Tensor<4> {
-    let side = config.vision.image_size;
+    let side = config.vision.image_size();
     Tensor::random([batch, 3, side, side], Distribution::Default, &device())
 }
 

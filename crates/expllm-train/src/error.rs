@@ -54,6 +54,46 @@ pub enum TrainError {
         /// The cause.
         reason: String,
     },
+    /// A configuration that cannot be.
+    #[error("{path}: {reason}", path = path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        reason: String,
+    },
+    /// A data set without anything to train on.
+    #[error(
+        "{path} holds no record that can be trained on; it needs faces with a label, and chains \
+         need action units or a description (see `expllm data inspect`)",
+        path = .0.display()
+    )]
+    NoRecords(PathBuf),
+    /// A record that cannot be used.
+    #[error("record {id}: {reason}")]
+    Record {
+        /// The record.
+        id: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A language model that could not be prepared, run or written.
+    #[error(transparent)]
+    Model(#[from] expllm_model::ModelError),
+    /// The loss of some records stopped being a number; the last checkpoint is still good.
+    #[error(
+        "the loss is {loss} at step {step}, on {}; the last checkpoint is good: lower the \
+         learning rate, or leave these records out, and start again",
+        records.join(", ")
+    )]
+    DivergedOn {
+        /// The step, counted from 0.
+        step: usize,
+        /// The loss found.
+        loss: f32,
+        /// The records.
+        records: Vec<String>,
+    },
     /// The loss stopped being a number; the last checkpoint is still good.
     #[error(
         "the loss is {loss} at step {step}; lower the learning rate and start again from the \

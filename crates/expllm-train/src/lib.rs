@@ -5,6 +5,7 @@ mod augment;
 mod error;
 mod faces;
 pub mod landmarks;
+pub mod model;
 mod pose;
 mod run;
 mod shared;

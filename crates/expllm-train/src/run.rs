@@ -7,7 +7,9 @@ use std::time::Instant;
 
 use burn::config::Config;
 use burn::module::Module;
-use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer, OptimizerRecord};
+use burn::optim::{
+    AdamWConfig, GradientsParams, ModuleOptimizer, MultiGradientsParams, OptimizerRecord,
+};
 use burn::store::ModuleRecord;
 use burn::tensor::{ElementConversion, Tensor};
 
@@ -77,11 +79,11 @@ pub(crate) struct Recipe<B, F, L> {
 ///
 /// Batches are made on another thread, a few ahead of the steps that use them.
 pub(crate) fn train<M, B, F, L>(
-    mut model: M,
+    model: M,
     config: &RunConfig,
     dir: &Path,
     recipe: Recipe<B, F, L>,
-    mut report: impl FnMut(&Progress),
+    report: impl FnMut(&Progress),
 ) -> Result<M, TrainError>
 where
     M: Module,
@@ -89,20 +91,77 @@ where
     F: Fn(usize) -> B + Sync,
     L: Fn(&M, B) -> Tensor<1>,
 {
-    let mut optimiser = AdamWConfig::new()
+    let optimiser = AdamWConfig::new()
         .with_epsilon(1e-8)
         .with_weight_decay(config.weight_decay)
         .init();
+    let mut steps = PlainSteps {
+        loss: recipe.loss,
+        config,
+        report,
+        clock: Instant::now(),
+        begun: None,
+        sum: 0.0,
+        count: 0,
+        marker: std::marker::PhantomData,
+    };
+    let make = |step| Ok((recipe.batch)(step));
+    drive((model, optimiser), config, dir, &make, &mut steps)
+}
+
+/// What a step does with its batch and what happens after it.
+pub(crate) trait Steps<M, B> {
+    /// The loss of a batch, and its gradient for every optimiser that has one.
+    fn gradients(
+        &mut self,
+        model: &M,
+        batch: B,
+        step: usize,
+    ) -> Result<(f32, MultiGradientsParams), TrainError>;
+
+    /// Told of every step that was taken, counted from 0; says whether to go on.
+    fn after(&mut self, model: &M, step: usize, loss: f32) -> Result<Flow, TrainError>;
+
+    /// Writes what it needs for going on into the folder of a checkpoint.
+    fn save(&mut self, _folder: &Path) -> Result<(), TrainError> {
+        Ok(())
+    }
+
+    /// Goes on from what [`save`](Self::save) wrote.
+    fn resume(&mut self, _folder: &Path) -> Result<(), TrainError> {
+        Ok(())
+    }
+}
+
+/// Whether a run goes on after a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flow {
+    /// To the next step.
+    Continue,
+    /// To the end, with a checkpoint.
+    Stop,
+}
+
+/// Takes the steps of a run, continuing from the last checkpoint in `dir` when there is one.
+///
+/// The loss of every step is checked before its gradient is used, so that the last checkpoint
+/// is always a good one.
+pub(crate) fn drive<M: Module, B: Send>(
+    (mut model, mut optimiser): (M, ModuleOptimizer),
+    config: &RunConfig,
+    dir: &Path,
+    make: &(dyn Fn(usize) -> Result<B, TrainError> + Sync),
+    steps: &mut impl Steps<M, B>,
+) -> Result<M, TrainError> {
     let start = match Checkpoint::latest(dir)? {
         Some(checkpoint) => {
             (model, optimiser) = checkpoint.load(model, optimiser)?;
+            steps.resume(&checkpoint.path)?;
             checkpoint.step
         }
         None => 0,
     };
-    let clock = Instant::now();
     let (sender, receiver) = sync_channel(3);
-    let make = &recipe.batch;
     std::thread::scope(|scope| {
         scope.spawn(move || {
             for step in start..config.steps {
@@ -112,35 +171,81 @@ where
                 }
             }
         });
-        let (mut sum, mut count) = (0.0f32, 0u32);
         for (step, batch) in (start..config.steps).zip(receiver) {
-            let loss = (recipe.loss)(&model, batch);
-            let value: f32 = loss.clone().into_scalar::<f32>().elem();
-            if !value.is_finite() {
-                return Err(TrainError::Diverged { step, loss: value });
+            let (loss, gradients) = steps.gradients(&model, batch?, step)?;
+            if !loss.is_finite() {
+                return Err(TrainError::Diverged { step, loss });
             }
-            let grads = GradientsParams::from_grads(loss.backward(), &model);
-            model = optimiser.step(config.learning_rate(step), model, grads);
-            (sum, count) = (sum + value, count + 1);
+            model = optimiser.step_multi(config.learning_rate(step), model, gradients);
+            let flow = steps.after(&model, step, loss)?;
             let done = step + 1;
-            if done % 100 == 0 || done == config.steps {
-                let seconds = clock.elapsed().as_secs_f64();
-                let rate = ((done - start) * config.batch) as f64 / seconds;
-                let loss = sum / count as f32;
-                report(&Progress {
-                    step: done,
-                    steps: config.steps,
-                    loss,
-                    rate,
-                });
-                (sum, count) = (0.0, 0);
+            let due = done % config.checkpoint_every == 0 && done < config.steps;
+            if due || flow == Flow::Stop {
+                Checkpoint::save(dir, done, (&model, &optimiser), &mut |at| steps.save(at))?;
             }
-            if done % config.checkpoint_every == 0 && done < config.steps {
-                Checkpoint::save(dir, done, &model, &optimiser)?;
+            if flow == Flow::Stop {
+                break;
             }
         }
         Ok(model)
     })
+}
+
+/// The steps of a recipe that has nothing but a loss.
+struct PlainSteps<'a, L, R, B> {
+    loss: L,
+    config: &'a RunConfig,
+    report: R,
+    clock: Instant,
+    /// The first step since the run (or its resumption) began.
+    begun: Option<usize>,
+    sum: f32,
+    count: u32,
+    marker: std::marker::PhantomData<B>,
+}
+
+impl<M, B, L, R> Steps<M, B> for PlainSteps<'_, L, R, B>
+where
+    M: Module,
+    L: Fn(&M, B) -> Tensor<1>,
+    R: FnMut(&Progress),
+{
+    fn gradients(
+        &mut self,
+        model: &M,
+        batch: B,
+        step: usize,
+    ) -> Result<(f32, MultiGradientsParams), TrainError> {
+        if self.begun.is_none() {
+            self.begun = Some(step);
+            self.clock = Instant::now();
+        }
+        let loss = (self.loss)(model, batch);
+        let value: f32 = loss.clone().into_scalar::<f32>().elem();
+        let device = loss.device().inner();
+        let gradients = GradientsParams::from_grads(loss.backward(), model);
+        let gradients = MultiGradientsParams {
+            grads: vec![(gradients, device)],
+        };
+        Ok((value, gradients))
+    }
+
+    fn after(&mut self, _model: &M, step: usize, loss: f32) -> Result<Flow, TrainError> {
+        (self.sum, self.count) = (self.sum + loss, self.count + 1);
+        let done = step + 1;
+        if done % 100 == 0 || done == self.config.steps {
+            let seconds = self.clock.elapsed().as_secs_f64();
+            let taken = done - self.begun.unwrap_or(step);
+            (self.report)(&Progress {
+                step: done,
+                steps: self.config.steps,
+                loss: self.sum / self.count as f32,
+                rate: (taken * self.config.batch) as f64 / seconds,
+            });
+            (self.sum, self.count) = (0.0, 0);
+        }
+        Ok(Flow::Continue)
+    }
 }
 
 /// A folder with the state of a run after some steps.
@@ -171,19 +276,36 @@ impl Checkpoint {
     }
 
     /// Writes a checkpoint under another name, then renames it: it is there whole or not at
-    /// all. Older ones are removed afterwards.
+    /// all. Older ones are removed afterwards; what a failure left half written is removed too.
     fn save<M: Module>(
         dir: &Path,
         step: usize,
-        model: &M,
-        optimiser: &ModuleOptimizer,
+        state: (&M, &ModuleOptimizer),
+        more: &mut dyn FnMut(&Path) -> Result<(), TrainError>,
     ) -> Result<(), TrainError> {
         let path = dir.join(format!("step-{step}"));
         let partial = dir.join("partial");
         let _ = fs::remove_dir_all(&partial);
         fs::create_dir_all(&partial).map_err(|e| TrainError::file(&partial, e))?;
+        if let Err(error) = Self::write(&partial, state).and_then(|()| more(&partial)) {
+            let _ = fs::remove_dir_all(&partial);
+            return Err(error);
+        }
+        let previous = Self::latest(dir)?;
+        let _ = fs::remove_dir_all(&path);
+        fs::rename(&partial, &path).map_err(|e| TrainError::file(&path, e))?;
+        if let Some(previous) = previous.filter(|p| p.step < step) {
+            let _ = fs::remove_dir_all(previous.path);
+        }
+        Ok(())
+    }
+
+    fn write<M: Module>(
+        partial: &Path,
+        (model, optimiser): (&M, &ModuleOptimizer),
+    ) -> Result<(), TrainError> {
         let failed = |e: burn::store::RecordError| TrainError::Checkpoint {
-            path: partial.clone(),
+            path: partial.to_path_buf(),
             reason: e.to_string(),
         };
         model
@@ -194,14 +316,7 @@ impl Checkpoint {
         optimiser
             .to_record()
             .save(partial.join("optimiser.bpk"))
-            .map_err(failed)?;
-        let previous = Self::latest(dir)?;
-        let _ = fs::remove_dir_all(&path);
-        fs::rename(&partial, &path).map_err(|e| TrainError::file(&path, e))?;
-        if let Some(previous) = previous.filter(|p| p.step < step) {
-            let _ = fs::remove_dir_all(previous.path);
-        }
-        Ok(())
+            .map_err(failed)
     }
 
     fn load<M: Module>(

@@ -1,23 +1,25 @@
-//! The multimodal language model as a stage: a checkpoint folder in, an explainer out.
-//!
-//! This is where `expllm-model`, which knows no photos, meets the preprocessing of `expllm-face`.
+//! The multimodal language model as a stage: a checkpoint in, an explainer out.
 
 use std::path::PathBuf;
 
-use expllm_core::{ExpressionSet, Photo};
-use expllm_face::ReferenceInput;
+use expllm_core::ExpressionSet;
 use expllm_model::checkpoint::{self, Checkpoint};
-use expllm_model::{Backend, DType, ExpLlmExplainer, LoadOptions, ModelError, default_device};
+use expllm_model::{
+    Backend, DType, ExpLlmExplainer, FacePixels, LoadOptions, ModelError, default_device,
+};
 
 /// Numbers of a model above which the weights keep the format of their file. Smaller models are
 /// loaded in f32, the fastest format on processors (see `docs/benchmarks.md`); f32 weights of a
 /// larger one would fill 4 GB and more.
 const LARGE: u64 = 1_000_000_000;
 
-/// Where the weights, the tokenizer and the template of a multimodal model are.
+/// Where the weights, the tokenizer and the template of a multimodal model are. All of them are
+/// used in the same way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ModelSource {
+    /// The tiny model that is part of `expllm-model`.
+    Shipped,
     /// A checkpoint folder of any layout that [`checkpoint::open`] knows.
     Folder(PathBuf),
 }
@@ -60,6 +62,7 @@ impl ModelSource {
             .backend
             .map_or_else(default_device, Backend::device)?;
         let mut checkpoint = match self {
+            Self::Shipped => checkpoint::shipped()?,
             Self::Folder(dir) => checkpoint::open(dir)?,
         };
         if let Some(seed) = options.seed {
@@ -69,13 +72,9 @@ impl ModelSource {
             dtype: options.dtype.unwrap_or_else(|| fitting_dtype(&checkpoint)),
             ..LoadOptions::default()
         };
-        ExpLlmExplainer::load(checkpoint, &load, &device, options.set, reference_pixels)
+        let pixels = FacePixels::of(&checkpoint.config.vision);
+        ExpLlmExplainer::load(checkpoint, &load, &device, options.set, pixels)
     }
-}
-
-/// The preprocessing that the published model was trained with.
-fn reference_pixels(face: &Photo, side: usize) -> Vec<f32> {
-    ReferenceInput::with_side(face, side).into_values()
 }
 
 /// The format of the largest tensor for a large model, else f32.

@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 
 use super::files;
 use crate::{
-    LlmConfig, LoraConfig, ModelConfig, ModelError, ProjectorKind, RopeScaling, TensorSource,
-    VisionConfig,
+    Dinov2Config, LlmConfig, LoraConfig, ModelConfig, ModelError, ProjectorKind, RopeScaling,
+    TensorSource, VisionConfig,
 };
 
 pub(super) const CONFIG_FILE: &str = "config.json";
@@ -187,7 +187,7 @@ impl Fields<'_> {
     /// A model of a vision encoder and a language model of their own.
     pub(super) fn finish(
         &self,
-        vision: VisionConfig,
+        vision: Dinov2Config,
         llm: LlmConfig,
         source: &dyn TensorSource,
     ) -> Result<ModelConfig, ModelError> {
@@ -198,7 +198,7 @@ impl Fields<'_> {
         };
         let image_token = u32::try_from(llm.vocab_size).unwrap_or(u32::MAX);
         let config = ModelConfig {
-            vision,
+            vision: VisionConfig::Dinov2(vision),
             projector,
             image_token_id: self.id("im_patch_token", image_token)?,
             bos_token_id: self.id("bos_token_id", 1)?,
@@ -239,7 +239,7 @@ impl Fields<'_> {
 pub(super) fn vision_shape(
     source: &dyn TensorSource,
     heads: Option<usize>,
-) -> Result<VisionConfig, String> {
+) -> Result<Dinov2Config, String> {
     let shape = |name: &str| {
         let name = format!("vision_model.{name}");
         let info = source.info(&name);
@@ -268,13 +268,13 @@ pub(super) fn vision_shape(
             source.info(&name).is_some()
         })
         .count();
-    Ok(VisionConfig {
+    Ok(Dinov2Config {
         embed_dim,
         depth,
         num_heads: heads.unwrap_or(embed_dim / 64),
         mlp_ratio: hidden as f64 / embed_dim as f64,
         patch_size,
         pretrain_image_size: grid.saturating_mul(patch_size),
-        ..VisionConfig::dinov2_large()
+        ..Dinov2Config::large()
     })
 }

@@ -25,19 +25,19 @@ struct Adapter {
 pub(super) fn merged_config(config: &ModelConfig) -> ModelConfig {
     let mut merged = config.clone();
     merged.llm.lora = None;
-    merged.vision.lora = None;
+    if let Some(vision) = merged.vision.dinov2_mut() {
+        vision.lora = None;
+    }
     merged
 }
 
 impl<'a> Merged<'a> {
     pub(super) fn new(source: &'a dyn TensorSource, config: &ModelConfig) -> Self {
-        let scale = |lora: &Option<crate::LoraConfig>| {
-            lora.as_ref().map_or(0.0, |lora| lora.scale() as f32)
-        };
+        let scale = |lora: Option<&crate::LoraConfig>| lora.map_or(0.0, |lora| lora.scale() as f32);
         Self {
             source,
-            llm_scale: scale(&config.llm.lora),
-            vision_scale: scale(&config.vision.lora),
+            llm_scale: scale(config.llm.lora.as_ref()),
+            vision_scale: scale(config.vision.lora()),
         }
     }
 

@@ -120,12 +120,21 @@ fn open_native(
     object: Map<String, Value>,
 ) -> Result<Checkpoint, ModelError> {
     let fault = |reason: String| ModelError::format(path, reason);
-    let config: ModelConfig =
-        serde_json::from_value(Value::Object(object)).map_err(|error| fault(error.to_string()))?;
+    let config = native_config(object).map_err(|error| fault(error.to_string()))?;
     config
         .validate()
         .map_err(|error| fault(error.to_string()))?;
     finish(dir, config, needed_weights(dir)?)
+}
+
+/// Reads the sizes of a native folder; a vision encoder without a kind is a DINOv2.
+fn native_config(mut object: Map<String, Value>) -> Result<ModelConfig, serde_json::Error> {
+    if let Some(Value::Object(vision)) = object.get_mut("vision")
+        && !vision.contains_key("kind")
+    {
+        vision.insert("kind".to_owned(), "dinov2".into());
+    }
+    serde_json::from_value(Value::Object(object))
 }
 
 fn needed_weights(dir: &Path) -> Result<BoxedSource, ModelError> {
@@ -152,7 +161,7 @@ fn finish(dir: &Path, config: ModelConfig, source: BoxedSource) -> Result<Checkp
 
 /// Adds the image token as the reference does at run time, and checks that the tokenizer is the
 /// model's.
-fn with_image_token(
+pub(super) fn with_image_token(
     tokenizer: Tokenizer,
     config: &ModelConfig,
     prompt: &PromptTemplate,

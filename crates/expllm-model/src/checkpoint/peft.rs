@@ -71,7 +71,12 @@ pub fn apply_adapter(checkpoint: Checkpoint, dir: &Path) -> Result<Checkpoint, M
     config.llm.lora = Some(lora.clone());
     if let Some(vision) = object.get(VISION_FIELD) {
         let vision = serde_json::from_value(vision.clone()).map_err(|e| fault(e.to_string()))?;
-        config.vision.lora = Some(vision);
+        let Some(encoder) = config.vision.dinov2_mut() else {
+            return Err(fault(
+                "has adapters for a vision transformer, which the checkpoint lacks".into(),
+            ));
+        };
+        encoder.lora = Some(vision);
     }
     config
         .validate()
@@ -190,7 +195,7 @@ pub fn save_adapter(dir: &Path, checkpoint: &Checkpoint) -> Result<(), ModelErro
         "fan_in_fan_out": false,
         "inference_mode": true,
     });
-    if let Some(vision) = &config.vision.lora {
+    if let Some(vision) = config.vision.lora() {
         object[VISION_FIELD] = json!(vision);
     }
     let writer = WeightsWriter {

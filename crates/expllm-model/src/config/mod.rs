@@ -1,13 +1,15 @@
 //! Sizes and options of a model; everything else follows from them.
 
 mod checks;
+mod dinov2;
 mod llm;
 mod vision;
 
 use serde::{Deserialize, Serialize};
 
+pub use dinov2::Dinov2Config;
 pub use llm::{LlmConfig, RopeScaling};
-pub use vision::VisionConfig;
+pub use vision::{ConvolutionalConfig, VisionConfig};
 
 use crate::ModelError;
 
@@ -85,10 +87,10 @@ impl ModelConfig {
             targets: targets.map(str::to_owned).to_vec(),
         };
         Self {
-            vision: VisionConfig {
+            vision: VisionConfig::Dinov2(Dinov2Config {
                 lora: Some(lora(["q", "v"])),
-                ..VisionConfig::dinov2_large()
-            },
+                ..Dinov2Config::large()
+            }),
             projector: ProjectorKind::Mlp,
             llm: LlmConfig {
                 lora: Some(lora(["q_proj", "v_proj"])),
@@ -106,11 +108,15 @@ impl ModelConfig {
     #[must_use]
     pub fn tiny() -> Self {
         let mut config = Self::expllm_7b();
-        config.vision.embed_dim = 48;
-        config.vision.depth = 2;
-        config.vision.num_heads = 4;
-        config.vision.image_size = 56;
-        config.vision.pretrain_image_size = 98;
+        config.vision = VisionConfig::Dinov2(Dinov2Config {
+            embed_dim: 48,
+            depth: 2,
+            num_heads: 4,
+            image_size: 56,
+            pretrain_image_size: 98,
+            lora: config.vision.lora().cloned(),
+            ..Dinov2Config::large()
+        });
         config.llm = LlmConfig {
             vocab_size: 640,
             hidden_size: 64,
@@ -158,6 +164,8 @@ impl ModelConfig {
 
 #[cfg(test)]
 mod tests {
+    use expllm_face::backbone::BackboneConfig;
+
     use super::*;
 
     #[test]
@@ -168,16 +176,19 @@ mod tests {
             assert_eq!(serde_json::from_str::<ModelConfig>(&json).unwrap(), config);
         }
         assert_eq!(ModelConfig::expllm_7b().vision.num_patches(), 256);
-        assert_eq!(VisionConfig::dinov2_small().pretrain_grid(), 37);
+        assert_eq!(Dinov2Config::small().pretrain_grid(), 37);
     }
 
     #[test]
     fn impossible_sizes_name_their_field() {
         type Spoil = fn(&mut ModelConfig);
+        fn vision(config: &mut ModelConfig) -> &mut Dinov2Config {
+            config.vision.dinov2_mut().unwrap()
+        }
         let spoils: [(&str, Spoil); 9] = [
-            ("vision.embed_dim", |c| c.vision.embed_dim = 0),
-            ("vision.num_heads", |c| c.vision.num_heads = 5),
-            ("vision.patch_size", |c| c.vision.patch_size = 13),
+            ("vision.embed_dim", |c| vision(c).embed_dim = 0),
+            ("vision.num_heads", |c| vision(c).num_heads = 5),
+            ("vision.patch_size", |c| vision(c).patch_size = 13),
             ("llm.vocab_size", |c| c.llm.vocab_size = usize::MAX),
             ("llm.num_kv_heads", |c| c.llm.num_kv_heads = 3),
             ("llm.head_dim", |c| c.llm.head_dim = 7),
@@ -194,6 +205,46 @@ mod tests {
                 Err(ModelError::Config { field, .. }) => assert_eq!(field, expected),
                 other => panic!("{expected}: {other:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn convolutional_encoders_are_checked_and_round_trip() {
+        let mut config = ModelConfig::tiny();
+        let backbone = BackboneConfig::new(8, vec![16, 32], vec![1, 1]).with_grid(4);
+        let encoder = ConvolutionalConfig {
+            image_size: 32,
+            backbone: backbone.clone(),
+        };
+        config.vision = VisionConfig::Convolutional(encoder.clone());
+        config.validate().unwrap();
+        assert_eq!(
+            (config.vision.num_patches(), config.vision.width()),
+            (16, 32)
+        );
+        let json = serde_json::to_string(&config).unwrap();
+        assert!(json.contains("convolutional"));
+        assert_eq!(serde_json::from_str::<ModelConfig>(&json).unwrap(), config);
+        for spoilt in [
+            ConvolutionalConfig {
+                image_size: 0,
+                ..encoder.clone()
+            },
+            ConvolutionalConfig {
+                backbone: backbone.clone().with_grid(0),
+                ..encoder.clone()
+            },
+            ConvolutionalConfig {
+                backbone: BackboneConfig::new(8, vec![16], vec![1, 1]),
+                ..encoder.clone()
+            },
+            ConvolutionalConfig {
+                backbone: BackboneConfig::new(8, vec![usize::MAX], vec![1]),
+                ..encoder
+            },
+        ] {
+            config.vision = VisionConfig::Convolutional(spoilt);
+            assert!(config.validate().is_err(), "{config:?}");
         }
     }
 

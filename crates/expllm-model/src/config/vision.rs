@@ -1,119 +1,129 @@
-//! Sizes of the vision encoder.
+//! Which vision encoder a model has.
 
+use expllm_face::backbone::BackboneConfig;
 use serde::{Deserialize, Serialize};
 
-use super::LoraConfig;
-use super::checks::{check_divides, check_lora, check_positive, check_size};
+use super::checks::check_size;
+use super::{Dinov2Config, LoraConfig};
 use crate::ModelError;
 
-/// A DINOv2 vision transformer ([Oquab et al. 2023](https://arxiv.org/abs/2304.07193)).
+/// The kind of a vision encoder and its sizes; in `config.json` the field `kind` says which one
+/// it is, `dinov2` when it is absent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct VisionConfig {
-    /// Width of a token.
-    pub embed_dim: usize,
-    /// Transformer blocks.
-    pub depth: usize,
-    /// Attention heads; a divisor of `embed_dim`.
-    pub num_heads: usize,
-    /// Width of the hidden layer of the MLP over `embed_dim`.
-    pub mlp_ratio: f64,
-    /// Side of a square patch in pixels.
-    pub patch_size: usize,
-    /// Side of the square input image in pixels; a multiple of `patch_size`.
-    pub image_size: usize,
-    /// Side of the images of pre-training in pixels, which sets the grid of the stored
-    /// position embedding; a multiple of `patch_size`.
-    pub pretrain_image_size: usize,
-    /// Epsilon of the layer norms.
-    #[serde(default = "default_layer_norm_eps")]
-    pub layer_norm_eps: f64,
-    /// Adapters on slices of the fused `qkv` projection.
-    #[serde(default)]
-    pub lora: Option<LoraConfig>,
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum VisionConfig {
+    /// A DINOv2 vision transformer over colour images.
+    Dinov2(Dinov2Config),
+    /// The residual convolutional network of the action unit detector over grey faces.
+    Convolutional(ConvolutionalConfig),
 }
 
-fn default_layer_norm_eps() -> f64 {
-    1e-6
+/// A residual convolutional encoder; each cell of its grid is a token.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ConvolutionalConfig {
+    /// Side of the square input image in pixels.
+    pub image_size: usize,
+    /// The network.
+    pub backbone: BackboneConfig,
 }
 
 impl VisionConfig {
-    /// ViT-S/14 (21 million parameters) on 224 x 224 images.
+    /// Width of a token.
     #[must_use]
-    pub fn dinov2_small() -> Self {
-        Self::dinov2(384, 12, 6)
-    }
-
-    /// ViT-B/14 (86 million parameters) on 224 x 224 images.
-    #[must_use]
-    pub fn dinov2_base() -> Self {
-        Self::dinov2(768, 12, 12)
-    }
-
-    /// ViT-L/14 (304 million parameters) on 224 x 224 images, as in the paper.
-    #[must_use]
-    pub fn dinov2_large() -> Self {
-        Self::dinov2(1024, 24, 16)
-    }
-
-    fn dinov2(embed_dim: usize, depth: usize, num_heads: usize) -> Self {
-        Self {
-            embed_dim,
-            depth,
-            num_heads,
-            mlp_ratio: 4.0,
-            patch_size: 14,
-            image_size: 224,
-            pretrain_image_size: 518,
-            layer_norm_eps: default_layer_norm_eps(),
-            lora: None,
+    pub fn width(&self) -> usize {
+        match self {
+            Self::Dinov2(config) => config.embed_dim,
+            Self::Convolutional(config) => config.backbone.channels(),
         }
     }
 
-    /// Patches along one side of the input image.
+    /// Side of the square input image in pixels.
     #[must_use]
-    pub fn grid(&self) -> usize {
-        self.image_size / self.patch_size
+    pub fn image_size(&self) -> usize {
+        match self {
+            Self::Dinov2(config) => config.image_size,
+            Self::Convolutional(config) => config.image_size,
+        }
     }
 
-    /// Patches along one side of a pre-training image.
+    /// Colour channels of the input image: 3 or 1.
     #[must_use]
-    pub fn pretrain_grid(&self) -> usize {
-        self.pretrain_image_size / self.patch_size
+    pub fn channels(&self) -> usize {
+        match self {
+            Self::Dinov2(_) => 3,
+            Self::Convolutional(_) => 1,
+        }
     }
 
-    /// Patches of one image, which is also its number of tokens in the prompt.
+    /// Tokens of one image, which is also how many stand for it in the prompt.
     #[must_use]
     pub fn num_patches(&self) -> usize {
-        self.grid() * self.grid()
+        match self {
+            Self::Dinov2(config) => config.num_patches(),
+            Self::Convolutional(config) => config.backbone.grid * config.backbone.grid,
+        }
     }
 
-    /// Width of the hidden layer of the MLP.
+    /// The adapters of the encoder; a convolutional one has none.
     #[must_use]
-    pub fn mlp_dim(&self) -> usize {
-        (self.embed_dim as f64 * self.mlp_ratio) as usize
+    pub fn lora(&self) -> Option<&LoraConfig> {
+        self.dinov2()?.lora.as_ref()
+    }
+
+    /// The sizes of a DINOv2 encoder; `None` for another kind.
+    #[must_use]
+    pub fn dinov2(&self) -> Option<&Dinov2Config> {
+        match self {
+            Self::Dinov2(config) => Some(config),
+            Self::Convolutional(_) => None,
+        }
+    }
+
+    /// As [`dinov2`](Self::dinov2), to be changed.
+    pub fn dinov2_mut(&mut self) -> Option<&mut Dinov2Config> {
+        match self {
+            Self::Dinov2(config) => Some(config),
+            Self::Convolutional(_) => None,
+        }
     }
 
     pub(super) fn validate(&self) -> Result<(), ModelError> {
-        check_size("vision.embed_dim", self.embed_dim)?;
-        check_size("vision.depth", self.depth)?;
-        check_size("vision.patch_size", self.patch_size)?;
-        check_divides("vision.num_heads", self.num_heads, self.embed_dim)?;
+        match self {
+            Self::Dinov2(config) => config.validate(),
+            Self::Convolutional(config) => config.validate(),
+        }
+    }
+}
+
+impl ConvolutionalConfig {
+    fn validate(&self) -> Result<(), ModelError> {
         check_size("vision.image_size", self.image_size)?;
-        check_size("vision.pretrain_image_size", self.pretrain_image_size)?;
-        check_divides("vision.patch_size", self.patch_size, self.image_size)?;
-        check_divides(
-            "vision.patch_size",
-            self.patch_size,
-            self.pretrain_image_size,
-        )?;
-        // Grids are squared and multiplied by widths.
-        if self.grid().max(self.pretrain_grid()) > 1024 {
-            let reason = "more than 1024 patches along one side".to_owned();
+        check_size("vision.backbone.stem", self.backbone.stem)?;
+        let (widths, blocks) = (&self.backbone.widths, &self.backbone.blocks);
+        // Every stage halves the side.
+        if widths.is_empty() || widths.len() != blocks.len() || widths.len() > 8 {
+            let reason = format!(
+                "{} widths and {} numbers of blocks; needs 1 to 8 of each",
+                widths.len(),
+                blocks.len()
+            );
+            return Err(ModelError::config("vision.backbone.widths", reason));
+        }
+        for &size in widths.iter().chain(blocks) {
+            check_size("vision.backbone", size)?;
+        }
+        if blocks.iter().sum::<usize>() > 256 || widths.iter().any(|&width| width > 1 << 14) {
+            let reason = "more than 256 blocks or 16384 channels".to_owned();
+            return Err(ModelError::config("vision.backbone", reason));
+        }
+        if !(1..=64).contains(&self.backbone.grid) {
+            let reason = format!("{} is not between 1 and 64", self.backbone.grid);
+            return Err(ModelError::config("vision.backbone.grid", reason));
+        }
+        if self.image_size > 1 << 12 {
+            let reason = "more than 4096 pixels".to_owned();
             return Err(ModelError::config("vision.image_size", reason));
         }
-        check_positive("vision.mlp_ratio", self.mlp_ratio)?;
-        check_size("vision.mlp_ratio", self.mlp_dim())?;
-        check_positive("vision.layer_norm_eps", self.layer_norm_eps)?;
-        check_lora("vision.lora", self.lora.as_ref(), &["q", "k", "v"])
+        Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! The model as a stage of the pipeline: a face and a question in, words out.
 
 mod batch;
+mod pixels;
 mod reader;
 mod run;
 
@@ -11,6 +12,7 @@ use expllm_core::{
 };
 
 pub use expllm_core::Explanation;
+pub use pixels::{FacePixels, PreparePixels};
 pub use reader::ChainReader;
 use run::Run;
 
@@ -19,19 +21,6 @@ use crate::conversation::{PromptTemplate, Task, Turn};
 use crate::generation::{AnswerTrie, CancelToken, GenerationSettings, Prefix, TextStream};
 use crate::tokenizer::common_prefix;
 use crate::{ExpLlm, LoadOptions, ModelError, Tokenizer};
-
-/// Turns an aligned face into the pixels that the model was trained with: `[3, side, side]`,
-/// RGB, normalised, row by row from the top.
-pub trait PreparePixels: Send + Sync {
-    /// The numbers for an image of `side` x `side` pixels.
-    fn prepare(&self, face: &Photo, side: usize) -> Vec<f32>;
-}
-
-impl<F: Fn(&Photo, usize) -> Vec<f32> + Send + Sync> PreparePixels for F {
-    fn prepare(&self, face: &Photo, side: usize) -> Vec<f32> {
-        self(face, side)
-    }
-}
 
 /// A model with everything that turns faces into its input and its output into chains.
 pub struct ExpLlmExplainer {
@@ -198,19 +187,23 @@ impl ExpLlmExplainer {
 
     /// The tokens of faces for the language model: `[faces, patches, width]`.
     fn encode_all(&self, faces: &[&Photo]) -> Result<Tensor<3>, ModelError> {
-        let side = self.model.config().vision.image_size;
-        let mut pixels = Vec::with_capacity(faces.len() * 3 * side * side);
+        let vision = &self.model.config().vision;
+        let (side, channels) = (vision.image_size(), vision.channels());
+        let mut pixels = Vec::with_capacity(faces.len() * channels * side * side);
         for face in faces {
             let prepared = self.pixels.prepare(face, side);
-            if prepared.len() != 3 * side * side {
+            if prepared.len() != channels * side * side {
                 return Err(ModelError::Input {
                     what: "pixels",
-                    reason: format!("{} numbers for 3 x {side} x {side}", prepared.len()),
+                    reason: format!(
+                        "{} numbers for {channels} x {side} x {side}",
+                        prepared.len()
+                    ),
                 });
             }
             pixels.extend(prepared);
         }
-        let data = TensorData::new(pixels, [faces.len(), 3, side, side]);
+        let data = TensorData::new(pixels, [faces.len(), channels, side, side]);
         self.model
             .encode_images(Tensor::from_data(data, &self.model.llm.device()))
     }

@@ -11,9 +11,11 @@ mod lora;
 mod loss;
 mod norm;
 mod projector;
+mod vision;
 
 pub use linear::Linear;
 pub use lora::LoraAdapter;
 pub use loss::{IGNORED_LABEL, causal_lm_loss};
 pub use norm::{LayerNorm, RmsNorm};
 pub use projector::Projector;
+pub use vision::VisionEncoder;

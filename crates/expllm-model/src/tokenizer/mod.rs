@@ -13,6 +13,7 @@ mod sentencepiece;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod train;
 mod utf8;
 
 use std::path::Path;

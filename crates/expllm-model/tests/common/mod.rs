@@ -115,9 +115,10 @@ impl TensorSource for File {
 /// The configuration of the `locllm_tiny` fixture.
 pub fn fixture_config() -> ModelConfig {
     let mut config = ModelConfig::expllm_7b();
-    config.vision.embed_dim = 48;
-    config.vision.depth = 3;
-    config.vision.num_heads = 4;
+    let vision = config.vision.dinov2_mut().unwrap();
+    vision.embed_dim = 48;
+    vision.depth = 3;
+    vision.num_heads = 4;
     config.llm.vocab_size = 640;
     config.llm.hidden_size = 64;
     config.llm.intermediate_size = 176;

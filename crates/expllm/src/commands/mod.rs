@@ -18,6 +18,7 @@ mod stages;
 mod synth;
 mod table;
 mod train;
+mod train_model;
 mod units;
 
 use number_format::NumberFormat;

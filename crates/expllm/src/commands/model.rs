@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use expllm_model::checkpoint::{self, SafetensorsFile};
 use expllm_model::parity::{self, ParityReport};
 use expllm_model::{
-    Backend, ExpLlm, LoadOptions, ModelConfig, ModelError, TensorSpec, default_device,
+    Backend, ExpLlm, LoadOptions, ModelConfig, ModelError, TensorSpec, VisionConfig, default_device,
 };
 
 use crate::{CliError, Outcome};
@@ -59,13 +59,20 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
 #[allow(clippy::print_stdout)] // The program speaks to its user here.
 fn info(config: &ModelConfig) -> Result<(), ModelError> {
     let (vision, llm) = (&config.vision, &config.llm);
+    let encoder = match vision {
+        VisionConfig::Dinov2(config) => format!(
+            "{} blocks of {}, {} heads, {} px patches",
+            config.depth, config.embed_dim, config.num_heads, config.patch_size
+        ),
+        VisionConfig::Convolutional(config) => format!(
+            "convolutional, {} stages of up to {} channels",
+            config.backbone.widths.len(),
+            vision.width()
+        ),
+    };
     println!(
-        "vision encoder   {} blocks of {}, {} heads, {} px patches, {} px images, {} tokens",
-        vision.depth,
-        vision.embed_dim,
-        vision.num_heads,
-        vision.patch_size,
-        vision.image_size,
+        "vision encoder   {encoder}, {} px images, {} tokens",
+        vision.image_size(),
         vision.num_patches(),
     );
     println!("projector        {:?}", config.projector);
@@ -78,7 +85,7 @@ fn info(config: &ModelConfig) -> Result<(), ModelError> {
         llm.vocab_size,
         llm.max_positions,
     );
-    for (part, lora) in [("vision", &vision.lora), ("language", &llm.lora)] {
+    for (part, lora) in [("vision", vision.lora()), ("language", llm.lora.as_ref())] {
         match lora {
             Some(lora) => println!(
                 "{:<17}rank {}, alpha {}, on {}",

@@ -32,6 +32,8 @@ enum What {
         #[arg(long, default_value_t = 12_000)]
         synthetic: usize,
     },
+    /// Train the language model: alignment, instruction tuning, or all of a small one.
+    Model(super::train_model::Args),
     /// Print the figures of the networks that are part of the program.
     Score {
         /// Folder with wild.tar, fer2013.tar and ict_facekit.safetensors.
@@ -76,6 +78,7 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
     match &args.what {
         What::Landmarks(run) => landmarks(run),
         What::Au { run, synthetic } => au(run, *synthetic),
+        What::Model(args) => super::train_model::run(args),
         What::Score { shared } => score(&TrainingData::new(shared)),
     }
     .map(|()| Outcome::Complete)

@@ -2,6 +2,7 @@
 
 mod explain;
 mod find;
+mod grounding;
 mod output;
 mod picture;
 mod report;
@@ -9,6 +10,7 @@ mod run;
 
 pub use explain::{Explaining, Explanation};
 pub use find::{Found, find_photos};
+pub use grounding::Grounding;
 pub use output::Output;
 pub use report::{FaceReport, PhotoReport};
 pub use run::{Job, Step, for_each_report, for_each_step};

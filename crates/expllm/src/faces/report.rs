@@ -7,7 +7,7 @@ use expllm_core::{
 };
 use serde::Serialize;
 
-use super::Explanation;
+use super::{Explanation, Grounding};
 
 /// Everything found in one photo, or why it could not be read.
 #[derive(Debug, Clone)]
@@ -42,6 +42,17 @@ struct ChainRow<'a> {
     error: Option<String>,
 }
 
+/// How far the chain agrees with the action units, in JSON.
+#[derive(Debug, Serialize)]
+struct GroundingRow {
+    /// Share of statements that the readings support; null without statements.
+    precision: Option<f64>,
+    /// Share of active units that are named; null when none is active.
+    recall: Option<f64>,
+    /// Sentences that the readings contradict.
+    unsupported: Vec<String>,
+}
+
 /// One row of JSON.
 #[derive(Debug, Default, Serialize)]
 struct Row<'a> {
@@ -59,6 +70,8 @@ struct Row<'a> {
     head_pose: Option<HeadPose>,
     #[serde(skip_serializing_if = "Option::is_none")]
     chain: Option<ChainRow<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grounding: Option<GroundingRow>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
 }
@@ -100,6 +113,7 @@ impl PhotoReport {
             action_units: Some(face.reading.action_units),
             head_pose: Some(face.reading.head_pose),
             chain: explanation.filter(|_| chains).map(chain_row),
+            grounding: Grounding::of(report).filter(|_| chains).map(grounding_row),
             error: self.error.as_deref(),
         }
     }
@@ -110,6 +124,14 @@ fn chain_row(explanation: &Explanation) -> ChainRow<'_> {
         parts: explanation.chain.as_ref().ok(),
         text: &explanation.text,
         error: explanation.chain.as_ref().err().map(ToString::to_string),
+    }
+}
+
+fn grounding_row(grounding: Grounding) -> GroundingRow {
+    GroundingRow {
+        precision: grounding.precision(),
+        recall: grounding.recall(),
+        unsupported: grounding.unsupported().map(str::to_owned).collect(),
     }
 }
 

@@ -36,7 +36,7 @@ pub fn tokenizer() -> Tokenizer {
 /// A checkpoint folder whose answers have up to 24 tokens.
 pub fn checkpoint(dir: &Path, tokenizer: Option<Tokenizer>) -> PathBuf {
     let mut config = ModelConfig::tiny();
-    config.vision.image_size = 224;
+    config.vision.dinov2_mut().unwrap().image_size = 224;
     config.llm.vocab_size = VOCABULARY;
     config.llm.max_positions = 4096;
     config.image_token_id = VOCABULARY as u32;

@@ -6,7 +6,7 @@ use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{DType, Device, Tensor};
 
 use super::super::{Linear, LoraAdapter};
-use crate::VisionConfig;
+use crate::Dinov2Config;
 
 /// Multi-head self-attention with one fused projection, and adapters on slices of it.
 #[derive(Module, Debug)]
@@ -27,7 +27,7 @@ pub struct VisionAttention {
 impl VisionAttention {
     /// Frozen projections with small random weights, trainable adapters.
     #[must_use]
-    pub fn new(config: &VisionConfig, device: &Device) -> Self {
+    pub fn new(config: &Dinov2Config, device: &Device) -> Self {
         let width = config.embed_dim;
         let adapter = |name: &str| {
             let lora = config.lora.as_ref().filter(|lora| lora.adapts(name))?;

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::super::{LayerNorm, Linear};
 use super::VisionAttention;
-use crate::VisionConfig;
+use crate::Dinov2Config;
 
 /// A learned factor per channel ([Touvron et al. 2021](https://arxiv.org/abs/2103.17239)).
 #[derive(Module, Debug)]
@@ -57,7 +57,7 @@ pub struct Block {
 impl Block {
     /// A frozen block with small random weights, trainable adapters.
     #[must_use]
-    pub fn new(config: &VisionConfig, device: &Device) -> Self {
+    pub fn new(config: &Dinov2Config, device: &Device) -> Self {
         let (width, hidden) = (config.embed_dim, config.mlp_dim());
         Self {
             norm1: LayerNorm::new(width, config.layer_norm_eps, device),

@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::super::LayerNorm;
 use super::{Block, PatchEmbed, PositionResampler};
-use crate::VisionConfig;
+use crate::Dinov2Config;
 
 /// A DINOv2 vision transformer without a head.
 #[derive(Module, Debug)]
@@ -27,7 +27,7 @@ pub struct VisionTransformer {
 impl VisionTransformer {
     /// A frozen encoder with small random weights, trainable adapters.
     #[must_use]
-    pub fn new(config: &VisionConfig, device: &Device) -> Self {
+    pub fn new(config: &Dinov2Config, device: &Device) -> Self {
         let width = config.embed_dim;
         let init = Initializer::Normal {
             mean: 0.0,

@@ -3,7 +3,7 @@
 use burn::module::{Initializer, Module, Param};
 use burn::tensor::{Device, Tensor, module::linear};
 
-use crate::VisionConfig;
+use crate::Dinov2Config;
 
 /// Weights of the patch convolution, whose kernel and stride are both one patch.
 #[derive(Module, Debug)]
@@ -24,7 +24,7 @@ pub struct PatchEmbed {
 impl PatchEmbed {
     /// A frozen projection with small random weights.
     #[must_use]
-    pub fn new(config: &VisionConfig, device: &Device) -> Self {
+    pub fn new(config: &Dinov2Config, device: &Device) -> Self {
         let (width, patch) = (config.embed_dim, config.patch_size);
         let weight = Initializer::Normal {
             mean: 0.0,

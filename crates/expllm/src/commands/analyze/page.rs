@@ -2,12 +2,11 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use expllm_core::ChainPart;
 use minijinja::{Environment, context};
 use serde::Serialize;
 
 use crate::CliError;
-use crate::faces::{FaceReport, PhotoReport};
+use crate::faces::{FaceReport, Grounding, PhotoReport};
 
 const HEAD: &str = include_str!("head.html");
 const PHOTO: &str = include_str!("photo.html");
@@ -31,7 +30,10 @@ struct Face {
     picture: Option<String>,
     expressions: Vec<Bar>,
     units: Vec<Bar>,
-    chain: Vec<(&'static str, String)>,
+    /// Each part with its sentences and whether the action units contradict them.
+    chain: Vec<(&'static str, Vec<(String, bool)>)>,
+    /// How far the chain agrees with the action units.
+    grounding: Option<String>,
     /// The text of an explanation that is no chain, and why it is none.
     loose: Option<(String, String)>,
 }
@@ -81,7 +83,7 @@ fn face((index, report): (usize, &FaceReport)) -> Face {
     };
     let ranked = said.and_then(|said| said.probabilities.map(|p| p.ranked()));
     let active = report.face.reading.action_units.active();
-    let chain = said.and_then(|said| said.chain.as_ref().ok());
+    let grounding = Grounding::of(report);
     let loose = said.and_then(|said| {
         let reason = said.chain.as_ref().err()?;
         Some((said.text.clone(), reason.to_string()))
@@ -97,10 +99,13 @@ fn face((index, report): (usize, &FaceReport)) -> Face {
             .into_iter()
             .map(|(unit, value)| bar(unit.name().to_owned(), value.get()))
             .collect(),
-        chain: chain.map_or_else(Vec::new, |chain| {
-            let part = |part: ChainPart| (part.heading(), chain.part(part).to_owned());
-            ChainPart::ALL.map(part).to_vec()
+        chain: grounding.as_ref().map_or_else(Vec::new, |grounding| {
+            let parts = grounding.parts().iter();
+            parts
+                .map(|(part, sentences)| (part.heading(), sentences.clone()))
+                .collect()
         }),
+        grounding: grounding.as_ref().map(Grounding::summary),
         loose,
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use expllm_core::{ExplanationEvent, Expression, ExpressionProbabilities, ReadFace};
 
 use crate::CliError;
-use crate::faces::{Explanation, FaceReport, Output, PhotoReport, Step};
+use crate::faces::{Explanation, FaceReport, Grounding, Output, PhotoReport, Step};
 
 /// A whole report.
 pub fn photo(report: &PhotoReport) -> String {
@@ -19,6 +19,7 @@ pub fn photo(report: &PhotoReport) -> String {
         if let Some(said) = &face.explanation {
             text.push_str(&words(said));
         }
+        text.push_str(&grounding(face));
     }
     text.push_str(&ending(report));
     text
@@ -109,7 +110,8 @@ impl<'a> StreamWriter<'a> {
         if !self.named {
             self.output.text(&expression(said.expression, None))?;
         }
-        self.output.text(&remark(said))
+        self.output.text(&remark(said))?;
+        self.output.text(&grounding(face))
     }
 }
 
@@ -177,6 +179,18 @@ fn remark(said: &Explanation) -> String {
         Ok(_) => String::new(),
         Err(reason) => format!("  ({reason})\n"),
     }
+}
+
+/// How far the chain agrees with the action units, and the sentences that they contradict.
+fn grounding(face: &FaceReport) -> String {
+    let Some(grounding) = Grounding::of(face) else {
+        return String::new();
+    };
+    let mut text = format!("  ({})\n", grounding.summary());
+    for sentence in grounding.unsupported() {
+        let _ = writeln!(text, "  (not supported: {})", printable(sentence));
+    }
+    text
 }
 
 /// The end of a photo, with what went wrong.

@@ -1,0 +1,79 @@
+//! From an aligned face to the pixels that a vision encoder was trained with.
+
+use expllm_core::{Photo, Similarity};
+use expllm_face::{GreyImage, ReferenceInput, standardise};
+
+use crate::VisionConfig;
+
+/// Turns an aligned face into the pixels that the model was trained with:
+/// `[channels, side, side]`, normalised, row by row from the top.
+pub trait PreparePixels: Send + Sync {
+    /// The numbers for an image of `side` x `side` pixels.
+    fn prepare(&self, face: &Photo, side: usize) -> Vec<f32>;
+}
+
+impl<F: Fn(&Photo, usize) -> Vec<f32> + Send + Sync> PreparePixels for F {
+    fn prepare(&self, face: &Photo, side: usize) -> Vec<f32> {
+        self(face, side)
+    }
+}
+
+/// The preprocessing of each kind of vision encoder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FacePixels {
+    /// RGB as the official model sees it, see [`ReferenceInput`]; always 224 pixels a side.
+    Reference,
+    /// The whole face in grey, with a mean of 0 and a deviation of 1, as the action unit network
+    /// sees it.
+    StandardisedGrey,
+}
+
+impl FacePixels {
+    /// The preprocessing that an encoder was made for.
+    #[must_use]
+    pub const fn of(config: &VisionConfig) -> Self {
+        match config {
+            VisionConfig::Dinov2(_) => Self::Reference,
+            VisionConfig::Convolutional(_) => Self::StandardisedGrey,
+        }
+    }
+}
+
+impl PreparePixels for FacePixels {
+    fn prepare(&self, face: &Photo, side: usize) -> Vec<f32> {
+        match self {
+            Self::Reference => ReferenceInput::new(face).into_values(),
+            Self::StandardisedGrey => {
+                let shrink = Similarity {
+                    a: face.width() as f32 / side as f32,
+                    ..Similarity::IDENTITY
+                };
+                let mut pixels = GreyImage::from_photo(face).crop(&shrink, side);
+                standardise(&mut pixels);
+                pixels
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ModelConfig;
+
+    #[test]
+    fn every_kind_gives_the_numbers_that_its_encoder_takes() {
+        let pixels = (0..3 * 128 * 128).map(|i| (i * 31 % 251) as u8).collect();
+        let face = Photo::new(128, 128, pixels).unwrap();
+        let reference = FacePixels::of(&ModelConfig::expllm_7b().vision);
+        assert_eq!(reference.prepare(&face, 224).len(), 3 * 224 * 224);
+        let grey = FacePixels::StandardisedGrey.prepare(&face, 64);
+        let mean = grey.iter().sum::<f32>() / grey.len() as f32;
+        let square = grey.iter().map(|v| v * v).sum::<f32>() / grey.len() as f32;
+        assert!(
+            mean.abs() < 1e-3 && (square - 1.0).abs() < 0.05,
+            "{mean} {square}"
+        );
+    }
+}

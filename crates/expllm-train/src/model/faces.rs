@@ -1,0 +1,405 @@
+//! Faces as the tiny model learns them: what its frozen encoder sees, what the action unit
+//! detector reads, and chains that the composer writes about it.
+
+use std::num::NonZeroU32;
+use std::path::Path;
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use expllm_au::AuNet;
+use expllm_core::{
+    AlignedFace, AuDetector, AuReading, AuVector, CotRequest, CotWriter, Expression,
+    ExpressionProbabilities, ExpressionSet, HeadPose, LANDMARK_COUNT, Landmarks, Photo, Point,
+    Similarity,
+};
+use expllm_cot::Composer;
+use expllm_face::{ALIGNED_SIZE, LandmarkNet, warp};
+use expllm_model::conversation::{Task, Turn};
+use expllm_model::nn::VisionEncoder;
+use expllm_model::{FacePixels, PreparePixels, VisionConfig};
+use half::f16;
+use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+
+use super::config::{FacesConfig, RecordMix};
+use super::example::{Example, ExampleImage, ExampleSource};
+use super::features::Store;
+use crate::au::{AuFace, real_faces, synthetic_faces};
+use crate::augment::{Jitter, degraded_crop};
+use crate::{TrainError, TrainingData};
+
+/// Faces looked at together.
+const BATCH: usize = 64;
+
+/// Faces of `wild` that are never trained on and by which runs are validated.
+const HELD_BACK: usize = 700;
+
+/// Series of seeds of the synthetic faces.
+const SERIES: u64 = 11;
+
+/// Share of the looks that are degraded: soft, noisy, unevenly lit, partly hidden.
+const DEGRADED: f64 = 0.5;
+
+/// How far a look strays from the proper place, as far as landmarks err.
+const JITTER: Jitter = Jitter {
+    turn: 4.0,
+    zoom: 1.06,
+    shift: 0.025,
+};
+
+/// The expressions that chains choose from.
+const SET: ExpressionSet = ExpressionSet::Eight;
+
+/// Looks at faces with everything known of them; every one of them exists plain and mirrored.
+#[derive(Debug, Clone)]
+pub struct FaceExamples {
+    store: Store,
+    mix: RecordMix,
+    wordings: u64,
+}
+
+/// Faces to train on and faces to validate by.
+#[derive(Debug, Clone)]
+pub struct FaceSets {
+    /// For training.
+    pub train: FaceExamples,
+    /// Held back.
+    pub valid: FaceExamples,
+}
+
+/// One look at one face.
+pub(super) struct Look {
+    /// Tokens of the plain and of the mirrored face, one after the other.
+    pub features: Vec<f16>,
+    /// What the detector reads of the plain face.
+    pub units: AuVector,
+    /// Expression probabilities.
+    pub probabilities: ExpressionProbabilities,
+    /// The label of the data set.
+    pub label: Option<Expression>,
+}
+
+/// The encoder and the detector that look at faces.
+pub struct Reader<'a> {
+    encoder: &'a VisionEncoder,
+    config: &'a VisionConfig,
+    units: AuNet,
+    device: Device,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader with the detector that is part of the project.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Face`] when the detector cannot be loaded.
+    pub fn new(
+        encoder: &'a VisionEncoder,
+        config: &'a VisionConfig,
+        device: &Device,
+    ) -> Result<Self, TrainError> {
+        Ok(Self {
+            encoder,
+            config,
+            units: AuNet::pretrained(device)?,
+            device: device.clone(),
+        })
+    }
+
+    /// Looks at faces.
+    fn read(&self, faces: &[(Photo, Option<Expression>)]) -> Result<Vec<Look>, TrainError> {
+        let aligned: Vec<_> = faces.iter().map(|(photo, _)| aligned(photo)).collect();
+        let readings = self.units.detect_units(&aligned)?;
+        let side = self.config.image_size();
+        let prepare = FacePixels::of(self.config);
+        let pixels: Vec<f32> = faces
+            .par_iter()
+            .flat_map_iter(|(photo, _)| prepare.prepare(photo, side))
+            .collect();
+        let shape = [faces.len(), self.config.channels(), side, side];
+        let plain = Tensor::<4>::from_data(TensorData::new(pixels, shape), &self.device);
+        let tokens = [plain.clone(), plain.flip([3])].map(|images| {
+            let tokens = self.encoder.forward(images).cast(DType::F32);
+            tokens.into_data().try_into_vec::<f32>()
+        });
+        let [plain, mirrored] = tokens;
+        let failed = |e| TrainError::Model(expllm_model::ModelError::Device(format!("{e:?}")));
+        let (plain, mirrored) = (plain.map_err(failed)?, mirrored.map_err(failed)?);
+        let width = self.config.num_patches() * self.config.width();
+        let looks = faces.iter().zip(readings);
+        let pairs = plain.chunks_exact(width).zip(mirrored.chunks_exact(width));
+        Ok(looks
+            .zip(pairs)
+            .map(|(((_, label), reading), (plain, mirrored))| Look {
+                features: plain
+                    .iter()
+                    .chain(mirrored)
+                    .map(|&v| f16::from_f32(v))
+                    .collect(),
+                units: reading.action_units,
+                probabilities: reading.probabilities,
+                label: *label,
+            })
+            .collect())
+    }
+}
+
+impl FaceSets {
+    /// Reads the faces, or what an earlier run in `cache` has kept of them.
+    ///
+    /// # Errors
+    ///
+    /// When a data set is missing or damaged, or a network fails; [`TrainError::NoRecords`]
+    /// when no face is left.
+    pub fn build(
+        config: &FacesConfig,
+        mix: RecordMix,
+        reader: &Reader<'_>,
+        cache: &Path,
+        report: &mut dyn FnMut(&str),
+    ) -> Result<Self, TrainError> {
+        let sets = |train, valid| {
+            let examples = |store| FaceExamples {
+                store,
+                mix,
+                wordings: config.wordings.max(1),
+            };
+            Self {
+                train: examples(train),
+                valid: examples(valid),
+            }
+        };
+        let size = [reader.config.num_patches(), reader.config.width()];
+        let key = cache_key(config, reader)?;
+        let files = ["train", "valid"].map(|name| cache.join(format!("faces_{name}.safetensors")));
+        if let (Some(train), Some(valid)) = (
+            Store::open(&files[0], &key, size)?,
+            Store::open(&files[1], &key, size)?,
+        ) {
+            report(&format!("{} looks from an earlier run", train.len()));
+            return Ok(sets(train, valid));
+        }
+        let landmarks = LandmarkNet::pretrained(&reader.device)?;
+        let data = TrainingData::new(&config.folder);
+        let mut wild = data.wild("train")?;
+        let held_back = wild.split_off(wild.len().saturating_sub(HELD_BACK));
+        let mut train = Store::new(size);
+        report(&format!("reading {} faces of wild", wild.len()));
+        let wild = real_faces(wild, &landmarks)?;
+        for view in 0..config.wild_views as u64 {
+            read_views(&wild, view, reader, &mut train)?;
+        }
+        let mut fer = data.fer2013("train")?;
+        fer.shuffle(&mut ChaCha8Rng::seed_from_u64(SERIES));
+        fer.truncate(config.fer);
+        report(&format!("reading {} faces of FER2013", fer.len()));
+        read_views(&real_faces(fer, &landmarks)?, 0, reader, &mut train)?;
+        if config.synthetic > 0 {
+            report(&format!("rendering {} faces", config.synthetic));
+            let faces = synthetic_faces(&data.synthesizer()?, SERIES, config.synthetic);
+            read_views(&faces, 0, reader, &mut train)?;
+        }
+        let mut valid = Store::new(size);
+        read_views(&real_faces(held_back, &landmarks)?, 0, reader, &mut valid)?;
+        if train.len() == 0 || valid.len() == 0 {
+            return Err(TrainError::NoRecords(config.folder.clone()));
+        }
+        std::fs::create_dir_all(cache).map_err(|e| TrainError::file(cache, e))?;
+        train.save(&files[0], &key)?;
+        valid.save(&files[1], &key)?;
+        Ok(sets(train, valid))
+    }
+}
+
+/// What the cached numbers depend on: the choice of faces and the weights that look at them.
+fn cache_key(config: &FacesConfig, reader: &Reader<'_>) -> Result<String, TrainError> {
+    let side = NonZeroU32::new(ALIGNED_SIZE).unwrap_or(NonZeroU32::MIN);
+    let probe = Photo::from_fn(side, side, |x, y| {
+        let wave = |v: u32, step: f32| 127.0 + 100.0 * (v as f32 * step).sin();
+        [((wave(x, 0.13) + wave(y, 0.21)) / 2.0) as u8; 3]
+    });
+    let looks = reader.read(&[(probe, None)])?;
+    let sum: f32 = looks
+        .iter()
+        .flat_map(|look| look.features.iter().map(|v| v.to_f32()))
+        .sum();
+    let units: f32 = looks.iter().flat_map(|look| look.units.values()).sum();
+    Ok(format!(
+        "{} {} {} {sum:.3} {units:.4}",
+        config.wild_views, config.fer, config.synthetic
+    ))
+}
+
+/// Looks once at every face; view 0 is the proper one.
+fn read_views(
+    faces: &[AuFace],
+    view: u64,
+    reader: &Reader<'_>,
+    store: &mut Store,
+) -> Result<(), TrainError> {
+    let mut first = 0u64;
+    for batch in faces.chunks(BATCH) {
+        let photos: Vec<_> = batch
+            .par_iter()
+            .enumerate()
+            .filter_map(|(index, face)| {
+                let mut rng = ChaCha8Rng::seed_from_u64(view);
+                rng.set_stream(first + index as u64);
+                Some((look_at(face, view > 0, &mut rng)?, face.expression))
+            })
+            .collect();
+        first += batch.len() as u64;
+        reader
+            .read(&photos)?
+            .into_iter()
+            .for_each(|l| store.push(l));
+    }
+    Ok(())
+}
+
+/// The aligned face, moved and degraded when it is not the proper look.
+fn look_at(face: &AuFace, stray: bool, rng: &mut ChaCha8Rng) -> Option<Photo> {
+    let side = ALIGNED_SIZE;
+    let grey = |pixels: Vec<u8>, width, height| {
+        let rgb = pixels.iter().flat_map(|&v| [v, v, v]).collect();
+        Photo::new(width, height, rgb).ok()
+    };
+    let mut to_image = face.to_image;
+    if stray {
+        to_image = JITTER.apply(&to_image, side as usize, rng);
+    }
+    if stray && rng.random_bool(DEGRADED) {
+        let pixels = degraded_crop(&face.image, &to_image, side as usize, rng);
+        let bytes = pixels
+            .iter()
+            .map(|v| v.round().clamp(0.0, 255.0) as u8)
+            .collect();
+        return grey(bytes, side, side);
+    }
+    let (width, height) = (face.image.width() as u32, face.image.height() as u32);
+    let photo = grey(face.image.pixels().to_vec(), width, height)?;
+    Some(warp(&photo, &to_image, side))
+}
+
+/// An aligned face as the detector takes it; it looks at the pixels alone.
+fn aligned(photo: &Photo) -> AlignedFace {
+    AlignedFace {
+        image: photo.clone(),
+        to_photo: Similarity::IDENTITY,
+        landmarks: Landmarks {
+            points: [Point::default(); LANDMARK_COUNT],
+            head_pose: HeadPose::default(),
+        },
+    }
+}
+
+/// A face of the set as it is judged: what the model sees and what the detector reads.
+pub struct JudgedFace {
+    /// Tokens of the encoder.
+    pub tokens: Vec<f32>,
+    /// What the detector reads.
+    pub reading: AuReading,
+    /// The label of the data set.
+    pub label: Option<Expression>,
+}
+
+impl FaceExamples {
+    /// A plain face for validation.
+    #[must_use]
+    pub fn judged(&self, index: usize) -> JudgedFace {
+        JudgedFace {
+            tokens: self.store.tokens(index, false),
+            reading: self.reading(index, false),
+            label: self.store.label(index),
+        }
+    }
+
+    fn reading(&self, index: usize, mirrored: bool) -> AuReading {
+        let units = self.store.units(index);
+        AuReading {
+            action_units: if mirrored { units.mirrored() } else { units },
+            probabilities: self.store.probabilities(index),
+            head_pose: HeadPose::default(),
+        }
+    }
+
+    /// The label that a conversation is about.
+    fn label(&self, index: usize, reading: &AuReading, rng: &mut ChaCha8Rng) -> Expression {
+        let drawn = draw(&reading.probabilities.within(SET), rng.random());
+        match self.store.label(index) {
+            Some(label) if !rng.random_bool(self.mix.distilled) => label,
+            _ => drawn,
+        }
+    }
+
+    /// Chains about the faces, each with its label, for learning a tokenizer.
+    pub fn conversations(&self, count: usize) -> impl Iterator<Item = Vec<Turn>> + '_ {
+        (0..count).filter_map(move |number| {
+            let mut rng = ChaCha8Rng::seed_from_u64(number as u64);
+            let index = rng.random_range(0..self.store.len().max(1));
+            let reading = self.reading(index, rng.random_bool(0.5));
+            let label = self.label(index, &reading, &mut rng);
+            let chain = self.chain(reading, label, &mut rng)?;
+            Some(vec![
+                Turn::new(Task::Expression, label.name()),
+                Turn::new(Task::Explanation, chain),
+            ])
+        })
+    }
+
+    fn chain(
+        &self,
+        reading: AuReading,
+        expression: Expression,
+        rng: &mut ChaCha8Rng,
+    ) -> Option<String> {
+        let request = CotRequest {
+            reading,
+            expression,
+            set: SET,
+            seed: rng.random_range(0..self.wordings),
+        };
+        // The composer never fails and answers every request.
+        let chains = Composer.write(&[request]).ok()?;
+        chains.first().map(ToString::to_string)
+    }
+}
+
+impl ExampleSource for FaceExamples {
+    fn len(&self) -> usize {
+        self.store.len()
+    }
+
+    fn example(&self, index: usize, rng: &mut ChaCha8Rng) -> Result<Example, TrainError> {
+        let mirrored = rng.random_bool(0.5);
+        let reading = self.reading(index, mirrored);
+        let label = self.label(index, &reading, rng);
+        let label_turn = Turn::new(Task::Expression, label.name());
+        let mut turns = vec![label_turn];
+        if !rng.random_bool(self.mix.label_only)
+            && let Some(chain) = self.chain(reading, label, rng)
+        {
+            let chain = Turn::new(Task::Explanation, chain);
+            let place = usize::from(!rng.random_bool(self.mix.chain_first));
+            turns.insert(place, chain);
+        }
+        Ok(Example {
+            id: format!("face {index}{}", if mirrored { " mirrored" } else { "" }),
+            image: ExampleImage::Tokens(self.store.tokens(index, mirrored)),
+            turns,
+        })
+    }
+}
+
+/// The expression at a place of the cumulative probabilities.
+fn draw(probabilities: &ExpressionProbabilities, at: f32) -> Expression {
+    let mut left = at;
+    for expression in Expression::ALL {
+        left -= probabilities.get(expression).get();
+        if left < 0.0 {
+            return expression;
+        }
+    }
+    probabilities.top()
+}

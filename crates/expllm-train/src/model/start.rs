@@ -1,0 +1,240 @@
+//! The model, the words and the records that a run starts with.
+
+use std::path::Path;
+
+use burn::module::Module;
+use burn::tensor::Device;
+use expllm_au::{AuNet, AuNetworkConfig};
+use expllm_model::checkpoint::{self, Checkpoint};
+use expllm_model::conversation::{PromptTemplate, Task};
+use expllm_model::generation::GenerationSettings;
+use expllm_model::nn::VisionEncoder;
+use expllm_model::{
+    AddedToken, ConvolutionalConfig, ExpLlm, FreshPart, LoadOptions, LoraConfig, ModelConfig,
+    ModelError, ProjectorKind, Tokenizer, VisionConfig,
+};
+
+use super::config::{Data, NewModel, Start, TrainConfig, TrainStage};
+use super::example::{ExampleSource, Language};
+use super::faces::{FaceExamples, FaceSets, Reader};
+use crate::TrainError;
+
+/// Conversations that a tokenizer is learnt from.
+const TOKENIZER_TEXTS: usize = 6_000;
+
+/// The words around questions and answers of a new model.
+const PROMPT: &str = include_str!("prompt.toml");
+
+/// Everything that a run needs before its first step.
+pub(super) struct Prepared {
+    pub model: ExpLlm,
+    pub language: Language,
+    pub generation: GenerationSettings,
+    pub train: Box<dyn ExampleSource + Send>,
+    pub valid: Box<dyn ExampleSource + Send>,
+    /// Held-back faces with readings, by which chains are judged.
+    pub judged: Option<FaceExamples>,
+}
+
+/// Loads or makes the model of a run and its records; `device` is the plain one.
+pub(super) fn prepare(
+    config: &TrainConfig,
+    device: &Device,
+    report: &mut dyn FnMut(&str),
+) -> Result<Prepared, TrainError> {
+    match &config.start {
+        Start::New(new) => new_model(config, new, device, report),
+        Start::Checkpoint(folder) => from_checkpoint(config, folder, device, report),
+    }
+}
+
+fn new_model(
+    config: &TrainConfig,
+    new: &NewModel,
+    device: &Device,
+    report: &mut dyn FnMut(&str),
+) -> Result<Prepared, TrainError> {
+    let vision = detector_vision();
+    let detector = AuNet::pretrained(device)?;
+    let encoder = VisionEncoder::Convolutional(detector.network().backbone().clone());
+    let sets = face_sets(config, &encoder, &vision, device, report)?;
+    let template = PromptTemplate::from_toml(PROMPT)?;
+    let tokenizer = tokenizer(config, new, &sets.train, &template, report)?;
+    let pieces = tokenizer.vocab_size();
+    let model_config = new_config(new, pieces);
+    let image_token = AddedToken::stripping(&template.image_token, model_config.image_token_id);
+    device.seed(config.run.seed);
+    let mut model = ExpLlm::init(&model_config, &training_device(config, device))?;
+    model.vision = encoder.train();
+    let language = Language {
+        tokenizer: tokenizer.with_token(image_token)?,
+        template,
+        config: model_config,
+    };
+    Ok(Prepared {
+        model: trained_parts(model, config.stage),
+        language,
+        generation: GenerationSettings {
+            max_new_tokens: 300,
+            ..GenerationSettings::default()
+        },
+        train: Box::new(sets.train),
+        judged: Some(sets.valid.clone()),
+        valid: Box::new(sets.valid),
+    })
+}
+
+/// The vision encoder that is the network of the action unit detector.
+fn detector_vision() -> VisionConfig {
+    let units = AuNetworkConfig::new();
+    VisionConfig::Convolutional(ConvolutionalConfig {
+        image_size: units.side,
+        backbone: units.backbone,
+    })
+}
+
+/// Sizes of a new model with a tokenizer of `pieces`; the image token comes after them.
+pub(super) fn new_config(new: &NewModel, pieces: usize) -> ModelConfig {
+    ModelConfig {
+        vision: detector_vision(),
+        projector: ProjectorKind::Mlp,
+        llm: new.llm(pieces),
+        image_token_id: u32::try_from(pieces).unwrap_or(u32::MAX),
+        bos_token_id: 1,
+        eos_token_id: 2,
+        pad_token_id: 0,
+    }
+}
+
+fn from_checkpoint(
+    config: &TrainConfig,
+    folder: &Path,
+    device: &Device,
+    report: &mut dyn FnMut(&str),
+) -> Result<Prepared, TrainError> {
+    let Checkpoint {
+        config: mut model_config,
+        source,
+        tokenizer,
+        prompt,
+        generation,
+    } = checkpoint::open(folder)?;
+    if config.stage == TrainStage::Instruction {
+        add_adapters(&mut model_config);
+    }
+    let tokenizer = tokenizer.ok_or_else(|| {
+        let reason = "the folder has no tokenizer.json and no tokenizer.model".to_owned();
+        ModelError::Tokenizer(reason)
+    })?;
+    let options = LoadOptions {
+        dtype: config.run.precision.dtype(),
+        fresh: FreshPart::ALL.to_vec(),
+    };
+    let on = training_device(config, device);
+    let model = ExpLlm::load(&model_config, source.as_ref(), &options, &on)?;
+    let language = Language {
+        tokenizer,
+        template: prompt,
+        config: model_config,
+    };
+    let (train, valid, judged) = match &config.data {
+        Data::Faces(_) => {
+            let plain = model.vision.valid();
+            let sets = face_sets(config, &plain, &language.config.vision, device, report)?;
+            let judged = sets.valid.clone();
+            let boxed = |set| Box::new(set) as Box<dyn ExampleSource + Send>;
+            (boxed(sets.train), boxed(sets.valid), Some(judged))
+        }
+        Data::Annotations(annotations) => {
+            let sets = super::annotations::read(annotations, config, &language.config.vision)?;
+            let boxed = |set| Box::new(set) as Box<dyn ExampleSource + Send>;
+            let [train, valid] = sets;
+            report(&format!("{} records", train.len()));
+            (boxed(train), boxed(valid), None)
+        }
+    };
+    Ok(Prepared {
+        model: trained_parts(model, config.stage),
+        language,
+        generation,
+        train,
+        valid,
+        judged,
+    })
+}
+
+fn face_sets(
+    config: &TrainConfig,
+    encoder: &VisionEncoder,
+    vision: &VisionConfig,
+    device: &Device,
+    report: &mut dyn FnMut(&str),
+) -> Result<FaceSets, TrainError> {
+    let Data::Faces(faces) = &config.data else {
+        return Err(TrainError::NoRecords(config.output.clone()));
+    };
+    let reader = Reader::new(encoder, vision, device)?;
+    FaceSets::build(faces, config.records, &reader, &config.output, report)
+}
+
+/// The tokenizer of an earlier start of the run, or a new one.
+fn tokenizer(
+    config: &TrainConfig,
+    new: &NewModel,
+    faces: &FaceExamples,
+    template: &PromptTemplate,
+    report: &mut dyn FnMut(&str),
+) -> Result<Tokenizer, TrainError> {
+    if let Some(known) = Tokenizer::open(&config.output)? {
+        return Ok(known);
+    }
+    report(&format!("learning {} pieces", new.vocabulary));
+    let texts = faces
+        .conversations(TOKENIZER_TEXTS)
+        .map(|turns| template.prompt(0, &turns, Task::Explanation))
+        .collect::<Result<Vec<_>, _>>()?;
+    let tokenizer = Tokenizer::train(texts.iter().map(String::as_str), new.vocabulary)?;
+    let folder = &config.output;
+    std::fs::create_dir_all(folder).map_err(|e| TrainError::file(folder, e))?;
+    tokenizer.save(folder)?;
+    Ok(tokenizer)
+}
+
+/// The device that keeps what the backward pass needs.
+pub(super) fn training_device(config: &TrainConfig, device: &Device) -> Device {
+    let device = device.clone().autodiff();
+    match config.run.gradient_checkpointing {
+        true => device.gradient_checkpointing(),
+        false => device,
+    }
+}
+
+/// Rank 8 adapters on queries and values where there are none, as in the paper.
+pub(super) fn add_adapters(config: &mut ModelConfig) {
+    let paper = ModelConfig::expllm_7b();
+    let adapters = |lora: Option<&LoraConfig>| lora.cloned();
+    if config.llm.lora.is_none() {
+        config.llm.lora = adapters(paper.llm.lora.as_ref());
+    }
+    if let Some(vision) = config.vision.dinov2_mut()
+        && vision.lora.is_none()
+    {
+        vision.lora = adapters(paper.vision.lora());
+    }
+}
+
+/// Freezes and unfreezes what the stage says. Loaded models train projector and adapters.
+fn trained_parts(mut model: ExpLlm, stage: TrainStage) -> ExpLlm {
+    match stage {
+        TrainStage::Alignment => {
+            model.vision = model.vision.freeze();
+            model.llm = model.llm.freeze();
+        }
+        TrainStage::Instruction => {}
+        TrainStage::Full => {
+            model.vision = model.vision.freeze();
+            model.llm = model.llm.unfreeze();
+        }
+    }
+    model
+}
