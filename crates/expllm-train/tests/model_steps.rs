@@ -79,9 +79,12 @@ fn three_steps_of_adamw_equal_those_of_pytorch() {
     let (source, options) = (checkpoint.source.as_ref(), LoadOptions::default());
     let mut model = ExpLlm::load(&checkpoint.config, source, &options, &device).unwrap();
     let stored = SafetensorsFile::open(&folder.join("gradients.safetensors")).unwrap();
-    let wanted = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/adamw_steps.safetensors");
+    let wanted =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/adamw_steps.safetensors");
     let wanted = SafetensorsFile::open(&wanted).unwrap();
-    let config = AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(0.05);
+    let config = AdamWConfig::new()
+        .with_epsilon(1e-8)
+        .with_weight_decay(0.05);
     let mut optimiser = config.init();
     let names: Vec<_> = model.layout().into_iter().map(|spec| spec.name).collect();
     let mut compared = 0;
@@ -108,7 +111,10 @@ fn three_steps_of_adamw_equal_those_of_pytorch() {
             // Relative to the size of a step, which is about the learning rate.
             for (found, wanted) in after.iter().zip(&wanted) {
                 let error = (found - wanted).abs();
-                assert!(error <= 1e-4 * 5e-4 + 2e-7 * wanted.abs(), "{name}: {found} {wanted}");
+                assert!(
+                    error <= 1e-4 * 5e-4 + 2e-7 * wanted.abs(),
+                    "{name}: {found} {wanted}"
+                );
             }
             compared += 1;
         }
@@ -151,7 +157,12 @@ fn example(number: usize, value: f32) -> Example {
     }
 }
 
-fn gradient_of(model: &ExpLlm, language: &Language, rows: usize, devices: usize) -> (f32, Vec<Option<Vec<f32>>>) {
+fn gradient_of(
+    model: &ExpLlm,
+    language: &Language,
+    rows: usize,
+    devices: usize,
+) -> (f32, Vec<Option<Vec<f32>>>) {
     let examples = (0..4).map(|number| example(number, 1.0)).collect();
     let parts = language.parts(examples, rows, true).unwrap();
     let devices = vec![default_device().autodiff(); devices];
@@ -193,7 +204,10 @@ fn a_loss_that_is_no_number_names_its_record() {
     let error = gradients(&model, &parts, &[device], 17).unwrap_err();
     match &error {
         TrainError::DivergedOn { step, records, .. } => {
-            assert_eq!((*step, records.as_slice()), (17, &["record 2".to_owned()][..]));
+            assert_eq!(
+                (*step, records.as_slice()),
+                (17, &["record 2".to_owned()][..])
+            );
         }
         other => panic!("{other}"),
     }

@@ -135,14 +135,20 @@ fn the_shipped_model_answers_by_default_and_its_claims_are_held_against_the_read
     assert!((0.0..=1.0).contains(&grounding["precision"].as_f64().unwrap()));
     assert!(grounding["unsupported"].is_array());
     let text = run(&[]);
-    assert!(text.contains("grounding: ") && text.contains("action units:"), "{text}");
+    assert!(
+        text.contains("grounding: ") && text.contains("action units:"),
+        "{text}"
+    );
     let chain_first = run(&["--mode", "chain-first"]);
     assert!(chain_first.contains("**Conclusion:**"), "{chain_first}");
     // The composer names what was read and nothing else.
     let rows = run(&["--stage", "composer", "--format", "json"]);
     let rows: Value = serde_json::from_str(&rows).unwrap();
     assert_eq!(rows[0]["grounding"]["precision"], 1.0);
-    assert_eq!(rows[0]["grounding"]["unsupported"], Value::Array(Vec::new()));
+    assert_eq!(
+        rows[0]["grounding"]["unsupported"],
+        Value::Array(Vec::new())
+    );
 }
 
 #[test]
@@ -190,7 +196,9 @@ fn what_does_not_belong_together_is_refused() {
 #[test]
 fn the_composer_explains_a_given_label_and_streams() {
     let output = Command::new(env!("CARGO_BIN_EXE_expllm"))
-        .args(["analyze", "--stage", "composer", "--stream", "--label", "Sadness"])
+        .args([
+            "analyze", "--stage", "composer", "--stream", "--label", "Sadness",
+        ])
         .arg(astronaut())
         .output()
         .unwrap();

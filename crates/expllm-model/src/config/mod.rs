@@ -211,37 +211,31 @@ mod tests {
     #[test]
     fn convolutional_encoders_are_checked_and_round_trip() {
         let mut config = ModelConfig::tiny();
-        let backbone = BackboneConfig::new(8, vec![16, 32], vec![1, 1]).with_grid(4);
         let encoder = ConvolutionalConfig {
-            image_size: 32,
-            backbone: backbone.clone(),
+            view: [0.1, 0.1, 0.8],
+            side: 32,
+            backbone: BackboneConfig::new(8, vec![16, 32], vec![1, 1]).with_grid(2),
         };
         config.vision = VisionConfig::Convolutional(encoder.clone());
         config.validate().unwrap();
-        assert_eq!(
-            (config.vision.num_patches(), config.vision.width()),
-            (16, 32)
-        );
+        assert_eq!(config.vision.num_patches(), 2);
         let json = serde_json::to_string(&config).unwrap();
         assert!(json.contains("convolutional"));
         assert_eq!(serde_json::from_str::<ModelConfig>(&json).unwrap(), config);
+        let with = |change: fn(&mut ConvolutionalConfig)| {
+            let mut encoder = encoder.clone();
+            change(&mut encoder);
+            encoder
+        };
         for spoilt in [
-            ConvolutionalConfig {
-                image_size: 0,
-                ..encoder.clone()
-            },
-            ConvolutionalConfig {
-                backbone: backbone.clone().with_grid(0),
-                ..encoder.clone()
-            },
-            ConvolutionalConfig {
-                backbone: BackboneConfig::new(8, vec![16], vec![1, 1]),
-                ..encoder.clone()
-            },
-            ConvolutionalConfig {
-                backbone: BackboneConfig::new(8, vec![usize::MAX], vec![1]),
-                ..encoder
-            },
+            with(|c| c.view = [0.5, 0.0, 0.8]),
+            with(|c| c.view = [f32::NAN, 0.0, 0.8]),
+            with(|c| c.side = 0),
+            with(|c| c.backbone.grid = 0),
+            with(|c| c.backbone.stem = 0),
+            with(|c| c.backbone.widths = vec![usize::MAX, 16]),
+            with(|c| c.backbone.blocks = vec![0, 1]),
+            with(|c| c.backbone.blocks = vec![1]),
         ] {
             config.vision = VisionConfig::Convolutional(spoilt);
             assert!(config.validate().is_err(), "{config:?}");

@@ -1,9 +1,9 @@
 //! Which vision encoder a model has.
 
+use expllm_core::{ActionUnit, Expression};
 use expllm_face::backbone::BackboneConfig;
 use serde::{Deserialize, Serialize};
 
-use super::checks::check_size;
 use super::{Dinov2Config, LoraConfig};
 use crate::ModelError;
 
@@ -14,16 +14,20 @@ use crate::ModelError;
 pub enum VisionConfig {
     /// A DINOv2 vision transformer over colour images.
     Dinov2(Dinov2Config),
-    /// The residual convolutional network of the action unit detector over grey faces.
+    /// The convolutional encoder of the action unit detector over grey faces.
     Convolutional(ConvolutionalConfig),
 }
 
-/// A residual convolutional encoder; each cell of its grid is a token.
+/// The network of the action unit detector. It looks at the face and at its mirror image, as the
+/// detector does, and each look makes one token: the scores of action units and expressions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ConvolutionalConfig {
-    /// Side of the square input image in pixels.
-    pub image_size: usize,
-    /// The network.
+    /// The square of an aligned face that the network sees: its left and top edge and its side,
+    /// as shares of the face's side.
+    pub view: [f32; 3],
+    /// Side of the network's input in pixels.
+    pub side: usize,
+    /// The convolutional part.
     pub backbone: BackboneConfig,
 }
 
@@ -33,7 +37,7 @@ impl VisionConfig {
     pub fn width(&self) -> usize {
         match self {
             Self::Dinov2(config) => config.embed_dim,
-            Self::Convolutional(config) => config.backbone.channels(),
+            Self::Convolutional(_) => ConvolutionalConfig::SCORES,
         }
     }
 
@@ -42,7 +46,7 @@ impl VisionConfig {
     pub fn image_size(&self) -> usize {
         match self {
             Self::Dinov2(config) => config.image_size,
-            Self::Convolutional(config) => config.image_size,
+            Self::Convolutional(config) => config.side,
         }
     }
 
@@ -60,7 +64,7 @@ impl VisionConfig {
     pub fn num_patches(&self) -> usize {
         match self {
             Self::Dinov2(config) => config.num_patches(),
-            Self::Convolutional(config) => config.backbone.grid * config.backbone.grid,
+            Self::Convolutional(_) => 2,
         }
     }
 
@@ -96,34 +100,47 @@ impl VisionConfig {
 }
 
 impl ConvolutionalConfig {
+    /// Scores in a token: of the action units, then of the expressions.
+    pub const SCORES: usize = ActionUnit::COUNT + Expression::COUNT;
+
     fn validate(&self) -> Result<(), ModelError> {
-        check_size("vision.image_size", self.image_size)?;
-        check_size("vision.backbone.stem", self.backbone.stem)?;
-        let (widths, blocks) = (&self.backbone.widths, &self.backbone.blocks);
-        // Every stage halves the side.
-        if widths.is_empty() || widths.len() != blocks.len() || widths.len() > 8 {
-            let reason = format!(
-                "{} widths and {} numbers of blocks; needs 1 to 8 of each",
-                widths.len(),
-                blocks.len()
-            );
-            return Err(ModelError::config("vision.backbone.widths", reason));
+        let [left, top, side] = self.view;
+        let inside = |from: f32| from >= 0.0 && from + side <= 1.0;
+        if !(side > 0.0 && inside(left) && inside(top)) {
+            let reason = format!("{:?} is no square within the face", self.view);
+            return Err(ModelError::config("vision.view", reason));
         }
-        for &size in widths.iter().chain(blocks) {
-            check_size("vision.backbone", size)?;
+        if !(8..=1024).contains(&self.side) {
+            let reason = format!("{} is not between 8 and 1024 pixels", self.side);
+            return Err(ModelError::config("vision.side", reason));
         }
-        if blocks.iter().sum::<usize>() > 256 || widths.iter().any(|&width| width > 1 << 14) {
-            let reason = "more than 256 blocks or 16384 channels".to_owned();
-            return Err(ModelError::config("vision.backbone", reason));
-        }
-        if !(1..=64).contains(&self.backbone.grid) {
-            let reason = format!("{} is not between 1 and 64", self.backbone.grid);
-            return Err(ModelError::config("vision.backbone.grid", reason));
-        }
-        if self.image_size > 1 << 12 {
-            let reason = "more than 4096 pixels".to_owned();
-            return Err(ModelError::config("vision.image_size", reason));
-        }
-        Ok(())
+        check_backbone("vision.backbone", &self.backbone)
+    }
+}
+
+fn check_backbone(field: &'static str, backbone: &BackboneConfig) -> Result<(), ModelError> {
+    let (widths, blocks) = (&backbone.widths, &backbone.blocks);
+    let fail = |reason: String| Err(ModelError::config(field, reason));
+    // The stem and every stage halve the side.
+    if widths.len() != blocks.len() || widths.len() > 7 {
+        return fail(format!(
+            "{} widths and {} numbers of blocks; needs the same of both, at most 7",
+            widths.len(),
+            blocks.len()
+        ));
+    }
+    let mut channels = [backbone.stem].into_iter().chain(widths.iter().copied());
+    if let Some(odd) = channels.find(|count| !(1..=4096).contains(count)) {
+        return fail(format!("{odd} channels; needs 1 to 4096"));
+    }
+    if !(1..=16).contains(&backbone.grid) {
+        return fail(format!(
+            "a grid of {} is not between 1 and 16",
+            backbone.grid
+        ));
+    }
+    match blocks.iter().all(|count| (1..=64).contains(count)) {
+        true => Ok(()),
+        false => fail(format!("{blocks:?} blocks; needs 1 to 64 per stage")),
     }
 }

@@ -19,14 +19,17 @@ impl<F: Fn(&Photo, usize) -> Vec<f32> + Send + Sync> PreparePixels for F {
 }
 
 /// The preprocessing of each kind of vision encoder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum FacePixels {
-    /// RGB as the official model sees it, see [`ReferenceInput`]; always 224 pixels a side.
+    /// RGB as the official model sees it, see [`ReferenceInput`].
     Reference,
-    /// The whole face in grey, with a mean of 0 and a deviation of 1, as the action unit network
-    /// sees it.
-    StandardisedGrey,
+    /// A square of the face in grey, with a mean of 0 and a deviation of 1, as the action unit
+    /// detector sees it.
+    StandardisedGrey {
+        /// Left and top edge and side of the square, as shares of the face's side.
+        view: [f32; 3],
+    },
 }
 
 impl FacePixels {
@@ -35,7 +38,7 @@ impl FacePixels {
     pub const fn of(config: &VisionConfig) -> Self {
         match config {
             VisionConfig::Dinov2(_) => Self::Reference,
-            VisionConfig::Convolutional(_) => Self::StandardisedGrey,
+            VisionConfig::Convolutional(config) => Self::StandardisedGrey { view: config.view },
         }
     }
 }
@@ -43,13 +46,18 @@ impl FacePixels {
 impl PreparePixels for FacePixels {
     fn prepare(&self, face: &Photo, side: usize) -> Vec<f32> {
         match self {
-            Self::Reference => ReferenceInput::new(face).into_values(),
-            Self::StandardisedGrey => {
-                let shrink = Similarity {
-                    a: face.width() as f32 / side as f32,
+            Self::Reference => ReferenceInput::with_side(face, side).into_values(),
+            Self::StandardisedGrey {
+                view: [left, top, share],
+            } => {
+                let width = face.width() as f32;
+                let crop = Similarity {
+                    a: width * share / side as f32,
+                    tx: left * width,
+                    ty: top * width,
                     ..Similarity::IDENTITY
                 };
-                let mut pixels = GreyImage::from_photo(face).crop(&shrink, side);
+                let mut pixels = GreyImage::from_photo(face).crop(&crop, side);
                 standardise(&mut pixels);
                 pixels
             }
@@ -68,7 +76,10 @@ mod tests {
         let face = Photo::new(128, 128, pixels).unwrap();
         let reference = FacePixels::of(&ModelConfig::expllm_7b().vision);
         assert_eq!(reference.prepare(&face, 224).len(), 3 * 224 * 224);
-        let grey = FacePixels::StandardisedGrey.prepare(&face, 64);
+        let grey = FacePixels::StandardisedGrey {
+            view: [0.1, 0.0, 0.8],
+        }
+        .prepare(&face, 64);
         let mean = grey.iter().sum::<f32>() / grey.len() as f32;
         let square = grey.iter().map(|v| v * v).sum::<f32>() / grey.len() as f32;
         assert!(

@@ -18,4 +18,4 @@ pub use lora::LoraAdapter;
 pub use loss::{IGNORED_LABEL, causal_lm_loss};
 pub use norm::{LayerNorm, RmsNorm};
 pub use projector::Projector;
-pub use vision::VisionEncoder;
+pub use vision::{DetectorEncoder, VisionEncoder};

@@ -2,10 +2,12 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use expllm_core::{ActionUnit, Expression};
 use expllm_face::backbone::Backbone;
 
+use super::Linear;
 use super::dinov2::VisionTransformer;
-use crate::VisionConfig;
+use crate::{ConvolutionalConfig, VisionConfig};
 
 /// From pixels to vision tokens.
 // Built once per model, so the unequal sizes of the kinds do not matter.
@@ -14,8 +16,46 @@ use crate::VisionConfig;
 pub enum VisionEncoder {
     /// A vision transformer.
     Dinov2(VisionTransformer),
-    /// A residual convolutional network.
-    Convolutional(Backbone),
+    /// The network of the action unit detector.
+    Convolutional(DetectorEncoder),
+}
+
+/// The network of the action unit detector, with what it reads from its features.
+#[derive(Module, Debug)]
+pub struct DetectorEncoder {
+    /// The convolutional part.
+    pub backbone: Backbone,
+    /// From features to scores of action units.
+    pub units: Linear,
+    /// From features to scores of expressions.
+    pub expressions: Linear,
+}
+
+impl DetectorEncoder {
+    /// A frozen network with random weights.
+    #[must_use]
+    pub fn new(config: &ConvolutionalConfig, device: &Device) -> Self {
+        let features = config.backbone.features();
+        Self {
+            // Frozen, its norms keep their statistics also on a training device.
+            backbone: config.backbone.init(device).freeze(),
+            units: Linear::new([features, ActionUnit::COUNT], true, device),
+            expressions: Linear::new([features, Expression::COUNT], true, device),
+        }
+    }
+
+    /// The token of one look.
+    ///
+    /// # Shapes
+    ///
+    /// `[batch, 1, side, side]`, standardised grey, to `[batch, 1, scores]`.
+    #[must_use]
+    pub fn token(&self, faces: Tensor<4>) -> Tensor<3> {
+        let features = self.backbone.forward(faces);
+        let units = self.units.forward(features.clone());
+        let expressions = self.expressions.forward(features);
+        Tensor::cat(vec![units, expressions], 1).unsqueeze_dim(1)
+    }
 }
 
 impl VisionEncoder {
@@ -25,7 +65,7 @@ impl VisionEncoder {
         match config {
             VisionConfig::Dinov2(config) => Self::Dinov2(VisionTransformer::new(config, device)),
             VisionConfig::Convolutional(config) => {
-                Self::Convolutional(config.backbone.init(device).freeze())
+                Self::Convolutional(DetectorEncoder::new(config, device))
             }
         }
     }
@@ -52,7 +92,10 @@ impl VisionEncoder {
     pub fn forward(&self, images: Tensor<4>) -> Tensor<3> {
         match self {
             Self::Dinov2(encoder) => encoder.forward(images),
-            Self::Convolutional(encoder) => encoder.cells(images),
+            Self::Convolutional(encoder) => {
+                let both = [images.clone(), images.flip([3])];
+                Tensor::cat(both.map(|look| encoder.token(look)).to_vec(), 1)
+            }
         }
     }
 

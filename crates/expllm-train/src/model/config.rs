@@ -86,6 +86,9 @@ pub enum Data {
     /// A data set with labels and descriptions in a layout that `expllm data inspect` reads,
     /// such as the output of `expllm cot build`; images are read and augmented for every step.
     Annotations(AnnotationsConfig),
+    /// Action units and labels without images, such as the official chain-of-thought data: a new
+    /// model learns to speak of units before it sees faces. The composer writes the chains.
+    Readings(ReadingsConfig),
     /// Photographed and synthetic faces, read by the action unit detector; the composer writes
     /// their chains. What the frozen vision encoder sees is computed once and kept.
     Faces(FacesConfig),
@@ -106,12 +109,26 @@ fn default_layout() -> Layout {
     Layout::ExpllmJson
 }
 
+/// Readings without images.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReadingsConfig {
+    /// The data set that has them.
+    pub annotations: AnnotationsConfig,
+    /// Wordings of a chain about the same reading.
+    #[serde(default = "default_wordings")]
+    pub wordings: u64,
+}
+
 /// Which faces, and how many looks at each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FacesConfig {
     /// Folder with wild.tar, fer2013.tar and ict_facekit.safetensors.
     pub folder: PathBuf,
+    /// Weights of the action unit detector that reads the faces; without them the project's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detector: Option<PathBuf>,
     /// Looks at each face of `wild`: one as it is, the others moved and degraded. Every look
     /// counts twice, plain and mirrored.
     #[serde(default = "default_wild_views")]
@@ -365,8 +382,10 @@ impl TrainConfig {
             if self.stage != TrainStage::Full {
                 return Err("a new language model needs `stage = \"full\"`".to_owned());
             }
-            if !matches!(self.data, Data::Faces(_)) {
-                return Err("a new language model needs `[data.faces]`".to_owned());
+            if matches!(self.data, Data::Annotations(_)) {
+                return Err(
+                    "a new language model needs `[data.faces]` or `[data.readings]`".into(),
+                );
             }
         }
         if let Data::Faces(faces) = &self.data {
@@ -421,5 +440,77 @@ impl NewModel {
             max_positions: self.max_positions,
             lora: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TINY: &str = include_str!("../../presets/tiny.toml");
+
+    #[test]
+    fn presets_are_read_and_hold_the_values_of_the_paper() {
+        assert!(TrainConfig::from_toml(TINY).is_ok());
+        let alignment = include_str!("../../presets/paper-alignment.toml");
+        assert_eq!(
+            TrainConfig::from_toml(alignment).unwrap().stage,
+            TrainStage::Alignment
+        );
+        for (text, records, epochs) in [
+            (
+                include_str!("../../presets/paper-instruction.toml"),
+                49_084,
+                20,
+            ),
+            (
+                include_str!("../../presets/paper-affectnet.toml"),
+                150_212,
+                30,
+            ),
+        ] {
+            let config = TrainConfig::from_toml(text).unwrap();
+            assert_eq!(
+                (config.optimiser.rate, config.optimiser.warmup),
+                (5e-4, 0.03)
+            );
+            assert_eq!(config.optimiser.weight_decay, 0.05);
+            assert_eq!(config.run.batch, 128);
+            // Whole batches of every epoch.
+            let steps = records * epochs / 128;
+            assert!(config.run.steps.abs_diff(steps) <= epochs, "{steps}");
+            assert_eq!(config.records.label_only, 0.75);
+        }
+    }
+
+    #[test]
+    fn impossible_values_are_named() {
+        for (from, to, word) in [
+            ("layers = ", "layer = ", "layer"),
+            ("rate = 3e-3", "rate = -1.0", "optimiser.rate"),
+            ("ema = 0.995", "ema = 1.0", "optimiser.ema"),
+            ("label_only = 0.4", "label_only = 1.5", "records.label_only"),
+            ("micro_batch = 32", "micro_batch = 0", "run.micro_batch"),
+            ("devices = 2", "devices = 1000", "run.devices"),
+            (
+                "vocabulary = 1400",
+                "vocabulary = 2",
+                "start.new.vocabulary",
+            ),
+            ("heads = 5", "heads = 7", "start.new.hidden_size"),
+            ("stage = \"full\"", "stage = \"alignment\"", "full"),
+            ("stage = \"full\"", "stage = \"all\"", "all"),
+        ] {
+            assert!(TINY.contains(from), "{from}");
+            let error = TrainConfig::from_toml(&TINY.replacen(from, to, 1)).unwrap_err();
+            assert!(error.contains(word), "{error}");
+        }
+    }
+
+    #[test]
+    fn configurations_are_noted_as_they_were() {
+        let config = TrainConfig::from_toml(TINY).unwrap();
+        let text = serde_json::to_string(&config).unwrap();
+        assert_eq!(serde_json::from_str::<TrainConfig>(&text).unwrap(), config);
     }
 }

@@ -7,13 +7,11 @@ use std::path::Path;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use expllm_au::AuNet;
 use expllm_core::{
-    AlignedFace, AuDetector, AuReading, AuVector, CotRequest, CotWriter, Expression,
-    ExpressionProbabilities, ExpressionSet, HeadPose, LANDMARK_COUNT, Landmarks, Photo, Point,
-    Similarity,
+    AlignedFace, AuDetector, AuReading, AuVector, Expression, ExpressionProbabilities, HeadPose,
+    LANDMARK_COUNT, Landmarks, Photo, Point, Similarity,
 };
-use expllm_cot::Composer;
 use expllm_face::{ALIGNED_SIZE, LandmarkNet, warp};
-use expllm_model::conversation::{Task, Turn};
+use expllm_model::conversation::Turn;
 use expllm_model::nn::VisionEncoder;
 use expllm_model::{FacePixels, PreparePixels, VisionConfig};
 use half::f16;
@@ -22,6 +20,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
+use super::chains::Chains;
 use super::config::{FacesConfig, RecordMix};
 use super::example::{Example, ExampleImage, ExampleSource};
 use super::features::Store;
@@ -48,15 +47,11 @@ const JITTER: Jitter = Jitter {
     shift: 0.025,
 };
 
-/// The expressions that chains choose from.
-const SET: ExpressionSet = ExpressionSet::Eight;
-
 /// Looks at faces with everything known of them; every one of them exists plain and mirrored.
 #[derive(Debug, Clone)]
 pub struct FaceExamples {
     store: Store,
-    mix: RecordMix,
-    wordings: u64,
+    chains: Chains,
 }
 
 /// Faces to train on and faces to validate by.
@@ -89,22 +84,36 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// A reader with the detector that is part of the project.
-    ///
-    /// # Errors
-    ///
-    /// [`TrainError::Face`] when the detector cannot be loaded.
+    /// A reader of an encoder and a detector.
+    #[must_use]
     pub fn new(
         encoder: &'a VisionEncoder,
         config: &'a VisionConfig,
+        units: AuNet,
         device: &Device,
-    ) -> Result<Self, TrainError> {
-        Ok(Self {
+    ) -> Self {
+        Self {
             encoder,
             config,
-            units: AuNet::pretrained(device)?,
+            units,
             device: device.clone(),
-        })
+        }
+    }
+
+    /// Tokens of images and of their mirror images, side by side in memory per image.
+    fn tokens(&self, images: Tensor<4>) -> Result<[Vec<f32>; 2], TrainError> {
+        let failed = |e| TrainError::Model(expllm_model::ModelError::Device(format!("{e:?}")));
+        let numbers = |tokens: Tensor<3>| {
+            let data = tokens.cast(DType::F32).into_data();
+            data.try_into_vec::<f32>().map_err(failed)
+        };
+        let plain = self.encoder.forward(images.clone());
+        let mirrored = match self.config {
+            // Its two tokens are the face and its mirror image.
+            VisionConfig::Convolutional(_) => plain.clone().flip([1]),
+            VisionConfig::Dinov2(_) => self.encoder.forward(images.flip([3])),
+        };
+        Ok([numbers(plain)?, numbers(mirrored)?])
     }
 
     /// Looks at faces.
@@ -118,14 +127,8 @@ impl<'a> Reader<'a> {
             .flat_map_iter(|(photo, _)| prepare.prepare(photo, side))
             .collect();
         let shape = [faces.len(), self.config.channels(), side, side];
-        let plain = Tensor::<4>::from_data(TensorData::new(pixels, shape), &self.device);
-        let tokens = [plain.clone(), plain.flip([3])].map(|images| {
-            let tokens = self.encoder.forward(images).cast(DType::F32);
-            tokens.into_data().try_into_vec::<f32>()
-        });
-        let [plain, mirrored] = tokens;
-        let failed = |e| TrainError::Model(expllm_model::ModelError::Device(format!("{e:?}")));
-        let (plain, mirrored) = (plain.map_err(failed)?, mirrored.map_err(failed)?);
+        let images = Tensor::<4>::from_data(TensorData::new(pixels, shape), &self.device);
+        let [plain, mirrored] = self.tokens(images)?;
         let width = self.config.num_patches() * self.config.width();
         let looks = faces.iter().zip(readings);
         let pairs = plain.chunks_exact(width).zip(mirrored.chunks_exact(width));
@@ -162,8 +165,10 @@ impl FaceSets {
         let sets = |train, valid| {
             let examples = |store| FaceExamples {
                 store,
-                mix,
-                wordings: config.wordings.max(1),
+                chains: Chains {
+                    mix,
+                    wordings: config.wordings,
+                },
             };
             Self {
                 train: examples(train),
@@ -324,45 +329,15 @@ impl FaceExamples {
         }
     }
 
-    /// The label that a conversation is about.
-    fn label(&self, index: usize, reading: &AuReading, rng: &mut ChaCha8Rng) -> Expression {
-        let drawn = draw(&reading.probabilities.within(SET), rng.random());
-        match self.store.label(index) {
-            Some(label) if !rng.random_bool(self.mix.distilled) => label,
-            _ => drawn,
-        }
-    }
-
-    /// Chains about the faces, each with its label, for learning a tokenizer.
+    /// Conversations with a chain, for learning a tokenizer.
     pub fn conversations(&self, count: usize) -> impl Iterator<Item = Vec<Turn>> + '_ {
         (0..count).filter_map(move |number| {
-            let mut rng = ChaCha8Rng::seed_from_u64(number as u64);
+            let mut rng = Chains::rng(number);
             let index = rng.random_range(0..self.store.len().max(1));
             let reading = self.reading(index, rng.random_bool(0.5));
-            let label = self.label(index, &reading, &mut rng);
-            let chain = self.chain(reading, label, &mut rng)?;
-            Some(vec![
-                Turn::new(Task::Expression, label.name()),
-                Turn::new(Task::Explanation, chain),
-            ])
+            let label = self.store.label(index);
+            self.chains.both(&reading, label, &mut rng)
         })
-    }
-
-    fn chain(
-        &self,
-        reading: AuReading,
-        expression: Expression,
-        rng: &mut ChaCha8Rng,
-    ) -> Option<String> {
-        let request = CotRequest {
-            reading,
-            expression,
-            set: SET,
-            seed: rng.random_range(0..self.wordings),
-        };
-        // The composer never fails and answers every request.
-        let chains = Composer.write(&[request]).ok()?;
-        chains.first().map(ToString::to_string)
     }
 }
 
@@ -374,32 +349,10 @@ impl ExampleSource for FaceExamples {
     fn example(&self, index: usize, rng: &mut ChaCha8Rng) -> Result<Example, TrainError> {
         let mirrored = rng.random_bool(0.5);
         let reading = self.reading(index, mirrored);
-        let label = self.label(index, &reading, rng);
-        let label_turn = Turn::new(Task::Expression, label.name());
-        let mut turns = vec![label_turn];
-        if !rng.random_bool(self.mix.label_only)
-            && let Some(chain) = self.chain(reading, label, rng)
-        {
-            let chain = Turn::new(Task::Explanation, chain);
-            let place = usize::from(!rng.random_bool(self.mix.chain_first));
-            turns.insert(place, chain);
-        }
         Ok(Example {
             id: format!("face {index}{}", if mirrored { " mirrored" } else { "" }),
             image: ExampleImage::Tokens(self.store.tokens(index, mirrored)),
-            turns,
+            turns: self.chains.turns(&reading, self.store.label(index), rng),
         })
     }
-}
-
-/// The expression at a place of the cumulative probabilities.
-fn draw(probabilities: &ExpressionProbabilities, at: f32) -> Expression {
-    let mut left = at;
-    for expression in Expression::ALL {
-        left -= probabilities.get(expression).get();
-        if left < 0.0 {
-            return expression;
-        }
-    }
-    probabilities.top()
 }

@@ -9,7 +9,9 @@
 mod annotations;
 mod augment;
 mod average;
+mod chains;
 mod config;
+mod detector;
 mod events;
 mod example;
 mod faces;
@@ -18,6 +20,7 @@ mod judge;
 mod objective;
 mod parallel;
 mod plan;
+mod readings;
 mod sides;
 mod start;
 mod trainer;
@@ -26,8 +29,8 @@ pub use annotations::AnnotatedExamples;
 pub use augment::Augmentation;
 pub use average::Average;
 pub use config::{
-    AnnotationsConfig, Data, FacesConfig, NewModel, OptimiserConfig, Precision, RecordMix, Start,
-    StepsConfig, TrainConfig, TrainStage, ValidationConfig,
+    AnnotationsConfig, Data, FacesConfig, NewModel, OptimiserConfig, Precision, ReadingsConfig,
+    RecordMix, Start, StepsConfig, TrainConfig, TrainStage, ValidationConfig,
 };
 pub use example::{Example, ExampleImage, ExampleSource, Language, MicroBatch};
 pub use faces::{FaceExamples, FaceSets, JudgedFace, Reader};
@@ -35,5 +38,6 @@ pub use judge::{Judgement, SampleChain};
 pub use objective::part_loss;
 pub use parallel::{clip, gradients};
 pub use plan::RunPlan;
+pub use readings::ReadingExamples;
 pub use sides::swap_sides;
 pub use trainer::{Observer, StepReport, train_model};

@@ -5,18 +5,21 @@ use std::path::Path;
 use burn::module::Module;
 use burn::tensor::Device;
 use expllm_au::{AuNet, AuNetworkConfig};
+use expllm_face::load_weights;
 use expllm_model::checkpoint::{self, Checkpoint};
-use expllm_model::conversation::{PromptTemplate, Task};
+use expllm_model::conversation::{PromptTemplate, Task, Turn};
 use expllm_model::generation::GenerationSettings;
 use expllm_model::nn::VisionEncoder;
 use expllm_model::{
-    AddedToken, ConvolutionalConfig, ExpLlm, FreshPart, LoadOptions, LoraConfig, ModelConfig,
-    ModelError, ProjectorKind, Tokenizer, VisionConfig,
+    AddedToken, ExpLlm, FreshPart, LoadOptions, LoraConfig, ModelConfig, ModelError, ProjectorKind,
+    Tokenizer, VisionConfig,
 };
 
-use super::config::{Data, NewModel, Start, TrainConfig, TrainStage};
+use super::config::{Data, FacesConfig, NewModel, Start, TrainConfig, TrainStage};
+use super::detector::{detector_encoder, detector_vision, is_detector};
 use super::example::{ExampleSource, Language};
 use super::faces::{FaceExamples, FaceSets, Reader};
+use super::readings::ReadingExamples;
 use crate::TrainError;
 
 /// Conversations that a tokenizer is learnt from.
@@ -54,18 +57,18 @@ fn new_model(
     device: &Device,
     report: &mut dyn FnMut(&str),
 ) -> Result<Prepared, TrainError> {
-    let vision = detector_vision();
-    let detector = AuNet::pretrained(device)?;
-    let encoder = VisionEncoder::Convolutional(detector.network().backbone().clone());
-    let sets = face_sets(config, &encoder, &vision, device, report)?;
+    let vision = VisionConfig::Convolutional(detector_vision());
+    let records = Records::read(config, None, &vision, device, report)?;
     let template = PromptTemplate::from_toml(PROMPT)?;
-    let tokenizer = tokenizer(config, new, &sets.train, &template, report)?;
+    let tokenizer = tokenizer(config, new, &records, &template, report)?;
     let pieces = tokenizer.vocab_size();
     let model_config = new_config(new, pieces);
     let image_token = AddedToken::stripping(&template.image_token, model_config.image_token_id);
     device.seed(config.run.seed);
     let mut model = ExpLlm::init(&model_config, &training_device(config, device))?;
-    model.vision = encoder.train();
+    if let Some(encoder) = &records.encoder {
+        model.vision = encoder.clone().train();
+    }
     let language = Language {
         tokenizer: tokenizer.with_token(image_token)?,
         template,
@@ -78,25 +81,16 @@ fn new_model(
             max_new_tokens: 300,
             ..GenerationSettings::default()
         },
-        train: Box::new(sets.train),
-        judged: Some(sets.valid.clone()),
-        valid: Box::new(sets.valid),
-    })
-}
-
-/// The vision encoder that is the network of the action unit detector.
-fn detector_vision() -> VisionConfig {
-    let units = AuNetworkConfig::new();
-    VisionConfig::Convolutional(ConvolutionalConfig {
-        image_size: units.side,
-        backbone: units.backbone,
+        train: records.train,
+        valid: records.valid,
+        judged: records.judged,
     })
 }
 
 /// Sizes of a new model with a tokenizer of `pieces`; the image token comes after them.
 pub(super) fn new_config(new: &NewModel, pieces: usize) -> ModelConfig {
     ModelConfig {
-        vision: detector_vision(),
+        vision: VisionConfig::Convolutional(detector_vision()),
         projector: ProjectorKind::Mlp,
         llm: new.llm(pieces),
         image_token_id: u32::try_from(pieces).unwrap_or(u32::MAX),
@@ -131,57 +125,115 @@ fn from_checkpoint(
         fresh: FreshPart::ALL.to_vec(),
     };
     let on = training_device(config, device);
-    let model = ExpLlm::load(&model_config, source.as_ref(), &options, &on)?;
+    let mut model = ExpLlm::load(&model_config, source.as_ref(), &options, &on)?;
     let language = Language {
         tokenizer,
         template: prompt,
         config: model_config,
     };
-    let (train, valid, judged) = match &config.data {
-        Data::Faces(_) => {
-            let plain = model.vision.valid();
-            let sets = face_sets(config, &plain, &language.config.vision, device, report)?;
-            let judged = sets.valid.clone();
-            let boxed = |set| Box::new(set) as Box<dyn ExampleSource + Send>;
-            (boxed(sets.train), boxed(sets.valid), Some(judged))
-        }
-        Data::Annotations(annotations) => {
-            let sets = super::annotations::read(annotations, config, &language.config.vision)?;
-            let boxed = |set| Box::new(set) as Box<dyn ExampleSource + Send>;
-            let [train, valid] = sets;
-            report(&format!("{} records", train.len()));
-            (boxed(train), boxed(valid), None)
-        }
-    };
+    let vision = &language.config.vision;
+    let records = Records::read(config, Some(&model), vision, device, report)?;
+    if let Some(encoder) = &records.encoder {
+        model.vision = encoder.clone().train();
+    }
     Ok(Prepared {
         model: trained_parts(model, config.stage),
         language,
         generation,
-        train,
-        valid,
-        judged,
+        train: records.train,
+        valid: records.valid,
+        judged: records.judged,
     })
 }
 
-fn face_sets(
-    config: &TrainConfig,
-    encoder: &VisionEncoder,
-    vision: &VisionConfig,
-    device: &Device,
-    report: &mut dyn FnMut(&str),
-) -> Result<FaceSets, TrainError> {
-    let Data::Faces(faces) = &config.data else {
-        return Err(TrainError::NoRecords(config.output.clone()));
+/// The records of a run.
+struct Records {
+    train: Box<dyn ExampleSource + Send>,
+    valid: Box<dyn ExampleSource + Send>,
+    judged: Option<FaceExamples>,
+    /// The encoder that saw the faces, where it takes the place of the model's own.
+    encoder: Option<VisionEncoder>,
+    /// Conversations that a tokenizer is learnt from.
+    texts: Vec<Vec<Turn>>,
+}
+
+impl Records {
+    fn read(
+        config: &TrainConfig,
+        model: Option<&ExpLlm>,
+        vision: &VisionConfig,
+        device: &Device,
+        report: &mut dyn FnMut(&str),
+    ) -> Result<Self, TrainError> {
+        let mut records = match &config.data {
+            Data::Annotations(annotations) => {
+                let [train, valid] = super::annotations::read(annotations, config, vision)?;
+                Self::of(Box::new(train), Box::new(valid))
+            }
+            Data::Readings(readings) => {
+                let source = &readings.annotations;
+                let all = ReadingExamples::read(source, config.records, readings.wordings)?;
+                let texts = all.conversations(TOKENIZER_TEXTS).collect();
+                Self {
+                    texts,
+                    ..Self::of(Box::new(all.clone()), Box::new(all))
+                }
+            }
+            Data::Faces(faces) => {
+                let detector = detector(faces, device)?;
+                // A model on the detector's network sees with the detector that reads for it.
+                let shared =
+                    is_detector(vision).then(|| detector_encoder(detector.network(), device));
+                let own = model.map(|model| model.vision.valid());
+                let Some(encoder) = shared.clone().or(own) else {
+                    return Err(TrainError::NoRecords(faces.folder.clone()));
+                };
+                let reader = Reader::new(&encoder, vision, detector, device);
+                let sets = FaceSets::build(faces, config.records, &reader, &config.output, report)?;
+                Self {
+                    texts: sets.train.conversations(TOKENIZER_TEXTS).collect(),
+                    judged: Some(sets.valid.clone()),
+                    encoder: shared,
+                    ..Self::of(Box::new(sets.train), Box::new(sets.valid))
+                }
+            }
+        };
+        report(&format!("{} records", records.train.len()));
+        if !matches!(config.start, Start::New(_)) {
+            records.texts.clear();
+        }
+        Ok(records)
+    }
+
+    fn of(train: Box<dyn ExampleSource + Send>, valid: Box<dyn ExampleSource + Send>) -> Self {
+        Self {
+            train,
+            valid,
+            judged: None,
+            encoder: None,
+            texts: Vec::new(),
+        }
+    }
+}
+
+/// The action unit detector that reads the faces: the project's, or the same network with other
+/// weights.
+fn detector(faces: &FacesConfig, device: &Device) -> Result<AuNet, TrainError> {
+    let Some(path) = &faces.detector else {
+        return Ok(AuNet::pretrained(device)?);
     };
-    let reader = Reader::new(encoder, vision, device)?;
-    FaceSets::build(faces, config.records, &reader, &config.output, report)
+    let bytes = std::fs::read(path).map_err(|e| TrainError::file(path, e))?;
+    let sizes = AuNetworkConfig::new();
+    let mut network = sizes.init(device);
+    load_weights(&mut network, &bytes, "data.faces.detector")?;
+    Ok(AuNet::new(network, &sizes, device))
 }
 
 /// The tokenizer of an earlier start of the run, or a new one.
 fn tokenizer(
     config: &TrainConfig,
     new: &NewModel,
-    faces: &FaceExamples,
+    records: &Records,
     template: &PromptTemplate,
     report: &mut dyn FnMut(&str),
 ) -> Result<Tokenizer, TrainError> {
@@ -189,9 +241,10 @@ fn tokenizer(
         return Ok(known);
     }
     report(&format!("learning {} pieces", new.vocabulary));
-    let texts = faces
-        .conversations(TOKENIZER_TEXTS)
-        .map(|turns| template.prompt(0, &turns, Task::Explanation))
+    let texts = records
+        .texts
+        .iter()
+        .map(|turns| template.prompt(0, turns, Task::Explanation))
         .collect::<Result<Vec<_>, _>>()?;
     let tokenizer = Tokenizer::train(texts.iter().map(String::as_str), new.vocabulary)?;
     let folder = &config.output;

@@ -47,7 +47,11 @@ pub fn base(dir: &Path) -> PathBuf {
     config.vision.dinov2_mut().unwrap().lora = None;
     // The reference preprocessing gives images of this size.
     let vision = config.vision.dinov2_mut().unwrap();
-    (vision.image_size, vision.patch_size, vision.pretrain_image_size) = (224, 56, 224);
+    (
+        vision.image_size,
+        vision.patch_size,
+        vision.pretrain_image_size,
+    ) = (224, 56, 224);
     let folder = dir.join("base");
     let checkpoint = Checkpoint {
         source: Box::new(RandomWeights::new(&config, DType::F32, 3).unwrap()),

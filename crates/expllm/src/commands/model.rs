@@ -65,7 +65,7 @@ fn info(config: &ModelConfig) -> Result<(), ModelError> {
             config.depth, config.embed_dim, config.num_heads, config.patch_size
         ),
         VisionConfig::Convolutional(config) => format!(
-            "convolutional, {} stages of up to {} channels",
+            "convolutional, {} stages, {} scores",
             config.backbone.widths.len(),
             vision.width()
         ),

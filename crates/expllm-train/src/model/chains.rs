@@ -1,0 +1,94 @@
+//! Conversations that the composer writes about a reading.
+
+use expllm_core::{AuReading, CotRequest, CotWriter, Expression, ExpressionSet};
+use expllm_cot::Composer;
+use expllm_model::conversation::{Task, Turn};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::config::RecordMix;
+
+/// The expressions that chains choose from.
+pub(super) const SET: ExpressionSet = ExpressionSet::Eight;
+
+/// Which conversations are held about a reading.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Chains {
+    pub mix: RecordMix,
+    /// Wordings of a chain about the same face.
+    pub wordings: u64,
+}
+
+impl Chains {
+    /// Random numbers for the conversation of a number.
+    pub(super) fn rng(number: usize) -> ChaCha8Rng {
+        ChaCha8Rng::seed_from_u64(number as u64)
+    }
+
+    /// A conversation: the label alone, or with its chain before or after.
+    pub(super) fn turns(
+        &self,
+        reading: &AuReading,
+        label: Option<Expression>,
+        rng: &mut ChaCha8Rng,
+    ) -> Vec<Turn> {
+        let label = self.label(reading, label, rng);
+        let mut turns = vec![Turn::new(Task::Expression, label.name())];
+        if !rng.random_bool(self.mix.label_only)
+            && let Some(chain) = self.chain(reading, label, rng)
+        {
+            let place = usize::from(!rng.random_bool(self.mix.chain_first));
+            turns.insert(place, chain);
+        }
+        turns
+    }
+
+    /// A conversation with label and chain.
+    pub(super) fn both(
+        &self,
+        reading: &AuReading,
+        label: Option<Expression>,
+        rng: &mut ChaCha8Rng,
+    ) -> Option<Vec<Turn>> {
+        let label = self.label(reading, label, rng);
+        let chain = self.chain(reading, label, rng)?;
+        Some(vec![Turn::new(Task::Expression, label.name()), chain])
+    }
+
+    /// The label of the data set, or one drawn from the detector's probabilities.
+    fn label(
+        &self,
+        reading: &AuReading,
+        known: Option<Expression>,
+        rng: &mut ChaCha8Rng,
+    ) -> Expression {
+        let probabilities = reading.probabilities.within(SET);
+        let mut left: f32 = rng.random();
+        let drawn = Expression::ALL.into_iter().find(|&expression| {
+            left -= probabilities.get(expression).get();
+            left < 0.0
+        });
+        match known {
+            Some(label) if !rng.random_bool(self.mix.distilled) => label,
+            _ => drawn.unwrap_or(probabilities.top()),
+        }
+    }
+
+    fn chain(
+        &self,
+        reading: &AuReading,
+        expression: Expression,
+        rng: &mut ChaCha8Rng,
+    ) -> Option<Turn> {
+        let request = CotRequest {
+            reading: reading.clone(),
+            expression,
+            set: SET,
+            seed: rng.random_range(0..self.wordings.max(1)),
+        };
+        // The composer never fails and answers every request.
+        let chains = Composer.write(&[request]).ok()?;
+        let text = chains.first()?.to_string();
+        Some(Turn::new(Task::Explanation, text))
+    }
+}
