@@ -179,7 +179,7 @@ pub(crate) fn drive<M: Module, B: Send>(
             model = optimiser.step_multi(config.learning_rate(step), model, gradients);
             let flow = steps.after(&model, step, loss)?;
             let done = step + 1;
-            let due = done % config.checkpoint_every == 0 && done < config.steps;
+            let due = done.is_multiple_of(config.checkpoint_every) && done < config.steps;
             if due || flow == Flow::Stop {
                 Checkpoint::save(dir, done, (&model, &optimiser), &mut |at| steps.save(at))?;
             }
@@ -233,7 +233,7 @@ where
     fn after(&mut self, _model: &M, step: usize, loss: f32) -> Result<Flow, TrainError> {
         (self.sum, self.count) = (self.sum + loss, self.count + 1);
         let done = step + 1;
-        if done % 100 == 0 || done == self.config.steps {
+        if done.is_multiple_of(100) || done == self.config.steps {
             let seconds = self.clock.elapsed().as_secs_f64();
             let taken = done - self.begun.unwrap_or(step);
             (self.report)(&Progress {

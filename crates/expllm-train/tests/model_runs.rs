@@ -10,7 +10,7 @@ use std::path::Path;
 use common::{Losses, base, config, data_set};
 use expllm_face::device::default_device;
 use expllm_model::checkpoint::{apply_adapter, open};
-use expllm_model::{ExpLlm, LoadOptions, TensorSource};
+use expllm_model::{ExpLlm, LoadOptions};
 use expllm_train::TrainError;
 use expllm_train::model::{TrainConfig, train_model};
 

@@ -18,8 +18,6 @@ const LARGE: u64 = 1_000_000_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ModelSource {
-    /// The tiny model that is part of `expllm-model`.
-    Shipped,
     /// A checkpoint folder of any layout that [`checkpoint::open`] knows.
     Folder(PathBuf),
 }
@@ -62,7 +60,6 @@ impl ModelSource {
             .backend
             .map_or_else(default_device, Backend::device)?;
         let mut checkpoint = match self {
-            Self::Shipped => checkpoint::shipped()?,
             Self::Folder(dir) => checkpoint::open(dir)?,
         };
         if let Some(seed) = options.seed {

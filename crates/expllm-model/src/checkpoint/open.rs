@@ -161,7 +161,7 @@ fn finish(dir: &Path, config: ModelConfig, source: BoxedSource) -> Result<Checkp
 
 /// Adds the image token as the reference does at run time, and checks that the tokenizer is the
 /// model's.
-pub(super) fn with_image_token(
+fn with_image_token(
     tokenizer: Tokenizer,
     config: &ModelConfig,
     prompt: &PromptTemplate,

@@ -286,11 +286,11 @@ impl Steps<ExpLlm, Batch> for ModelSteps<'_> {
         self.meter.loss += f64::from(loss);
         self.meter.steps += 1;
         let done = step + 1;
-        if done % REPORT_EVERY == 0 || done == self.config.run.steps {
+        if done.is_multiple_of(REPORT_EVERY) || done == self.config.run.steps {
             self.report(done)?;
         }
         let last = done == self.config.run.steps;
-        if done % self.config.validation.every == 0 || last {
+        if done.is_multiple_of(self.config.validation.every) || last {
             return self.validate(model, done);
         }
         Ok(Flow::Continue)

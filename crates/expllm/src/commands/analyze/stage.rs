@@ -16,11 +16,10 @@ use crate::faces::Explaining;
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Explanation")]
 pub struct StageArgs {
-    /// Who explains: the multimodal language model, or chains composed from the action units.
-    #[arg(long, value_enum, default_value_t = StageName::Expllm)]
-    stage: StageName,
-    /// Checkpoint folder of a multimodal model (docs/checkpoints.md) [default: the tiny model
-    /// that is part of the program].
+    /// Who explains; `expllm` with --model, else `composer`.
+    #[arg(long, value_enum)]
+    stage: Option<StageName>,
+    /// Checkpoint folder of a multimodal model (docs/checkpoints.md).
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
     /// The order of the questions to the model [default: label-first].
@@ -75,11 +74,13 @@ impl StageArgs {
     fn model_source(&self) -> Result<Option<ModelSource>, CliError> {
         let folder = self.model.clone().map(ModelSource::Folder);
         match (self.stage, folder) {
-            (StageName::Composer, Some(_)) => Err(CliError::Usage(
+            (Some(StageName::Composer), Some(_)) => Err(CliError::Usage(
                 "--stage composer uses no --model; leave one of them out".to_owned(),
             )),
-            (StageName::Composer, None) => Ok(None),
-            (StageName::Expllm, folder) => Ok(Some(folder.unwrap_or(ModelSource::Shipped))),
+            (Some(StageName::Expllm), None) => Err(CliError::Usage(
+                "--stage expllm needs --model DIR, the folder of a checkpoint".to_owned(),
+            )),
+            (_, folder) => Ok(folder),
         }
     }
 
@@ -90,7 +91,7 @@ impl StageArgs {
             ("--dtype", self.dtype.is_some()),
         ];
         if let Some((name, _)) = unused.into_iter().find(|(_, given)| *given) {
-            let reason = format!("{name} is for the multimodal model; leave out --stage composer");
+            let reason = format!("{name} is for the multimodal model; name one with --model DIR");
             return Err(CliError::Usage(reason));
         }
         Ok(Explaining::Composer {
