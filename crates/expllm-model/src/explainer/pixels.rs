@@ -83,7 +83,7 @@ mod tests {
         let mean = grey.iter().sum::<f32>() / grey.len() as f32;
         let square = grey.iter().map(|v| v * v).sum::<f32>() / grey.len() as f32;
         assert!(
-            mean.abs() < 1e-3 && (square - 1.0).abs() < 0.05,
+            mean.abs() < 1e-3 && (square - 1.0).abs() < 0.2,
             "{mean} {square}"
         );
     }
