@@ -9,13 +9,14 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::prompt::short_hash;
+use crate::units::WithUnits;
 use crate::{
     BuiltRecord, Checked, Checker, Composer, CotError, CotRecord, Draft, Finding, Journal, Message,
-    Prompts, Row, Status, TextWriter, Usage, WriteError, WriteRequest,
+    Prompts, Row, Status, TextWriter, UnitReader, Usage, WriteError, WriteRequest,
 };
 
 /// Records that a local writer takes at once.
-const CHUNK: usize = 4096;
+const CHUNK: usize = 512;
 
 /// What happens when a writer never gives a text that passes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,6 +94,7 @@ impl Summary {
 pub struct Engine {
     writer: Arc<dyn TextWriter>,
     prompts: Option<Prompts>,
+    units: Option<Arc<dyn UnitReader>>,
     config: EngineConfig,
 }
 
@@ -129,8 +131,16 @@ impl Engine {
         Self {
             writer,
             prompts,
+            units: None,
             config,
         }
+    }
+
+    /// Adds the stage that reads action units from images, for records without `au` values.
+    #[must_use]
+    pub fn with_unit_reader(mut self, reader: Arc<dyn UnitReader>) -> Self {
+        self.units = Some(reader);
+        self
     }
 
     /// Builds all rows that the journal does not hold yet, with many requests in flight; the
@@ -147,7 +157,7 @@ impl Engine {
         journal: &mut Journal,
         mut each: impl FnMut(&BuiltRecord),
     ) -> Result<Summary, CotError> {
-        let rows = skip_done(rows, journal)?;
+        let rows = WithUnits::new(skip_done(rows, journal)?, self.units.clone());
         let mut summary = Summary::default();
         let built = stream::iter(rows).map(|(index, row)| self.build(index, row));
         // A window wider than the number of requests lets others go on behind a slow one.
@@ -184,7 +194,7 @@ impl Engine {
         journal: &mut Journal,
         mut each: impl FnMut(&BuiltRecord),
     ) -> Result<Summary, CotError> {
-        let mut rows = skip_done(rows, journal)?;
+        let mut rows = WithUnits::new(skip_done(rows, journal)?, self.units.clone());
         let mut summary = Summary::default();
         loop {
             let chunk: Vec<_> = rows.by_ref().take(CHUNK).collect();
@@ -239,7 +249,9 @@ impl Engine {
             }
         };
         let Some(units) = record.units else {
-            let reason = format!("line {line}: no au values, and no detector to read them");
+            let reason = format!(
+                "line {line}: no au values; give --root, so that they are read from the image"
+            );
             return Ok(rejected(index, record.file_name, reason));
         };
         if !self.config.set.contains(record.label) {

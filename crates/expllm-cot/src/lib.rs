@@ -18,6 +18,7 @@ mod prompt;
 mod reader;
 mod record;
 mod repetition;
+mod units;
 mod writer;
 
 pub use checks::{Check, Checked, Checker, Finding};
@@ -33,4 +34,5 @@ pub use openai::{OpenAiConfig, OpenAiWriter};
 pub use prompt::{Message, PromptFiles, Prompts, describe_units};
 pub use reader::{chain_sentences, ground, sentences, statements};
 pub use record::{BuiltRecord, CotRecord, Status, Usage};
+pub use units::UnitReader;
 pub use writer::{Draft, LocalWriter, TextWriter, WriteError, WriteRequest};

@@ -1,11 +1,12 @@
 //! Writing data sets for the trainers that read them.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use expllm_core::Expression;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use super::parquet_file;
 use crate::{BuiltRecord, CotError};
@@ -56,7 +57,8 @@ pub fn write_dataset(
         out.write_all(b"[").map_err(wrong)?;
     }
     for record in records {
-        let Some(value) = to_value(&record?, format) else {
+        let record = record?;
+        let Some(entry) = Entry::of(&record, format) else {
             continue;
         };
         let lead = match (array, count) {
@@ -65,7 +67,7 @@ pub fn write_dataset(
             (false, _) => "",
         };
         out.write_all(lead.as_bytes()).map_err(wrong)?;
-        serde_json::to_writer(&mut out, &value).map_err(|e| wrong(e.into()))?;
+        serde_json::to_writer(&mut out, &entry).map_err(|e| wrong(e.into()))?;
         if !array {
             out.write_all(b"\n").map_err(wrong)?;
         }
@@ -79,30 +81,71 @@ pub fn write_dataset(
     Ok(count)
 }
 
-fn to_value(record: &BuiltRecord, format: DatasetFormat) -> Option<Value> {
-    if format == DatasetFormat::Jsonl {
-        return serde_json::to_value(record).ok();
-    }
-    let (emo, text) = (record.emo?, record.description.as_ref()?);
-    let mut value = json!({"file_name": record.file_name, "emo": emo});
-    if let Some(au) = &record.au {
-        value["au"] = json!(au);
-    }
-    match format {
-        DatasetFormat::LabelOnly => {}
-        DatasetFormat::Llava => {
-            value["id"] = json!(record.file_name);
-            value["image"] = json!(record.file_name);
-            value["conversations"] = json!([
-                {"from": "human", "value": format!("<image>\n{CHAIN_QUESTION}")},
-                {"from": "gpt", "value": text},
-                {"from": "human", "value": LABEL_QUESTION},
-                {"from": "gpt", "value": emo},
-            ]);
+/// One record as it is written. Serialised straight from its `f32`, so that 0.9 stays 0.9.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Entry<'a> {
+    Line(&'a BuiltRecord),
+    Official(Official<'a>),
+    Llava {
+        id: &'a str,
+        image: &'a str,
+        conversations: [Turn<'a>; 4],
+        #[serde(flatten)]
+        official: Official<'a>,
+    },
+}
+
+#[derive(Debug, Serialize)]
+struct Official<'a> {
+    file_name: &'a str,
+    emo: Expression,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    au: Option<&'a [f32]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+struct Turn<'a> {
+    from: &'static str,
+    value: Cow<'a, str>,
+}
+
+impl<'a> Entry<'a> {
+    /// Nothing for records that the format has no place for.
+    fn of(record: &'a BuiltRecord, format: DatasetFormat) -> Option<Self> {
+        if format == DatasetFormat::Jsonl {
+            return Some(Self::Line(record));
         }
-        _ => value["description"] = json!(text),
+        let (emo, text) = (record.emo?, record.description.as_deref()?);
+        let official = |description| Official {
+            file_name: &record.file_name,
+            emo,
+            au: record.au.as_deref(),
+            description,
+        };
+        Some(match format {
+            DatasetFormat::LabelOnly => Self::Official(official(None)),
+            DatasetFormat::Llava => Self::Llava {
+                id: &record.file_name,
+                image: &record.file_name,
+                conversations: turns(emo, text),
+                official: official(None),
+            },
+            _ => Self::Official(official(Some(text))),
+        })
     }
-    Some(value)
+}
+
+fn turns(emo: Expression, text: &str) -> [Turn<'_>; 4] {
+    let turn = |from, value| Turn { from, value };
+    [
+        turn("human", Cow::Owned(format!("<image>\n{CHAIN_QUESTION}"))),
+        turn("gpt", Cow::Borrowed(text)),
+        turn("human", Cow::Borrowed(LABEL_QUESTION)),
+        turn("gpt", Cow::Borrowed(emo.name())),
+    ]
 }
 
 /// Writes the list file of the official trainer beside two annotation files: label-only records

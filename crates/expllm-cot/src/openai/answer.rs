@@ -1,6 +1,6 @@
 //! What servers answer, whole or in pieces.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use reqwest::{Response, StatusCode, header};
 use serde_json::Value;
@@ -121,11 +121,26 @@ fn refusal(status: StatusCode, wait: Option<Duration>, body: &str) -> Failure {
     }
 }
 
-/// Seconds of `Retry-After`; dates are left to the back-off.
+/// The longest that a server is believed to mean.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
+/// `Retry-After`, in seconds or as an HTTP date (RFC 9110, section 10.2.3).
 fn retry_after(response: &Response) -> Option<Duration> {
     let value = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
-    let seconds: f64 = value.trim().parse().ok()?;
-    (seconds.is_finite() && seconds >= 0.0).then(|| Duration::from_secs_f64(seconds.min(3600.0)))
+    wait_of(value.trim(), SystemTime::now())
+}
+
+fn wait_of(value: &str, now: SystemTime) -> Option<Duration> {
+    let wait = match value.parse::<f64>() {
+        Ok(seconds) if seconds.is_nan() => return None,
+        Ok(seconds) => Duration::try_from_secs_f64(seconds.min(LONGEST_WAIT.as_secs_f64())).ok()?,
+        // A moment that has passed asks for no wait.
+        Err(_) => {
+            let moment = httpdate::parse_http_date(value).ok()?;
+            moment.duration_since(now).unwrap_or_default()
+        }
+    };
+    Some(wait.min(LONGEST_WAIT))
 }
 
 fn from_value(body: &str) -> Result<Draft, Failure> {
@@ -172,5 +187,25 @@ fn usage(value: &Value) -> Usage {
     Usage {
         prompt_tokens: count("prompt_tokens"),
         completion_tokens: count("completion_tokens"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_are_read_in_seconds_and_as_dates() {
+        let now = httpdate::parse_http_date("Wed, 21 Oct 2015 07:28:00 GMT").unwrap();
+        let wait = |value| wait_of(value, now).map(|wait| wait.as_millis());
+        assert_eq!(wait("0.4"), Some(400));
+        assert_eq!(wait("Wed, 21 Oct 2015 07:28:30 GMT"), Some(30_000));
+        assert_eq!(wait("Wednesday, 21-Oct-15 07:28:30 GMT"), Some(30_000));
+        assert_eq!(wait("Wed, 21 Oct 2015 07:27:00 GMT"), Some(0));
+        assert_eq!(wait("Wed, 21 Oct 2099 07:28:00 GMT"), Some(3_600_000));
+        assert_eq!(wait("1e300"), Some(3_600_000));
+        for bad in ["", "soon", "-1", "NaN", "Wed, 99 Oct 2015 07:28:00 GMT"] {
+            assert_eq!(wait(bad), None, "{bad}");
+        }
     }
 }

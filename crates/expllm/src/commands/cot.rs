@@ -10,6 +10,7 @@ use crate::{CliError, Outcome};
 mod build;
 mod check;
 mod compare;
+mod images;
 mod merge;
 mod options;
 
@@ -50,6 +51,21 @@ fn cli_error(error: CotError) -> CliError {
         }
         CotError::File { path, source } => CliError::file(path, source),
         other => CliError::library(other),
+    }
+}
+
+/// Writes text to the standard output; a reader that has gone (`| head`) is no error.
+fn print(text: &str) -> Result<(), CliError> {
+    use std::io::{ErrorKind, Write};
+    let mut output = std::io::stdout().lock();
+    match output
+        .write_all(text.as_bytes())
+        .and_then(|()| output.flush())
+    {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(CliError::file("standard output", error))
+        }
+        _ => Ok(()),
     }
 }
 

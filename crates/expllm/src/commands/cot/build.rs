@@ -1,13 +1,15 @@
 //! `expllm cot build`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use expllm_cot::{BuiltRecord, CotRecord, Journal, Row, Status, Summary};
 use expllm_data::{Dataset, Layout, ReadOptions};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::images::Images;
 use super::options::{ServerOptions, TextOptions, Writer, engine};
-use super::{cli_error, read};
+use super::{cli_error, print, read};
 use crate::{CliError, Outcome};
 
 /// Arguments of `expllm cot build`.
@@ -19,9 +21,13 @@ pub struct Args {
     /// Layout of a data set below --root, such as official; its records must carry AU values.
     #[arg(long, requires = "root", conflicts_with = "annotations")]
     dataset: Option<String>,
-    /// Folder that the images lie in; images that are missing there are bad rows.
+    /// Folder that the images lie in; images that are missing there are bad rows, and action
+    /// units that a record lacks are read from its image.
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
+    /// Each image is the crop of one face.
+    #[arg(long, requires = "root")]
+    cropped: bool,
     /// Output, one JSON record per line; the same command goes on where it was stopped.
     #[arg(long, value_name = "FILE.jsonl")]
     out: Option<PathBuf>,
@@ -68,7 +74,11 @@ type Rows = Box<dyn Iterator<Item = (u64, Row)>>;
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Outcome, CliError> {
-    let (engine, settings) = engine(&args.text, &args.server)?;
+    let images = match &args.root {
+        Some(root) => Some(Arc::new(Images::new(root, args.cropped, args.text.set())?)),
+        None => None,
+    };
+    let (engine, settings) = engine(&args.text, &args.server, images)?;
     if args.dry_run {
         return dry_run(args, &engine);
     }
@@ -86,15 +96,17 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
     let bar = progress(args, journal.done())?;
     let prices = (args.price_in, args.price_out);
     let mut spent = expllm_cot::Usage::default();
+    let mut bad = BadRows::new(args);
     let each = |record: &BuiltRecord| {
         spent.add(record.usage);
         bar.inc(1);
+        bad.tell(record, &bar);
         if spent.prompt_tokens > 0 {
             bar.set_message(spending(spent, prices));
         }
     };
     let summary = match args.text.writer {
-        Writer::Composer => engine.run_local(rows(args)?, &mut journal, each),
+        Writer::Composer | Writer::Model => engine.run_local(rows(args)?, &mut journal, each),
         Writer::Openai => {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -104,8 +116,9 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
         }
     };
     bar.finish_and_clear();
+    bad.finish(out);
     let summary = summary.map_err(cli_error)?;
-    report(&summary, journal.done(), prices);
+    print(&report(&summary, journal.done(), prices))?;
     let bad = [Status::Rejected, Status::SetAside];
     let errors = bad.iter().any(|s| summary.by_status.contains_key(s.name()));
     Ok(if errors {
@@ -113,6 +126,47 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
     } else {
         Outcome::Complete
     })
+}
+
+/// Names bad rows with their file as they come, the first of them.
+struct BadRows {
+    source: String,
+    count: u64,
+}
+
+impl BadRows {
+    /// More than this is not read by anybody; all of them stand in the output.
+    const SHOWN: u64 = 20;
+
+    fn new(args: &Args) -> Self {
+        let source = args.annotations.as_ref().or(args.root.as_ref());
+        Self {
+            source: source.map_or_else(String::new, |path| path.display().to_string()),
+            count: 0,
+        }
+    }
+
+    #[allow(clippy::print_stderr)] // The program speaks to its user here.
+    fn tell(&mut self, record: &BuiltRecord, bar: &ProgressBar) {
+        let Some(reason) = record.error.as_ref() else {
+            return;
+        };
+        self.count += 1;
+        if self.count <= Self::SHOWN {
+            bar.suspend(|| match record.status {
+                Status::Rejected => eprintln!("{}: {reason}", self.source),
+                _ => eprintln!("record {} ({}): {reason}", record.index, record.file_name),
+            });
+        }
+    }
+
+    #[allow(clippy::print_stderr)] // The program speaks to its user here.
+    fn finish(&self, out: &Path) {
+        if self.count > Self::SHOWN {
+            let more = self.count - Self::SHOWN;
+            eprintln!("{more} more such records are in {}", out.display());
+        }
+    }
 }
 
 /// The rows of this shard, each with its place in the input.
@@ -138,21 +192,27 @@ fn rows(args: &Args) -> Result<Rows, CliError> {
     Ok(Box::new(rows.take(limit)))
 }
 
-/// Rejects rows whose image is not below the root.
-fn with_image(mut row: Row, root: Option<&std::path::Path>) -> Row {
-    if let (Some(root), Ok(record)) = (root, &row.record)
-        && !root.join(&record.file_name).is_file()
-    {
-        let reason = format!("no image {:?} below {}", record.file_name, root.display());
-        row.record = Err(reason);
+/// Rejects rows whose image is not below the root, also where a link leads out of it.
+fn with_image(mut row: Row, root: Option<&Path>) -> Row {
+    if let (Some(root), Ok(record)) = (root, &row.record) {
+        let (name, shown) = (&record.file_name, root.display());
+        let image = root.join(name);
+        let real = image.canonicalize().ok().zip(root.canonicalize().ok());
+        let reason = match real {
+            Some((path, base)) if !path.starts_with(&base) => {
+                Some(format!("file_name {name:?} leaves the image root {shown}"))
+            }
+            Some((path, _)) if path.is_file() => None,
+            _ => Some(format!("no image {name:?} below {shown}")),
+        };
+        if let Some(reason) = reason {
+            row.record = Err(reason);
+        }
     }
     row
 }
 
-fn dataset_rows(
-    name: &str,
-    root: &std::path::Path,
-) -> Result<impl Iterator<Item = Row> + use<>, CliError> {
+fn dataset_rows(name: &str, root: &Path) -> Result<impl Iterator<Item = Row> + use<>, CliError> {
     let layout = Layout::ALL.iter().find(|layout| layout.name() == name);
     let Some(layout) = layout else {
         let names: Vec<_> = Layout::ALL.iter().map(|l| l.name()).collect();
@@ -203,24 +263,24 @@ fn spending(usage: expllm_cot::Usage, (price_in, price_out): (f64, f64)) -> Stri
     format!("{input} + {output} tokens, cost {cost:.2}")
 }
 
-#[allow(clippy::print_stdout)] // The program speaks to its user here.
-fn report(summary: &Summary, done: u64, prices: (f64, f64)) {
-    println!("{} records written, {done} in the file", summary.records);
-    for (status, count) in &summary.by_status {
-        println!("  {status}: {count}");
-    }
-    for (check, count) in &summary.findings {
-        println!("  finding {check}: {count}");
-    }
+fn report(summary: &Summary, done: u64, prices: (f64, f64)) -> String {
+    let mut lines = vec![format!(
+        "{} records written, {done} in the file",
+        summary.records
+    )];
+    let statuses = summary.by_status.iter();
+    lines.extend(statuses.map(|(status, count)| format!("  {status}: {count}")));
+    let findings = summary.findings.iter();
+    lines.extend(findings.map(|(check, count)| format!("  finding {check}: {count}")));
     if summary.usage.prompt_tokens > 0 {
-        println!("  {}", spending(summary.usage, prices));
+        lines.push(format!("  {}", spending(summary.usage, prices)));
     }
+    lines.join("\n") + "\n"
 }
 
 /// Tokens per word of English text, roughly, for the estimate.
 const TOKENS_PER_WORD: f64 = 1.35;
 
-#[allow(clippy::print_stdout)] // The program speaks to its user here.
 fn dry_run(args: &Args, engine: &expllm_cot::Engine) -> Result<Outcome, CliError> {
     let (mut records, mut words, mut bad) = (0u64, 0usize, 0u64);
     for (_, row) in rows(args)? {
@@ -230,9 +290,9 @@ fn dry_run(args: &Args, engine: &expllm_cot::Engine) -> Result<Outcome, CliError
         };
         let messages = engine.messages(record).map_err(cli_error)?;
         if records < 3 {
-            println!("--- {} ({})", record.file_name, record.label);
+            print(&format!("--- {} ({})\n", record.file_name, record.label))?;
             for message in &messages {
-                println!("[{}]\n{}\n", message.role, message.content);
+                print(&format!("[{}]\n{}\n\n", message.role, message.content))?;
             }
         }
         words += messages
@@ -245,10 +305,10 @@ fn dry_run(args: &Args, engine: &expllm_cot::Engine) -> Result<Outcome, CliError
         prompt_tokens: (words as f64 * TOKENS_PER_WORD) as u64,
         completion_tokens: (records as f64 * args.text.word_limit as f64 * TOKENS_PER_WORD) as u64,
     };
-    println!(
-        "{records} records, {bad} bad rows, about {} without repairs",
+    print(&format!(
+        "{records} records, {bad} bad rows, about {} without repairs\n",
         spending(usage, (args.price_in, args.price_out))
-    );
+    ))?;
     Ok(if bad > 0 {
         Outcome::WithErrors
     } else {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use expllm_core::ActionUnit;
 use expllm_cot::{Checker, Grade, Grader};
 
-use super::read;
+use super::{print, read};
 use crate::{CliError, Outcome};
 
 /// Arguments of `expllm cot check`.
@@ -37,7 +37,6 @@ pub(super) fn grade(path: &std::path::Path, checker: Checker) -> Result<Grade, C
 }
 
 /// Runs the command.
-#[allow(clippy::print_stdout)] // The program speaks to its user here.
 pub fn run(args: &Args) -> Result<Outcome, CliError> {
     let checker = Checker {
         word_limit: args.word_limit,
@@ -51,9 +50,9 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
     }
     if args.json {
         let text = serde_json::to_string_pretty(&grade).map_err(CliError::library)?;
-        println!("{text}");
+        print(&format!("{text}\n"))?;
     } else {
-        print_table(&grade);
+        print(&table(&args.file, &grade))?;
     }
     Ok(if grade.bad > 0 {
         Outcome::WithErrors
@@ -86,33 +85,32 @@ fn number(value: Option<f64>) -> String {
     value.map_or_else(|| "-".to_owned(), |v| format!("{v:.4}"))
 }
 
-#[allow(clippy::print_stdout)] // The program speaks to its user here.
-fn print_table(grade: &Grade) {
-    for (name, value) in figures(grade) {
-        println!("{name:<22}{value:>10}");
-    }
-    println!("\nrecords with findings");
+fn table(path: &std::path::Path, grade: &Grade) -> String {
+    let mut lines: Vec<String> = figures(grade)
+        .into_iter()
+        .map(|(name, value)| format!("{name:<22}{value:>10}"))
+        .collect();
+    lines.push("\nrecords with findings".to_owned());
     for (check, count) in &grade.findings {
-        println!("{check:<22}{count:>10}");
+        lines.push(format!("{check:<22}{count:>10}"));
     }
-    println!(
+    lines.push(format!(
         "\n{:<26}{:>8}{:>8}{:>12}{:>11}",
         "unit", "active", "recall", "statements", "precision"
-    );
+    ));
     for unit in ActionUnit::ALL {
         if let Some(g) = grade.units.get(unit.snake_case()) {
             let (recall, precision) = (number(g.recall()), number(g.precision()));
-            println!(
-                "{:<26}{:>8}{recall:>8}{:>12}{precision:>11}",
-                unit.name(),
-                g.active,
-                g.statements
-            );
+            let (name, active, statements) = (unit.name(), g.active, g.statements);
+            lines.push(format!(
+                "{name:<26}{active:>8}{recall:>8}{statements:>12}{precision:>11}"
+            ));
         }
     }
     for (line, reason) in &grade.bad_rows {
-        println!("line {line}: {reason}");
+        lines.push(format!("{}: line {line}: {reason}", path.display()));
     }
+    lines.join("\n") + "\n"
 }
 
 fn page(path: &std::path::Path, grade: &Grade) -> Result<String, minijinja::Error> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use expllm_cot::Checker;
 
 use super::check::{figures, grade};
-use super::read;
+use super::{print, read};
 use crate::{CliError, Outcome};
 
 /// Arguments of `expllm cot compare`.
@@ -22,13 +22,12 @@ pub struct Args {
 }
 
 /// Runs the command.
-#[allow(clippy::print_stdout)] // The program speaks to its user here.
 pub fn run(args: &Args) -> Result<Outcome, CliError> {
     let checker = Checker::default();
     let (a, b) = (grade(&args.a, checker)?, grade(&args.b, checker)?);
-    println!("{:<22}{:>12}{:>12}", "", "A", "B");
+    print(&format!("{:<22}{:>12}{:>12}\n", "", "A", "B"))?;
     for ((name, left), (_, right)) in figures(&a).into_iter().zip(figures(&b)) {
-        println!("{name:<22}{left:>12}{right:>12}");
+        print(&format!("{name:<22}{left:>12}{right:>12}\n"))?;
     }
     let texts = texts(&args.a)?;
     let (mut shared, mut same) = (0u64, 0u64);
@@ -41,13 +40,15 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
         same += u64::from(*label == record.label);
         if shared <= args.examples as u64 {
             let other = record.description.unwrap_or_default();
-            println!(
-                "\n=== {} ({label})\n--- A\n{text}\n--- B\n{other}",
+            print(&format!(
+                "\n=== {} ({label})\n--- A\n{text}\n--- B\n{other}\n",
                 record.file_name
-            );
+            ))?;
         }
     }
-    println!("\n{shared} faces in both, {same} with the same label");
+    print(&format!(
+        "\n{shared} faces in both, {same} with the same label\n"
+    ))?;
     Ok(if a.bad + b.bad > 0 {
         Outcome::WithErrors
     } else {

@@ -10,6 +10,8 @@ use expllm_cot::{
     OpenAiWriter, PromptFiles, Prompts, TextWriter,
 };
 
+use super::images::{Images, ModelWriter};
+
 /// Who writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Writer {
@@ -17,6 +19,8 @@ pub enum Writer {
     Composer,
     /// Any server with the OpenAI chat completion interface.
     Openai,
+    /// A multimodal model in this process; looks at the images below --root.
+    Model,
 }
 
 /// What happens to a record whose texts never pass.
@@ -72,7 +76,7 @@ pub struct ServerOptions {
     /// Base address such as http://localhost:8080/v1; several share the work.
     #[arg(long, value_name = "URL")]
     pub endpoint: Vec<String>,
-    /// Model as the server knows it.
+    /// Model as the server knows it, or the checkpoint folder of --writer model.
     #[arg(long, default_value = "default")]
     pub model: String,
     /// Environment variable that holds the key.
@@ -102,12 +106,17 @@ pub struct ServerOptions {
 }
 
 impl TextOptions {
-    /// The settings of the engine.
-    pub fn config(&self, concurrency: usize) -> EngineConfig {
-        let set = match self.labels {
+    /// The labels in play.
+    pub fn set(&self) -> ExpressionSet {
+        match self.labels {
             7 => ExpressionSet::Seven,
             _ => ExpressionSet::Eight,
-        };
+        }
+    }
+
+    /// The settings of the engine.
+    pub fn config(&self, concurrency: usize) -> EngineConfig {
+        let set = self.set();
         EngineConfig {
             checker: Checker {
                 word_limit: self.word_limit,
@@ -163,6 +172,7 @@ impl ServerOptions {
 pub fn engine(
     text: &TextOptions,
     server: &ServerOptions,
+    images: Option<Arc<Images>>,
 ) -> Result<(Engine, String), crate::CliError> {
     let flights = server
         .concurrency
@@ -190,6 +200,20 @@ pub fn engine(
                 OpenAiWriter::new(client).map_err(|e| crate::CliError::Usage(e.to_string()))?;
             (Arc::new(writer), Some(prompts))
         }
+        Writer::Model => {
+            settings.push_str(&format!("model {}\n", server.model));
+            let Some(faces) = images.clone() else {
+                let reason = "--writer model looks at the images; give --root DIR";
+                return Err(crate::CliError::Usage(reason.into()));
+            };
+            let folder = std::path::Path::new(&server.model);
+            (Arc::new(ModelWriter::new(faces, folder, text.seed)?), None)
+        }
     };
-    Ok((Engine::new(writer, prompts, config), settings))
+    let engine = Engine::new(writer, prompts, config);
+    let engine = match images {
+        Some(images) => engine.with_unit_reader(images),
+        None => engine,
+    };
+    Ok((engine, settings))
 }
