@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn weights_of_another_shape_are_refused_by_name() {
         let config = AuNetworkConfig::new().with_side(32);
-        let wide = expllm_face::backbone::BackboneConfig::new(8, vec![16], vec![1]);
+        let wide = expllm_face::backbone::BackboneConfig::new(vec![8], vec![16], vec![1]);
         let mut network = config.with_backbone(wide).init(&default_device());
         let error = load_weights(&mut network, WEIGHTS, "au.safetensors").unwrap_err();
         assert!(error.to_string().contains("au.safetensors"));

@@ -14,7 +14,7 @@ pub struct AuNetworkConfig {
     #[config(default = 64)]
     pub side: usize,
     /// The convolutional part.
-    #[config(default = "BackboneConfig::new(16, vec![32, 64, 128], vec![1, 1, 1]).with_grid(2)")]
+    #[config(default = "BackboneConfig::new(vec![16, 32], vec![64, 128], vec![2, 1]).with_grid(2)")]
     pub backbone: BackboneConfig,
     /// Share of features dropped while training.
     #[config(default = 0.3)]

@@ -4,16 +4,19 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::pool::{AdaptiveAvgPool2d, AdaptiveAvgPool2dConfig};
-use burn::nn::{BatchNorm, BatchNormConfig, Initializer, PaddingConfig2d};
+use burn::nn::{GroupNorm, GroupNormConfig, Initializer, PaddingConfig2d};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
+
+/// Channels per group of the normalisation.
+const GROUP: usize = 8;
 
 /// Sizes of a [`Backbone`].
 #[derive(Config, Debug, PartialEq)]
 pub struct BackboneConfig {
-    /// Channels of the stem, which halves the side.
-    pub stem: usize,
-    /// Channels of each stage; every stage halves the side once more.
+    /// Channels of each stem convolution; every one halves the side. Multiples of 8.
+    pub stem: Vec<usize>,
+    /// Channels of each stage; every stage halves the side once more. Multiples of 8.
     pub widths: Vec<usize>,
     /// Residual blocks per stage, the halving one included.
     pub blocks: Vec<usize>,
@@ -22,42 +25,61 @@ pub struct BackboneConfig {
     pub grid: usize,
 }
 
-/// A residual convolutional network (He et al. 2016) over grey faces.
+/// A residual convolutional network (He et al. 2016) over grey faces, normalised within each face
+/// (group normalisation, Wu and He 2018), so that a face never depends on its neighbours in a batch.
 #[derive(Module, Debug)]
 pub struct Backbone {
-    stem: ConvNorm,
+    stem: Vec<ConvNorm>,
     blocks: Vec<Residual>,
     pool: AdaptiveAvgPool2d,
 }
 
 impl BackboneConfig {
+    /// Channels of the last feature map.
+    #[must_use]
+    pub fn channels(&self) -> usize {
+        let last = self.widths.last().or(self.stem.last());
+        last.copied().unwrap_or(1)
+    }
+
     /// Features per face that [`Backbone::forward`] gives.
     #[must_use]
     pub fn features(&self) -> usize {
         self.channels() * self.grid * self.grid
     }
 
-    /// Channels of the last feature map.
+    /// The residual blocks in order: channels in, channels out, stride.
     #[must_use]
-    pub fn channels(&self) -> usize {
-        self.widths.last().copied().unwrap_or(self.stem)
+    pub fn residuals(&self) -> Vec<(usize, usize, usize)> {
+        let mut channels = self.stem.last().copied().unwrap_or(1);
+        let mut found = Vec::new();
+        for (&width, &count) in self.widths.iter().zip(&self.blocks) {
+            for index in 0..count {
+                found.push((channels, width, if index == 0 { 2 } else { 1 }));
+                channels = width;
+            }
+        }
+        found
     }
 
     /// A network with random weights.
     #[must_use]
     pub fn init(&self, device: &Device) -> Backbone {
-        let stem = ConvNormConfig::new(1, self.stem, 5)
-            .with_stride(2)
-            .init(device);
-        let mut blocks = Vec::new();
-        let mut channels = self.stem;
-        for (&width, &count) in self.widths.iter().zip(&self.blocks) {
-            for index in 0..count {
-                let stride = if index == 0 { 2 } else { 1 };
-                blocks.push(Residual::init(channels, width, stride, device));
-                channels = width;
-            }
+        let mut channels = 1;
+        let mut stem = Vec::new();
+        for &width in &self.stem {
+            stem.push(
+                ConvNormConfig::new(channels, width, 3)
+                    .with_stride(2)
+                    .init(device),
+            );
+            channels = width;
         }
+        let blocks = self
+            .residuals()
+            .into_iter()
+            .map(|(inward, outward, stride)| Residual::init(inward, outward, stride, device))
+            .collect();
         let pool = AdaptiveAvgPool2dConfig::new([self.grid, self.grid]).init();
         Backbone { stem, blocks, pool }
     }
@@ -68,7 +90,7 @@ impl Backbone {
     ///
     /// # Shapes
     /// - `faces`: `[batch, 1, side, side]`, normalised grey
-    /// - output: `[batch, features]`
+    /// - output: `[batch, features]`, channel by channel, each a grid row by row
     #[must_use]
     pub fn forward(&self, faces: Tensor<4>) -> Tensor<2> {
         self.pool.forward(self.feature_map(faces)).flatten(1, 3)
@@ -86,7 +108,10 @@ impl Backbone {
     }
 
     fn feature_map(&self, faces: Tensor<4>) -> Tensor<4> {
-        let mut x = relu(self.stem.forward(faces));
+        let mut x = faces;
+        for layer in &self.stem {
+            x = relu(layer.forward(x));
+        }
         for block in &self.blocks {
             x = block.forward(x);
         }
@@ -104,11 +129,11 @@ struct ConvNormConfig {
     stride: usize,
 }
 
-/// Convolution without bias, then batch normalisation.
+/// Convolution without bias, then group normalisation.
 #[derive(Module, Debug)]
 struct ConvNorm {
     conv: Conv2d,
-    norm: BatchNorm,
+    norm: GroupNorm,
 }
 
 impl ConvNormConfig {
@@ -128,7 +153,8 @@ impl ConvNormConfig {
         .init(device);
         ConvNorm {
             conv,
-            norm: BatchNormConfig::new(self.channels_out).init(device),
+            norm: GroupNormConfig::new((self.channels_out / GROUP).max(1), self.channels_out)
+                .init(device),
         }
     }
 }

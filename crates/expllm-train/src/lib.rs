@@ -4,6 +4,7 @@ pub mod au;
 mod augment;
 mod error;
 mod faces;
+pub mod host;
 pub mod landmarks;
 pub mod model;
 mod pose;

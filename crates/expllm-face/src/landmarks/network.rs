@@ -25,7 +25,9 @@ pub struct LandmarkNetworkConfig {
     #[config(default = 64)]
     pub side: usize,
     /// The convolutional part.
-    #[config(default = "BackboneConfig::new(16, vec![32, 64, 128], vec![1, 1, 1]).with_grid(4)")]
+    #[config(
+        default = "BackboneConfig::new(vec![16, 32], vec![64, 128], vec![2, 1]).with_grid(4)"
+    )]
     pub backbone: BackboneConfig,
 }
 

@@ -1,0 +1,121 @@
+//! Convolution, normalisation and rectifier of one face.
+
+use super::conv::{self, ConvShape};
+use super::norm;
+
+/// Weights of a layer, or their gradients.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LayerWeights {
+    pub kernel: Vec<f32>,
+    pub gamma: Vec<f32>,
+    pub beta: Vec<f32>,
+}
+
+impl LayerWeights {
+    /// Zeros of the same sizes.
+    pub fn zeros(&self) -> Self {
+        Self {
+            kernel: vec![0.0; self.kernel.len()],
+            gamma: vec![0.0; self.gamma.len()],
+            beta: vec![0.0; self.beta.len()],
+        }
+    }
+
+    /// The three tensors in the order in which a module visits them.
+    pub fn parts(&mut self) -> [&mut Vec<f32>; 3] {
+        [&mut self.kernel, &mut self.gamma, &mut self.beta]
+    }
+}
+
+/// What the way back needs to know of a layer's way forth.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LayerTape {
+    normal: Vec<f32>,
+    inverse: Vec<f32>,
+    pub output: Vec<f32>,
+}
+
+/// Scratch memory of a thread.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    columns: Vec<f32>,
+    gradient: Vec<f32>,
+}
+
+/// A layer and its place among the weights.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Layer {
+    pub shape: ConvShape,
+    pub index: usize,
+    pub rectified: bool,
+}
+
+impl Layer {
+    /// Fills the tape with the output for an input.
+    pub fn forward(
+        &self,
+        weights: &LayerWeights,
+        input: &[f32],
+        tape: &mut LayerTape,
+        scratch: &mut Scratch,
+    ) {
+        let columns = &mut scratch.columns;
+        conv::forward(
+            &self.shape,
+            &weights.kernel,
+            input,
+            columns,
+            &mut tape.normal,
+        );
+        let groups = (self.shape.channels_out / super::GROUP).max(1);
+        norm::normalise(&mut tape.normal, groups, &mut tape.inverse);
+        tape.output.resize(tape.normal.len(), 0.0);
+        let floor = if self.rectified { 0.0 } else { f32::MIN };
+        let area = self.shape.positions();
+        let channels = tape
+            .normal
+            .chunks_exact(area)
+            .zip(tape.output.chunks_exact_mut(area));
+        let scales = weights.gamma.iter().zip(&weights.beta);
+        for ((normal, output), (&gamma, &beta)) in channels.zip(scales) {
+            for (o, &n) in output.iter_mut().zip(normal) {
+                *o = (gamma * n + beta).max(floor);
+            }
+        }
+    }
+
+    /// Adds the gradients of the weights, and of the input where that is asked for.
+    pub fn backward(
+        &self,
+        (weights, gradients): (&LayerWeights, &mut LayerWeights),
+        (input, input_gradient): (&[f32], Option<&mut [f32]>),
+        (tape, output_gradient): (&LayerTape, &[f32]),
+        scratch: &mut Scratch,
+    ) {
+        let area = self.shape.positions();
+        scratch.gradient.clear();
+        scratch.gradient.extend_from_slice(output_gradient);
+        for (channel, gradient) in scratch.gradient.chunks_exact_mut(area).enumerate() {
+            let at = channel * area..(channel + 1) * area;
+            if self.rectified {
+                for (g, &o) in gradient.iter_mut().zip(&tape.output[at.clone()]) {
+                    *g = if o > 0.0 { *g } else { 0.0 };
+                }
+            }
+            gradients.gamma[channel] += norm::dot(gradient, &tape.normal[at]);
+            gradients.beta[channel] += norm::sum(gradient);
+            let gamma = weights.gamma[channel];
+            for g in gradient {
+                *g *= gamma;
+            }
+        }
+        norm::backward(&mut scratch.gradient, &tape.normal, &tape.inverse);
+        conv::backward(
+            &self.shape,
+            (&weights.kernel, &mut gradients.kernel),
+            (input, input_gradient),
+            &scratch.gradient,
+            &mut scratch.columns,
+        );
+    }
+}

@@ -1,0 +1,429 @@
+//! Gradients of the small backbone, taken by hand on the processor.
+//!
+//! A training step of these small networks spends most of its time outside of matrix products when
+//! every operation is a tensor of its own (see `docs/decisions.md`). Faces are independent of each
+//! other here, since the backbone normalises within a face, so each thread walks whole faces forth
+//! and back while their activations lie in its cache. Everything else of a step (heads, losses,
+//! optimiser, checkpoints) stays with burn; a test holds these gradients against burn's own.
+
+mod conv;
+mod layer;
+mod norm;
+
+use burn::module::{Module, ModuleVisitor, Param, ParamId};
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Shape, Tensor, TensorData};
+use expllm_face::backbone::{Backbone, BackboneConfig};
+use rayon::prelude::*;
+
+use conv::ConvShape;
+use layer::{Layer, LayerTape, LayerWeights, Scratch};
+
+/// Channels per group of the normalisation, as in the backbone.
+const GROUP: usize = 8;
+
+/// A residual block: two layers beside an optional projection.
+#[derive(Debug, Clone, Copy)]
+struct Block {
+    first: Layer,
+    second: Layer,
+    shortcut: Option<Layer>,
+}
+
+/// The sums of a step over a backbone of one configuration and input size.
+#[derive(Debug)]
+pub struct HostBackbone {
+    stem: Vec<Layer>,
+    blocks: Vec<Block>,
+    layers: usize,
+    side: usize,
+    last_side: usize,
+    channels: usize,
+    grid: usize,
+    tapes: Vec<Tape>,
+}
+
+/// Activations of one face.
+#[derive(Debug, Default)]
+struct Tape {
+    layers: Vec<LayerTape>,
+    blocks: Vec<Vec<f32>>,
+}
+
+/// The weights of a backbone as numbers, with what is needed to hand gradients back.
+#[derive(Debug)]
+pub struct HostWeights {
+    layers: Vec<LayerWeights>,
+    tensors: Vec<(ParamId, Shape)>,
+}
+
+impl HostBackbone {
+    /// A plan for crops of `side` pixels.
+    #[must_use]
+    pub fn new(config: &BackboneConfig, side: usize) -> Self {
+        let mut layers = 0;
+        let mut layer = |channels_in, channels_out, kernel, stride, side, rectified| {
+            let shape = ConvShape {
+                channels_in,
+                channels_out,
+                kernel,
+                stride,
+                side,
+            };
+            layers += 1;
+            Layer {
+                shape,
+                index: layers - 1,
+                rectified,
+            }
+        };
+        let (mut channels, mut at) = (1, side);
+        let mut stem = Vec::new();
+        for &width in &config.stem {
+            let next = layer(channels, width, 3, 2, at, true);
+            (channels, at) = (width, next.shape.side_out());
+            stem.push(next);
+        }
+        let mut blocks = Vec::new();
+        for (inward, outward, stride) in config.residuals() {
+            let first = layer(inward, outward, 3, stride, at, true);
+            let below = first.shape.side_out();
+            let second = layer(outward, outward, 3, 1, below, false);
+            let shortcut = (stride != 1 || inward != outward)
+                .then(|| layer(inward, outward, 1, stride, at, false));
+            at = below;
+            blocks.push(Block {
+                first,
+                second,
+                shortcut,
+            });
+        }
+        Self {
+            stem,
+            blocks,
+            layers,
+            side,
+            last_side: at,
+            channels: config.channels(),
+            grid: config.grid,
+            tapes: Vec::new(),
+        }
+    }
+
+    /// Features of standardised grey crops, `[batch, features]` row by row, keeping what
+    /// [`HostBackbone::backward`] needs.
+    pub fn forward(&mut self, weights: &HostWeights, crops: &[f32]) -> Vec<f32> {
+        let size = self.side * self.side;
+        let batch = crops.len() / size;
+        let mut tapes = std::mem::take(&mut self.tapes);
+        tapes.resize_with(batch, Tape::default);
+        let features: Vec<Vec<f32>> = crops
+            .par_chunks_exact(size)
+            .zip(&mut tapes)
+            .map_init(Scratch::default, |scratch, (crop, tape)| {
+                self.forward_face(weights, crop, tape, scratch)
+            })
+            .collect();
+        self.tapes = tapes;
+        features.concat()
+    }
+
+    fn forward_face(
+        &self,
+        weights: &HostWeights,
+        crop: &[f32],
+        tape: &mut Tape,
+        scratch: &mut Scratch,
+    ) -> Vec<f32> {
+        tape.layers.resize_with(self.layers, LayerTape::default);
+        tape.blocks.resize_with(self.blocks.len(), Vec::new);
+        let Tape { layers, blocks } = tape;
+        for (i, layer) in self.stem.iter().enumerate() {
+            let (before, rest) = layers.split_at_mut(i);
+            let input = before.last().map_or(crop, |tape| &tape.output);
+            layer.forward(&weights.layers[i], input, &mut rest[0], scratch);
+        }
+        for (i, block) in self.blocks.iter().enumerate() {
+            let (before, rest) = blocks.split_at_mut(i);
+            let from_stem = self.stem.len().checked_sub(1);
+            let (own, others) = layers.split_at_mut(block.first.index);
+            let stem = from_stem.map_or(crop, |last| &own[last].output);
+            let input = before.last().map_or(stem, |output| output);
+            let output = &mut rest[0];
+            let (first, others) = others.split_at_mut(1);
+            let (second, others) = others.split_at_mut(1);
+            let of = |layer: &Layer| &weights.layers[layer.index];
+            block
+                .first
+                .forward(of(&block.first), input, &mut first[0], scratch);
+            block
+                .second
+                .forward(of(&block.second), &first[0].output, &mut second[0], scratch);
+            let beside = match &block.shortcut {
+                Some(layer) => {
+                    layer.forward(of(layer), input, &mut others[0], scratch);
+                    &others[0].output
+                }
+                None => input,
+            };
+            output.clear();
+            let sums = second[0].output.iter().zip(beside);
+            output.extend(sums.map(|(a, b)| (a + b).max(0.0)));
+        }
+        self.pool(blocks.last().map_or(&[], |map| map))
+    }
+
+    /// Averages of the cells of the grid.
+    fn pool(&self, map: &[f32]) -> Vec<f32> {
+        let mut features = vec![0.0; self.channels * self.grid * self.grid];
+        self.each_cell(|feature, position, weight| features[feature] += weight * map[position]);
+        features
+    }
+
+    /// Visits every pair of a feature and a position of the last map that it averages.
+    fn each_cell(&self, mut visit: impl FnMut(usize, usize, f32)) {
+        let (side, grid) = (self.last_side, self.grid);
+        let bounds = |i: usize| (i * side / grid, ((i + 1) * side).div_ceil(grid));
+        for channel in 0..self.channels {
+            for gy in 0..grid {
+                for gx in 0..grid {
+                    let ((y0, y1), (x0, x1)) = (bounds(gy), bounds(gx));
+                    let weight = 1.0 / ((y1 - y0) * (x1 - x0)) as f32;
+                    for y in y0..y1 {
+                        for x in x0..x1 {
+                            let position = (channel * side + y) * side + x;
+                            visit((channel * grid + gy) * grid + gx, position, weight);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Gradients of the weights from those of the features of the last [`HostBackbone::forward`].
+    #[must_use]
+    pub fn backward(&self, weights: &HostWeights, crops: &[f32], features: &[f32]) -> HostWeights {
+        let size = self.side * self.side;
+        let width = self.channels * self.grid * self.grid;
+        let zeros = || weights.zeros();
+        let faces = crops
+            .par_chunks_exact(size)
+            .zip(features.par_chunks_exact(width))
+            .zip(&self.tapes);
+        // One share per thread: the gradients of a share are as large as the weights.
+        let share = (crops.len() / size)
+            .div_ceil(rayon::current_num_threads())
+            .max(1);
+        faces
+            .chunks(share)
+            .map(|faces| {
+                let (mut gradients, mut scratch) = (zeros(), Scratch::default());
+                for ((crop, feature), tape) in faces {
+                    self.backward_face(
+                        (weights, &mut gradients),
+                        crop,
+                        (tape, feature),
+                        &mut scratch,
+                    );
+                }
+                gradients
+            })
+            .collect::<Vec<_>>()
+            .into_iter()
+            .reduce(HostWeights::plus)
+            .unwrap_or_else(zeros)
+    }
+
+    fn backward_face(
+        &self,
+        (weights, gradients): (&HostWeights, &mut HostWeights),
+        crop: &[f32],
+        (tape, features): (&Tape, &[f32]),
+        scratch: &mut Scratch,
+    ) {
+        let mut above = vec![0.0; self.channels * self.last_side * self.last_side];
+        self.each_cell(|feature, position, weight| above[position] += weight * features[feature]);
+        let Tape { layers, blocks } = tape;
+        let stem_output = self.stem.len().checked_sub(1);
+        let stem_output = stem_output.map_or(crop, |last| &layers[last].output);
+        let mut step = |layer: &Layer, input: &[f32], below: Option<&mut [f32]>, above: &[f32]| {
+            let pair = (
+                &weights.layers[layer.index],
+                &mut gradients.layers[layer.index],
+            );
+            layer.backward(pair, (input, below), (&layers[layer.index], above), scratch);
+        };
+        for (i, block) in self.blocks.iter().enumerate().rev() {
+            let input: &[f32] = if i == 0 { stem_output } else { &blocks[i - 1] };
+            for (g, &o) in above.iter_mut().zip(&blocks[i]) {
+                *g = if o > 0.0 { *g } else { 0.0 };
+            }
+            let middle = &layers[block.first.index].output;
+            let mut inner = vec![0.0; middle.len()];
+            step(&block.second, middle, Some(&mut inner), &above);
+            let mut below = vec![0.0; input.len()];
+            step(&block.first, input, Some(&mut below), &inner);
+            match &block.shortcut {
+                Some(layer) => step(layer, input, Some(&mut below), &above),
+                None => below.iter_mut().zip(&above).for_each(|(b, a)| *b += a),
+            }
+            above = below;
+        }
+        for (i, layer) in self.stem.iter().enumerate().rev() {
+            if i == 0 {
+                step(layer, crop, None, &above);
+            } else {
+                let input = &layers[i - 1].output;
+                let mut below = vec![0.0; input.len()];
+                step(layer, input, Some(&mut below), &above);
+                above = below;
+            }
+        }
+    }
+}
+
+impl HostWeights {
+    /// The weights of a backbone.
+    #[must_use]
+    pub fn read(backbone: &Backbone) -> Self {
+        let mut reader = Reader::default();
+        backbone.visit(&mut reader);
+        let mut values = reader.values.into_iter();
+        let mut layers = Vec::new();
+        while let (Some(kernel), Some(gamma), Some(beta)) =
+            (values.next(), values.next(), values.next())
+        {
+            layers.push(LayerWeights {
+                kernel,
+                gamma,
+                beta,
+            });
+        }
+        Self {
+            layers,
+            tensors: reader.tensors,
+        }
+    }
+
+    fn zeros(&self) -> Self {
+        Self {
+            layers: self.layers.iter().map(LayerWeights::zeros).collect(),
+            tensors: self.tensors.clone(),
+        }
+    }
+
+    fn plus(mut self, mut other: Self) -> Self {
+        for (own, other) in self.layers.iter_mut().zip(&mut other.layers) {
+            for (own, other) in own.parts().into_iter().zip(other.parts()) {
+                own.iter_mut().zip(other.iter()).for_each(|(a, b)| *a += b);
+            }
+        }
+        self
+    }
+
+    /// Adds these gradients to those of an optimiser step; `device` is one without gradients.
+    pub fn register(mut self, gradients: &mut GradientsParams, device: &Device) {
+        let values = self.layers.iter_mut().flat_map(LayerWeights::parts);
+        for ((id, shape), values) in self.tensors.iter().zip(values) {
+            let data = TensorData::new(std::mem::take(values), shape.clone());
+            match shape.rank() {
+                4 => gradients.register(*id, Tensor::<4>::from_data(data, device)),
+                _ => gradients.register(*id, Tensor::<1>::from_data(data, device)),
+            }
+        }
+    }
+}
+
+/// Collects float tensors in the order of the module.
+#[derive(Default)]
+struct Reader {
+    values: Vec<Vec<f32>>,
+    tensors: Vec<(ParamId, Shape)>,
+}
+
+impl ModuleVisitor for Reader {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let tensor = param.val();
+        self.tensors.push((param.id, tensor.shape()));
+        let data = tensor.into_data().convert::<f32>();
+        self.values.push(data.try_to_vec().unwrap_or_default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expllm_face::device::default_device;
+
+    use super::*;
+
+    fn crops(batch: usize, side: usize) -> Vec<f32> {
+        (0..batch * side * side)
+            .map(|i| ((i * 37 % 101) as f32 / 50.0 - 1.0) + (i as f32 * 0.01).sin())
+            .collect()
+    }
+
+    /// Features and gradients of `sum(features * direction)` agree with burn's own.
+    fn agrees(config: &BackboneConfig, side: usize) {
+        let device = default_device().autodiff();
+        let network = config.init(&device);
+        let (batch, width) = (3, config.features());
+        let crops = crops(batch, side);
+        let direction: Vec<f32> = (0..batch * width).map(|i| (i as f32 * 0.7).cos()).collect();
+
+        let faces = TensorData::new(crops.clone(), [batch, 1, side, side]);
+        let features = network.forward(Tensor::from_data(faces, &device));
+        let along = TensorData::new(direction.clone(), [batch, width]);
+        let loss = (features.clone() * Tensor::from_data(along, &device)).sum();
+        let expected = GradientsParams::from_grads(loss.backward(), &network);
+
+        let weights = HostWeights::read(&network);
+        let mut host = HostBackbone::new(config, side);
+        let found = host.forward(&weights, &crops);
+        let wanted: Vec<f32> = features.into_data().try_to_vec().unwrap();
+        close(&found, &wanted, "features");
+        let mut gradients = GradientsParams::new();
+        let sums = host.backward(&weights, &crops, &direction);
+        sums.register(&mut gradients, &device.clone().inner());
+        assert_eq!(gradients.len(), expected.len());
+        for (id, shape) in &weights.tensors {
+            let numbers = |from: &GradientsParams| -> Vec<f32> {
+                match shape.rank() {
+                    4 => from
+                        .get::<4>(*id)
+                        .unwrap()
+                        .into_data()
+                        .try_to_vec()
+                        .unwrap(),
+                    _ => from
+                        .get::<1>(*id)
+                        .unwrap()
+                        .into_data()
+                        .try_to_vec()
+                        .unwrap(),
+                }
+            };
+            close(
+                &numbers(&gradients),
+                &numbers(&expected),
+                &format!("{shape:?}"),
+            );
+        }
+    }
+
+    fn close(found: &[f32], wanted: &[f32], what: &str) {
+        assert_eq!(found.len(), wanted.len(), "{what}");
+        let most = wanted.iter().fold(1e-3f32, |m, v| m.max(v.abs()));
+        for (a, b) in found.iter().zip(wanted) {
+            assert!((a - b).abs() <= 2e-4 * most, "{what}: {a} is not {b}");
+        }
+    }
+
+    #[test]
+    fn gradients_equal_those_of_the_framework() {
+        let config = BackboneConfig::new(vec![8, 16], vec![16, 24], vec![2, 1]).with_grid(2);
+        agrees(&config, 40);
+        // Sides that do not halve evenly, and a grid that does not divide the map.
+        agrees(&config.clone().with_grid(3), 50);
+        agrees(&BackboneConfig::new(vec![8], vec![16], vec![1]), 13);
+    }
+}
