@@ -46,7 +46,7 @@ impl AuNet {
     pub fn new(network: AuNetwork, config: &AuNetworkConfig, device: &Device) -> Self {
         Self {
             network: network.valid(),
-            side: config.side,
+            side: config.encoder.side,
             device: device.clone(),
         }
     }
@@ -140,11 +140,19 @@ impl ExpressionClassifier for AuNet {
     }
 }
 
-/// The transform from the network's crop to the aligned face, which it shrinks as a whole.
+/// The square of an aligned face that the network sees, brows to chin: its left and top edge and
+/// its side as shares of the aligned face's side.
+const VIEW: [f32; 3] = [0.0625, 0.109_375, 0.875];
+
+/// The transform from the network's crop to the aligned face.
 #[must_use]
 pub fn face_crop(aligned_side: u32, side: usize) -> Similarity {
+    let aligned = aligned_side as f32;
+    let [left, top, share] = VIEW;
     Similarity {
-        a: aligned_side as f32 / side as f32,
+        a: aligned * share / side as f32,
+        tx: left * aligned,
+        ty: top * aligned,
         ..Similarity::IDENTITY
     }
 }
@@ -233,9 +241,10 @@ mod tests {
 
     #[test]
     fn weights_of_another_shape_are_refused_by_name() {
-        let config = AuNetworkConfig::new().with_side(32);
-        let wide = expllm_face::backbone::BackboneConfig::new(vec![8], vec![16], vec![1]);
-        let mut network = config.with_backbone(wide).init(&default_device());
+        let narrow = expllm_face::backbone::BackboneConfig::new(vec![8], vec![16], vec![1]);
+        let encoder = expllm_face::encoder::FaceEncoderConfig::new().with_fine(narrow);
+        let config = AuNetworkConfig::new().with_encoder(encoder);
+        let mut network = config.init(&default_device());
         let error = load_weights(&mut network, WEIGHTS, "au.safetensors").unwrap_err();
         assert!(error.to_string().contains("au.safetensors"));
         let mut network = AuNetworkConfig::new().init(&default_device());

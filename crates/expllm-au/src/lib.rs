@@ -18,4 +18,4 @@ mod detector;
 mod network;
 
 pub use detector::{AuNet, face_crop};
-pub use network::{AuNetwork, AuNetworkConfig, AuOutput};
+pub use network::{AuNetwork, AuNetworkConfig, AuOutput, ExpressionHead, UnitHead};

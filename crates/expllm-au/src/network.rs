@@ -5,29 +5,42 @@ use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 use expllm_core::{ActionUnit, Expression};
-use expllm_face::backbone::{Backbone, BackboneConfig};
+use expllm_face::encoder::{FaceEncoder, FaceEncoderConfig};
 
 /// Sizes of an [`AuNetwork`].
 #[derive(Config, Debug, PartialEq)]
 pub struct AuNetworkConfig {
-    /// Side of the square input in pixels.
-    #[config(default = 64)]
-    pub side: usize,
-    /// The convolutional part.
-    #[config(default = "BackboneConfig::new(vec![16, 32], vec![64, 128], vec![2, 1]).with_grid(2)")]
-    pub backbone: BackboneConfig,
-    /// Share of features dropped while training.
-    #[config(default = 0.3)]
-    pub dropout: f64,
+    /// The two convolutional networks.
+    #[config(default = "FaceEncoderConfig::new()")]
+    pub encoder: FaceEncoderConfig,
+    /// Share of the fine features dropped while training.
+    #[config(default = 0.1)]
+    pub unit_dropout: f64,
+    /// Share of the coarse features dropped while training.
+    #[config(default = 0.4)]
+    pub expression_dropout: f64,
 }
 
 /// From standardised grey faces to action unit and expression scores.
 #[derive(Module, Debug)]
 pub struct AuNetwork {
-    backbone: Backbone,
+    encoder: FaceEncoder,
+    units: UnitHead,
+    expressions: ExpressionHead,
+}
+
+/// Action units from the features of the fine look.
+#[derive(Module, Debug)]
+pub struct UnitHead {
     dropout: Dropout,
-    units: Linear,
-    expressions: Linear,
+    linear: Linear,
+}
+
+/// Expressions from the features of the coarse look.
+#[derive(Module, Debug)]
+pub struct ExpressionHead {
+    dropout: Dropout,
+    linear: Linear,
 }
 
 /// What the network says of a batch of faces.
@@ -43,21 +56,42 @@ impl AuNetworkConfig {
     /// A network with random weights.
     #[must_use]
     pub fn init(&self, device: &Device) -> AuNetwork {
-        let features = self.backbone.features();
         AuNetwork {
-            backbone: self.backbone.init(device),
-            dropout: DropoutConfig::new(self.dropout).init(),
-            units: LinearConfig::new(features, ActionUnit::COUNT).init(device),
-            expressions: LinearConfig::new(features, Expression::COUNT).init(device),
+            encoder: self.encoder.init(device),
+            units: self.unit_head(device),
+            expressions: self.expression_head(device),
+        }
+    }
+
+    /// A head for action units with random weights.
+    #[must_use]
+    pub fn unit_head(&self, device: &Device) -> UnitHead {
+        UnitHead {
+            dropout: DropoutConfig::new(self.unit_dropout).init(),
+            linear: LinearConfig::new(self.encoder.fine.features(), ActionUnit::COUNT).init(device),
+        }
+    }
+
+    /// A head for expressions with random weights.
+    #[must_use]
+    pub fn expression_head(&self, device: &Device) -> ExpressionHead {
+        ExpressionHead {
+            dropout: DropoutConfig::new(self.expression_dropout).init(),
+            linear: LinearConfig::new(self.encoder.coarse.features(), Expression::COUNT)
+                .init(device),
         }
     }
 }
 
 impl AuNetwork {
-    /// The convolutional part, for networks that look at faces in the same way.
+    /// A network of parts that were trained on their own.
     #[must_use]
-    pub fn backbone(&self) -> &Backbone {
-        &self.backbone
+    pub fn new(encoder: FaceEncoder, units: UnitHead, expressions: ExpressionHead) -> Self {
+        Self {
+            encoder,
+            units,
+            expressions,
+        }
     }
 
     /// Scores of a batch of faces.
@@ -66,11 +100,16 @@ impl AuNetwork {
     /// - `faces`: `[batch, 1, side, side]`, standardised grey
     #[must_use]
     pub fn forward(&self, faces: Tensor<4>) -> AuOutput {
-        let features = self.dropout.forward(self.backbone.forward(faces));
         AuOutput {
-            units: self.units.forward(features.clone()),
-            expressions: self.expressions.forward(features),
+            units: self.units.forward(self.encoder.fine(faces.clone())),
+            expressions: self.expressions.forward(self.encoder.coarse(faces)),
         }
+    }
+
+    /// The part that turns crops into features.
+    #[must_use]
+    pub fn encoder(&self) -> &FaceEncoder {
+        &self.encoder
     }
 
     /// Divides the expression logits by a temperature for good, so that the probabilities are
@@ -78,11 +117,25 @@ impl AuNetwork {
     #[must_use]
     pub fn with_temperature(mut self, temperature: f32) -> Self {
         let scale = 1.0 / temperature;
-        self.expressions.weight = self.expressions.weight.map(|w| w.mul_scalar(scale));
-        self.expressions.bias = self
-            .expressions
-            .bias
-            .map(|b| b.map(|b| b.mul_scalar(scale)));
+        let linear = &mut self.expressions.linear;
+        linear.weight = linear.weight.clone().map(|w| w.mul_scalar(scale));
+        linear.bias = linear.bias.clone().map(|b| b.map(|b| b.mul_scalar(scale)));
         self
+    }
+}
+
+impl UnitHead {
+    /// Logits `[batch, 24]` of features `[batch, features]`.
+    #[must_use]
+    pub fn forward(&self, features: Tensor<2>) -> Tensor<2> {
+        self.linear.forward(self.dropout.forward(features))
+    }
+}
+
+impl ExpressionHead {
+    /// Logits `[batch, 8]` of features `[batch, features]`.
+    #[must_use]
+    pub fn forward(&self, features: Tensor<2>) -> Tensor<2> {
+        self.linear.forward(self.dropout.forward(features))
     }
 }

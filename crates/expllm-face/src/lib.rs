@@ -5,6 +5,7 @@ pub mod backbone;
 mod detect;
 pub mod device;
 mod draw;
+pub mod encoder;
 mod error;
 mod grey;
 mod landmarks;

@@ -92,7 +92,7 @@ fn coarse_crop(image: &GreyImage, crop: &Similarity, side: usize, rng: &mut impl
 }
 
 /// A random gamma, and light that falls from one side.
-fn tone(pixels: &mut [f32], rng: &mut impl Rng) {
+pub(crate) fn tone(pixels: &mut [f32], rng: &mut impl Rng) {
     let gamma = rng.random_range(-0.5f32..0.5).exp();
     let side = (pixels.len() as f32).sqrt() as usize;
     let (gx, gy) = (
@@ -110,7 +110,7 @@ fn tone(pixels: &mut [f32], rng: &mut impl Rng) {
 }
 
 /// Covers a rectangle with one value.
-fn hide_patch(pixels: &mut [f32], side: usize, rng: &mut impl Rng) {
+pub(crate) fn hide_patch(pixels: &mut [f32], side: usize, rng: &mut impl Rng) {
     let (w, h) = (
         rng.random_range(side / 10..side / 3),
         rng.random_range(side / 10..side / 3),

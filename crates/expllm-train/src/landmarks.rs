@@ -11,12 +11,12 @@ use expllm_face::{
     ANGLE_UNIT, GreyImage, LANDMARK_OUTPUTS, LandmarkNet, LandmarkNetwork, LandmarkNetworkConfig,
     face_crop,
 };
-use rand::{Rng, RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use rand::{Rng, RngExt};
 use rayon::prelude::*;
 
 use crate::augment::{Jitter, centred, degraded_crop, mirror, push};
-use crate::run::{Recipe, train};
+use crate::host::HostBackbone;
+use crate::run::{Recipe, row_rng, train};
 use crate::{Progress, RunConfig, TrainError};
 
 /// A face with landmarks to learn from.
@@ -92,17 +92,17 @@ pub fn train_landmarks(
         })
         .collect();
     let weights = Tensor::<1>::from_floats(weights.as_slice(), &device).unsqueeze::<2>();
+    let mut host = HostBackbone::new(&network.backbone, side);
     let recipe = Recipe {
         batch: |step| make_batch(faces, run, side, step),
-        loss: |network: &LandmarkNetwork, batch: Batch| {
-            let crops = TensorData::new(batch.crops, [run.batch, 1, side, side]);
+        gradients: |network: &LandmarkNetwork, batch: Batch| {
             let targets = TensorData::new(batch.targets, [run.batch, LANDMARK_OUTPUTS]);
-            let found = network.forward(Tensor::from_data(crops, &device));
-            let difference = found - Tensor::from_data(targets, &device);
-            // Pseudo-Huber: close to absolute error, smooth at 0.
-            let bend = LOSS_BEND;
-            let error = (difference.powi_scalar(2) + bend * bend).sqrt() - bend;
-            (error * weights.clone()).mean()
+            let targets = Tensor::from_data(targets, &device);
+            let loss = |features| {
+                let error = pseudo_huber(network.decode(features) - targets, LOSS_BEND);
+                (error * weights.clone()).mean()
+            };
+            host.step((network, network.backbone()), &batch.crops, &device, loss)
         },
         marker: std::marker::PhantomData,
     };
@@ -110,12 +110,16 @@ pub fn train_landmarks(
     Ok(trained.valid())
 }
 
+/// Close to the absolute value, smooth at 0.
+pub(crate) fn pseudo_huber(difference: Tensor<2>, bend: f32) -> Tensor<2> {
+    (difference.powi_scalar(2) + bend * bend).sqrt() - bend
+}
+
 fn make_batch(faces: &[LandmarkFace], run: &RunConfig, side: usize, step: usize) -> Batch {
     let rows: Vec<(Vec<f32>, Vec<f32>)> = (0..run.batch)
         .into_par_iter()
         .map(|row| {
-            let mut rng = ChaCha8Rng::seed_from_u64(run.seed);
-            rng.set_stream((step * run.batch + row) as u64);
+            let mut rng = row_rng(run, step, row);
             let face = &faces[rng.random_range(0..faces.len())];
             example(face, side, &mut rng)
         })
@@ -150,7 +154,7 @@ fn example(face: &LandmarkFace, side: usize, rng: &mut impl Rng) -> (Vec<f32>, V
 }
 
 /// Landmarks in pixels of a crop, with the roll that is seen there.
-fn in_crop(landmarks: &Landmarks, crop: &expllm_core::Similarity) -> Landmarks {
+pub(crate) fn in_crop(landmarks: &Landmarks, crop: &expllm_core::Similarity) -> Landmarks {
     let Some(to_crop) = crop.inverse() else {
         return landmarks.clone();
     };
@@ -160,7 +164,7 @@ fn in_crop(landmarks: &Landmarks, crop: &expllm_core::Similarity) -> Landmarks {
 }
 
 /// The network's outputs for landmarks in pixels of the crop.
-fn target(seen: &Landmarks, side: usize) -> Vec<f32> {
+pub(crate) fn target(seen: &Landmarks, side: usize) -> Vec<f32> {
     let identity = expllm_core::Similarity::IDENTITY;
     let points = seen.points.iter().flat_map(|&p| {
         let c = centred(&identity, p, side);

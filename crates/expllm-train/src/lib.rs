@@ -2,6 +2,7 @@
 
 pub mod au;
 mod augment;
+mod deblur;
 mod error;
 mod faces;
 pub mod host;
@@ -13,6 +14,7 @@ mod shared;
 pub mod synth;
 mod weights;
 
+pub use deblur::deblurred;
 pub use error::TrainError;
 pub use faces::{RealFace, read_fer2013, read_wild};
 pub use pose::fit_head_pose;

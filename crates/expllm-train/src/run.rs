@@ -11,7 +11,10 @@ use burn::optim::{
     AdamWConfig, GradientsParams, ModuleOptimizer, MultiGradientsParams, OptimizerRecord,
 };
 use burn::store::ModuleRecord;
-use burn::tensor::{ElementConversion, Tensor};
+use burn::tensor::{Device, ElementConversion, Tensor};
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 
 use crate::TrainError;
 
@@ -65,12 +68,19 @@ impl RunConfig {
     }
 }
 
+/// The random numbers of one row of the batch of a step.
+pub(crate) fn row_rng(run: &RunConfig, step: usize, row: usize) -> ChaCha8Rng {
+    let mut rng = ChaCha8Rng::seed_from_u64(run.seed);
+    rng.set_stream((step * run.batch + row) as u64);
+    rng
+}
+
 /// The parts of a run that differ between recipes.
 pub(crate) struct Recipe<B, F, L> {
     /// Makes the batch of a step; the same step always gives the same batch.
     pub batch: F,
-    /// The loss of a batch.
-    pub loss: L,
+    /// The loss of a batch and its gradients.
+    pub gradients: L,
     /// Marks the batch type.
     pub marker: std::marker::PhantomData<B>,
 }
@@ -89,14 +99,20 @@ where
     M: Module,
     B: Send,
     F: Fn(usize) -> B + Sync,
-    L: Fn(&M, B) -> Tensor<1>,
+    L: FnMut(&M, B) -> (f32, GradientsParams),
 {
     let optimiser = AdamWConfig::new()
         .with_epsilon(1e-8)
         .with_weight_decay(config.weight_decay)
         .init();
     let mut steps = PlainSteps {
-        loss: recipe.loss,
+        gradients: recipe.gradients,
+        device: model
+            .devices()
+            .into_iter()
+            .next()
+            .unwrap_or_default()
+            .inner(),
         config,
         report,
         clock: Instant::now(),
@@ -107,6 +123,13 @@ where
     };
     let make = |step| Ok((recipe.batch)(step));
     drive((model, optimiser), config, dir, &make, &mut steps)
+}
+
+/// The value of a loss, and its gradients for a module.
+#[cfg(test)]
+pub(crate) fn step_of<M: Module>(loss: Tensor<1>, model: &M) -> (f32, GradientsParams) {
+    let value: f32 = loss.clone().into_scalar::<f32>().elem();
+    (value, GradientsParams::from_grads(loss.backward(), model))
 }
 
 /// What a step does with its batch and what happens after it.
@@ -193,7 +216,9 @@ pub(crate) fn drive<M: Module, B: Send>(
 
 /// The steps of a recipe that has nothing but a loss.
 struct PlainSteps<'a, L, R, B> {
-    loss: L,
+    gradients: L,
+    /// Where the gradients lie.
+    device: Device,
     config: &'a RunConfig,
     report: R,
     clock: Instant,
@@ -207,7 +232,7 @@ struct PlainSteps<'a, L, R, B> {
 impl<M, B, L, R> Steps<M, B> for PlainSteps<'_, L, R, B>
 where
     M: Module,
-    L: Fn(&M, B) -> Tensor<1>,
+    L: FnMut(&M, B) -> (f32, GradientsParams),
     R: FnMut(&Progress),
 {
     fn gradients(
@@ -220,12 +245,9 @@ where
             self.begun = Some(step);
             self.clock = Instant::now();
         }
-        let loss = (self.loss)(model, batch);
-        let value: f32 = loss.clone().into_scalar::<f32>().elem();
-        let device = loss.device().inner();
-        let gradients = GradientsParams::from_grads(loss.backward(), model);
+        let (value, gradients) = (self.gradients)(model, batch);
         let gradients = MultiGradientsParams {
-            grads: vec![(gradients, device)],
+            grads: vec![(gradients, self.device.clone())],
         };
         Ok((value, gradients))
     }
@@ -348,10 +370,10 @@ mod tests {
         let mut reports = Vec::new();
         let recipe = Recipe {
             batch: |step: usize| (step as f32 * 0.37).sin(),
-            loss: |model: &Linear, x: f32| {
+            gradients: |model: &Linear, x: f32| {
                 let x = Tensor::<2>::from_floats([[x, 1.0, x * x]], device);
                 let target = x.clone().sum_dim(1) * 0.5;
-                (model.forward(x) - target).powi_scalar(2).mean()
+                step_of((model.forward(x) - target).powi_scalar(2).mean(), model)
             },
             marker: PhantomData,
         };

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use expllm_core::Landmarks;
 use expllm_data::Tree;
 use expllm_face::LandmarkNet;
+use rayon::prelude::*;
 
 use crate::au::{AuFaces, real_faces, synthetic_faces};
 use crate::landmarks::LandmarkFace;
 use crate::synth::{FaceKit, FaceSynthesizer, SynthConfig};
-use crate::{RealFace, TrainError, fit_head_pose, read_fer2013, read_wild};
+use crate::{RealFace, TrainError, deblurred, fit_head_pose, read_fer2013, read_wild};
 
 /// Series of seeds that training faces are drawn from.
 const TRAINING_SERIES: u64 = 1;
@@ -106,10 +107,13 @@ impl TrainingData {
     ) -> Result<(AuFaces, Vec<RealFace>), TrainError> {
         let mut wild = self.wild("train")?;
         let held_back = wild.split_off(wild.len().saturating_sub(HELD_BACK));
+        let mut fer = self.fer2013("train")?;
+        fer.par_iter_mut()
+            .for_each(|face| face.image = deblurred(&face.image));
         let faces = AuFaces {
             synthetic: synthetic_faces(&self.synthesizer()?, TRAINING_SERIES, synthetic),
             wild: real_faces(wild, landmarks)?,
-            fer: real_faces(self.fer2013("train")?, landmarks)?,
+            fer: real_faces(fer, landmarks)?,
         };
         Ok((faces, held_back))
     }

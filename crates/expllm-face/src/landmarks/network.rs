@@ -58,7 +58,20 @@ impl LandmarkNetwork {
     ///   pitch, yaw, roll in units of 90 degrees
     #[must_use]
     pub fn forward(&self, crops: Tensor<4>) -> Tensor<2> {
-        self.head.forward(self.backbone.forward(crops))
+        self.decode(self.backbone.forward(crops))
+    }
+
+    /// The second half of [`forward`](Self::forward): `[batch, 139]` from the features of the
+    /// backbone, `[batch, features]`.
+    #[must_use]
+    pub fn decode(&self, features: Tensor<2>) -> Tensor<2> {
+        self.head.forward(features)
+    }
+
+    /// The convolutional part.
+    #[must_use]
+    pub fn backbone(&self) -> &Backbone {
+        &self.backbone
     }
 }
 

@@ -15,6 +15,8 @@ pub struct AuFace {
     pub image: GreyImage,
     /// From pixels of the aligned face to pixels of the photo.
     pub to_image: Similarity,
+    /// Landmarks in pixels of the photo, where they are exact or nearly so.
+    pub landmarks: Option<Landmarks>,
     /// Exact intensities in AU order.
     pub units: Option<[f32; 24]>,
     /// Measures of the face mesh.
@@ -44,6 +46,7 @@ pub fn synthetic_faces(synthesizer: &FaceSynthesizer, series: u64, count: usize)
             Some(AuFace {
                 image: GreyImage::from_photo(&face.photo),
                 to_image: SimilarityAligner::to_photo(&face.landmarks)?,
+                landmarks: Some(face.landmarks),
                 units: Some(face.action_units.values()),
                 geometry: None,
                 expression: None,
@@ -72,6 +75,7 @@ pub fn real_faces(faces: Vec<RealFace>, network: &LandmarkNet) -> Result<Vec<AuF
             Ok(
                 SimilarityAligner::to_photo(&landmarks).map(|to_image| AuFace {
                     to_image,
+                    landmarks: face.points.is_some().then_some(landmarks),
                     units: None,
                     geometry: face.mesh.as_deref().and_then(EyesAndJaw::measure),
                     expression: face.expression,
@@ -93,4 +97,33 @@ fn find(image: &GreyImage, network: &LandmarkNet) -> Result<Landmarks, TrainErro
     Ok(network
         .landmarks(&photo, &[FaceBox::whole(width, height)])?
         .swap_remove(0))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    fn face(units: Option<[f32; 24]>, expression: Option<Expression>) -> AuFace {
+        let pixels = (0..64 * 64).map(|i| (i * 7 % 251) as u8).collect();
+        AuFace {
+            image: GreyImage::new(64, 64, pixels).unwrap(),
+            to_image: Similarity {
+                a: 0.5,
+                ..Similarity::IDENTITY
+            },
+            landmarks: None,
+            units,
+            geometry: None,
+            expression,
+        }
+    }
+
+    /// One face of each kind.
+    pub fn faces() -> AuFaces {
+        AuFaces {
+            synthetic: vec![face(Some([0.3; 24]), None)],
+            wild: vec![face(None, Some(Expression::Anger))],
+            fer: vec![face(None, Some(Expression::Neutral))],
+        }
+    }
 }

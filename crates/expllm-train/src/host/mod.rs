@@ -12,7 +12,7 @@ mod norm;
 
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Shape, Tensor, TensorData};
+use burn::tensor::{Device, ElementConversion, Shape, Tensor, TensorData};
 use expllm_face::backbone::{Backbone, BackboneConfig};
 use rayon::prelude::*;
 
@@ -126,6 +126,35 @@ impl HostBackbone {
             .collect();
         self.tapes = tapes;
         features.concat()
+    }
+
+    /// A whole step: features by hand, heads and loss by burn, gradients by both.
+    ///
+    /// `loss` gets the features, `[batch, features]`, on `device`, which tracks gradients;
+    /// `backbone` is a part of `module`, whose other gradients come from burn.
+    pub fn step<M: Module>(
+        &mut self,
+        (module, backbone): (&M, &Backbone),
+        crops: &[f32],
+        device: &Device,
+        loss: impl FnOnce(Tensor<2>) -> Tensor<1>,
+    ) -> (f32, GradientsParams) {
+        let weights = HostWeights::read(backbone);
+        let values = self.forward(&weights, crops);
+        let batch = crops.len() / (self.side * self.side);
+        let data = TensorData::new(values, [batch, self.channels * self.grid * self.grid]);
+        let features = Tensor::<2>::from_data(data, device).require_grad();
+        let loss = loss(features.clone());
+        let value: f32 = loss.clone().into_scalar::<f32>().elem();
+        let mut gradients = loss.backward();
+        let along = features.grad_remove(&mut gradients);
+        let mut found = GradientsParams::from_grads(gradients, module);
+        if let Some(along) = along {
+            let along: Vec<f32> = along.into_data().try_to_vec().unwrap_or_default();
+            let sums = self.backward(&weights, crops, &along);
+            sums.register(&mut found, &device.clone().inner());
+        }
+        (value, found)
     }
 
     fn forward_face(

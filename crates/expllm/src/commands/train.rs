@@ -6,7 +6,7 @@ use clap::Subcommand;
 use expllm_au::{AuNet, AuNetworkConfig};
 use expllm_face::device::default_device;
 use expllm_face::{LandmarkNet, LandmarkNetworkConfig};
-use expllm_train::au::{FacePath, fit_temperature, score_au, train_au};
+use expllm_train::au::{AuRun, FacePath, fit_temperature, score_au, train_au};
 use expllm_train::landmarks::{score_landmarks, train_landmarks};
 use expllm_train::{Progress, RunConfig, TrainingData, save_weights};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -31,6 +31,9 @@ enum What {
         /// Synthetic faces to render.
         #[arg(long, default_value_t = 12_000)]
         synthetic: usize,
+        /// Optimiser steps of the coarse look, which reads expressions.
+        #[arg(long, default_value_t = 7_000)]
+        expression_steps: usize,
     },
     /// Train the language model: alignment, instruction tuning, or all of a small one.
     Model(super::train_model::Args),
@@ -77,7 +80,11 @@ impl RunArgs {
 pub fn run(args: &Args) -> Result<Outcome, CliError> {
     match &args.what {
         What::Landmarks(run) => landmarks(run),
-        What::Au { run, synthetic } => au(run, *synthetic),
+        What::Au {
+            run,
+            synthetic,
+            expression_steps,
+        } => au(run, *synthetic, *expression_steps),
         What::Model(args) => super::train_model::run(args),
         What::Score { shared } => score(&TrainingData::new(shared)),
     }
@@ -97,16 +104,22 @@ fn landmarks(args: &RunArgs) -> Result<(), CliError> {
     print_landmark_score(&data, &LandmarkNet::new(network, &config, &device))
 }
 
-fn au(args: &RunArgs, synthetic: usize) -> Result<(), CliError> {
+fn au(args: &RunArgs, synthetic: usize, expression_steps: usize) -> Result<(), CliError> {
     let data = TrainingData::new(&args.shared);
     let (device, config) = (default_device(), AuNetworkConfig::new());
     let landmarks = LandmarkNet::pretrained(&device).map_err(CliError::library)?;
     let (faces, held_back) = data
         .au_faces(synthetic, &landmarks)
         .map_err(CliError::library)?;
+    let run = AuRun {
+        expressions: RunConfig::new(expression_steps, 128, args.rate).with_seed(args.seed),
+        units: args.config(),
+    };
     let bar = progress_bar(args.steps);
-    let network = train_au(&faces, &config, &args.config(), &args.run, &device, |p| {
-        show(&bar, p)
+    let network = train_au(&faces, &config, &run, &args.run, &device, |half, p| {
+        bar.set_length(p.steps as u64);
+        bar.set_prefix(half.to_owned());
+        show(&bar, p);
     })
     .map_err(CliError::library)?;
     let units = AuNet::new(network.clone(), &config, &device);
@@ -167,12 +180,23 @@ fn print_au_score(
 }
 
 fn progress_bar(steps: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} steps, {eta} left, {msg}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style =
+        ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} steps, {eta} left, {msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(steps as u64).with_style(style)
 }
 
+#[allow(clippy::print_stderr)] // Where there is no terminal, the log gets lines.
 fn show(bar: &ProgressBar, progress: &Progress) {
+    if bar.is_hidden() && progress.step % 500 == 0 {
+        let Progress {
+            step,
+            steps,
+            loss,
+            rate,
+        } = progress;
+        eprintln!("step {step} of {steps}, loss {loss:.4}, {rate:.0} faces/s");
+    }
     bar.set_position(progress.step as u64);
     bar.set_message(format!(
         "loss {:.4}, {:.0} faces/s",
