@@ -9,6 +9,7 @@ use expllm_core::{
 };
 
 use super::network::{ANGLE_UNIT, LandmarkNetwork, LandmarkNetworkConfig, face_crop, square};
+use crate::backbone::Backbone;
 use crate::error::FaceError;
 use crate::grey::{GreyImage, standardise};
 
@@ -53,6 +54,12 @@ impl LandmarkNet {
             side: config.side,
             device: device.clone(),
         }
+    }
+
+    /// The convolutional part of the network, a good start for other networks of faces.
+    #[must_use]
+    pub fn backbone(&self) -> &Backbone {
+        self.network.backbone()
     }
 
     /// Landmarks in pixels of the image for each crop (a transform from crop to image).

@@ -18,8 +18,9 @@ pub mod weak;
 use std::path::Path;
 
 use burn::module::Module;
-use burn::tensor::Device;
 use expllm_au::{AuNetwork, AuNetworkConfig};
+use expllm_face::backbone::Backbone;
+use expllm_face::device::default_device;
 
 use crate::{Progress, RunConfig, TrainError};
 
@@ -38,6 +39,8 @@ pub struct AuRun {
 
 /// Trains an action unit network, resuming from the folders `expressions` and `units` of `dir`.
 ///
+/// The fine look starts from `start`, a backbone of its own shape that was trained on landmarks.
+///
 /// # Errors
 ///
 /// [`TrainError::Diverged`], or trouble with checkpoints.
@@ -46,10 +49,10 @@ pub fn train_au(
     network: &AuNetworkConfig,
     run: &AuRun,
     dir: &Path,
-    device: &Device,
+    start: &Backbone,
     mut report: impl FnMut(&str, &Progress),
 ) -> Result<AuNetwork, TrainError> {
-    let tracking = device.clone().autodiff();
+    let tracking = default_device().autodiff();
     let coarse = expressions::train_expressions(
         faces,
         network,
@@ -63,7 +66,7 @@ pub fn train_au(
         network,
         &run.units,
         &dir.join("units"),
-        &tracking,
+        (start, &tracking),
         |progress| report("units", progress),
     )?;
     let encoder = network

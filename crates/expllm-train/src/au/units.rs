@@ -75,7 +75,7 @@ pub(super) fn train_units(
     network: &AuNetworkConfig,
     run: &RunConfig,
     dir: &Path,
-    device: &Device,
+    (start, device): (&Backbone, &Device),
     report: impl FnMut(&Progress),
 ) -> Result<UnitPupil, TrainError> {
     let side = network.encoder.side;
@@ -95,7 +95,7 @@ pub(super) fn train_units(
     };
     let features = network.encoder.fine.features();
     let pupil = UnitPupil {
-        backbone: network.encoder.fine.init(device),
+        backbone: (network.encoder.fine.init(device)).load_record(start.clone().into_record()),
         head: network.unit_head(device),
         landmarks: LinearConfig::new(features, COORDINATES).init(device),
     };

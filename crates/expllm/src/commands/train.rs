@@ -116,7 +116,8 @@ fn au(args: &RunArgs, synthetic: usize, expression_steps: usize) -> Result<(), C
         units: args.config(),
     };
     let bar = progress_bar(args.steps);
-    let network = train_au(&faces, &config, &run, &args.run, &device, |half, p| {
+    let start = landmarks.backbone();
+    let network = train_au(&faces, &config, &run, &args.run, start, |half, p| {
         bar.set_length(p.steps as u64);
         bar.set_prefix(half.to_owned());
         show(&bar, p);
