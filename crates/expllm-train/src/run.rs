@@ -11,7 +11,7 @@ use burn::optim::{
     AdamWConfig, GradientsParams, ModuleOptimizer, MultiGradientsParams, OptimizerRecord,
 };
 use burn::store::ModuleRecord;
-use burn::tensor::{Device, ElementConversion, Tensor};
+use burn::tensor::Device;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -123,13 +123,6 @@ where
     };
     let make = |step| Ok((recipe.batch)(step));
     drive((model, optimiser), config, dir, &make, &mut steps)
-}
-
-/// The value of a loss, and its gradients for a module.
-#[cfg(test)]
-pub(crate) fn step_of<M: Module>(loss: Tensor<1>, model: &M) -> (f32, GradientsParams) {
-    let value: f32 = loss.clone().into_scalar::<f32>().elem();
-    (value, GradientsParams::from_grads(loss.backward(), model))
 }
 
 /// What a step does with its batch and what happens after it.
@@ -361,10 +354,16 @@ mod tests {
     use std::marker::PhantomData;
 
     use burn::nn::{Linear, LinearConfig};
-    use burn::tensor::Device;
+    use burn::tensor::{Device, ElementConversion, Tensor};
     use expllm_face::device::default_device;
 
     use super::*;
+
+    /// The value of a loss, and its gradients for a module.
+    fn step_of<M: Module>(loss: Tensor<1>, model: &M) -> (f32, GradientsParams) {
+        let value: f32 = loss.clone().into_scalar::<f32>().elem();
+        (value, GradientsParams::from_grads(loss.backward(), model))
+    }
 
     fn fit(model: Linear, config: &RunConfig, dir: &Path, device: &Device) -> (Linear, Vec<usize>) {
         let mut reports = Vec::new();

@@ -165,6 +165,7 @@ impl ModelConfig {
 #[cfg(test)]
 mod tests {
     use expllm_face::backbone::BackboneConfig;
+    use expllm_face::encoder::FaceEncoderConfig;
 
     use super::*;
 
@@ -213,8 +214,9 @@ mod tests {
         let mut config = ModelConfig::tiny();
         let encoder = ConvolutionalConfig {
             view: [0.1, 0.1, 0.8],
-            side: 32,
-            backbone: BackboneConfig::new(8, vec![16, 32], vec![1, 1]).with_grid(2),
+            encoder: FaceEncoderConfig::new()
+                .with_side(32)
+                .with_fine(BackboneConfig::new(vec![8], vec![16, 32], vec![1, 1]).with_grid(2)),
         };
         config.vision = VisionConfig::Convolutional(encoder.clone());
         config.validate().unwrap();
@@ -230,12 +232,12 @@ mod tests {
         for spoilt in [
             with(|c| c.view = [0.5, 0.0, 0.8]),
             with(|c| c.view = [f32::NAN, 0.0, 0.8]),
-            with(|c| c.side = 0),
-            with(|c| c.backbone.grid = 0),
-            with(|c| c.backbone.stem = 0),
-            with(|c| c.backbone.widths = vec![usize::MAX, 16]),
-            with(|c| c.backbone.blocks = vec![0, 1]),
-            with(|c| c.backbone.blocks = vec![1]),
+            with(|c| c.encoder.side = 0),
+            with(|c| c.encoder.fine.grid = 0),
+            with(|c| c.encoder.coarse.stem = vec![0]),
+            with(|c| c.encoder.fine.widths = vec![usize::MAX, 16]),
+            with(|c| c.encoder.fine.blocks = vec![0, 1]),
+            with(|c| c.encoder.fine.blocks = vec![1]),
         ] {
             config.vision = VisionConfig::Convolutional(spoilt);
             assert!(config.validate().is_err(), "{config:?}");

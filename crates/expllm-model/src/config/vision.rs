@@ -2,6 +2,7 @@
 
 use expllm_core::{ActionUnit, Expression};
 use expllm_face::backbone::BackboneConfig;
+use expllm_face::encoder::FaceEncoderConfig;
 use serde::{Deserialize, Serialize};
 
 use super::{Dinov2Config, LoraConfig};
@@ -25,10 +26,8 @@ pub struct ConvolutionalConfig {
     /// The square of an aligned face that the network sees: its left and top edge and its side,
     /// as shares of the face's side.
     pub view: [f32; 3],
-    /// Side of the network's input in pixels.
-    pub side: usize,
-    /// The convolutional part.
-    pub backbone: BackboneConfig,
+    /// The two convolutional networks and the sides of what they see.
+    pub encoder: FaceEncoderConfig,
 }
 
 impl VisionConfig {
@@ -46,7 +45,7 @@ impl VisionConfig {
     pub fn image_size(&self) -> usize {
         match self {
             Self::Dinov2(config) => config.image_size,
-            Self::Convolutional(config) => config.side,
+            Self::Convolutional(config) => config.encoder.side,
         }
     }
 
@@ -110,26 +109,32 @@ impl ConvolutionalConfig {
             let reason = format!("{:?} is no square within the face", self.view);
             return Err(ModelError::config("vision.view", reason));
         }
-        if !(8..=1024).contains(&self.side) {
-            let reason = format!("{} is not between 8 and 1024 pixels", self.side);
-            return Err(ModelError::config("vision.side", reason));
+        for (field, side) in [
+            ("vision.encoder.side", self.encoder.side),
+            ("vision.encoder.coarse_side", self.encoder.coarse_side),
+        ] {
+            if !(8..=1024).contains(&side) {
+                let reason = format!("{side} is not between 8 and 1024 pixels");
+                return Err(ModelError::config(field, reason));
+            }
         }
-        check_backbone("vision.backbone", &self.backbone)
+        check_backbone("vision.encoder.fine", &self.encoder.fine)?;
+        check_backbone("vision.encoder.coarse", &self.encoder.coarse)
     }
 }
 
 fn check_backbone(field: &'static str, backbone: &BackboneConfig) -> Result<(), ModelError> {
     let (widths, blocks) = (&backbone.widths, &backbone.blocks);
     let fail = |reason: String| Err(ModelError::config(field, reason));
-    // The stem and every stage halve the side.
-    if widths.len() != blocks.len() || widths.len() > 7 {
+    // Every layer of the stem and every stage halve the side.
+    if widths.len() != blocks.len() || backbone.stem.len() + widths.len() > 8 {
         return fail(format!(
-            "{} widths and {} numbers of blocks; needs the same of both, at most 7",
+            "{} widths and {} numbers of blocks; needs the same of both, at most 8 with the stem",
             widths.len(),
             blocks.len()
         ));
     }
-    let mut channels = [backbone.stem].into_iter().chain(widths.iter().copied());
+    let mut channels = backbone.stem.iter().chain(widths).copied();
     if let Some(odd) = channels.find(|count| !(1..=4096).contains(count)) {
         return fail(format!("{odd} channels; needs 1 to 4096"));
     }

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use expllm_core::{ActionUnit, Expression};
-use expllm_face::backbone::Backbone;
+use expllm_face::encoder::FaceEncoder;
 
 use super::Linear;
 use super::dinov2::VisionTransformer;
@@ -23,11 +23,11 @@ pub enum VisionEncoder {
 /// The network of the action unit detector, with what it reads from its features.
 #[derive(Module, Debug)]
 pub struct DetectorEncoder {
-    /// The convolutional part.
-    pub backbone: Backbone,
-    /// From features to scores of action units.
+    /// The two convolutional networks.
+    pub encoder: FaceEncoder,
+    /// From features of the fine look to scores of action units.
     pub units: Linear,
-    /// From features to scores of expressions.
+    /// From features of the coarse look to scores of expressions.
     pub expressions: Linear,
 }
 
@@ -35,12 +35,11 @@ impl DetectorEncoder {
     /// A frozen network with random weights.
     #[must_use]
     pub fn new(config: &ConvolutionalConfig, device: &Device) -> Self {
-        let features = config.backbone.features();
+        let (fine, coarse) = (&config.encoder.fine, &config.encoder.coarse);
         Self {
-            // Frozen, its norms keep their statistics also on a training device.
-            backbone: config.backbone.init(device).freeze(),
-            units: Linear::new([features, ActionUnit::COUNT], true, device),
-            expressions: Linear::new([features, Expression::COUNT], true, device),
+            encoder: config.encoder.init(device).freeze(),
+            units: Linear::new([fine.features(), ActionUnit::COUNT], true, device),
+            expressions: Linear::new([coarse.features(), Expression::COUNT], true, device),
         }
     }
 
@@ -51,9 +50,8 @@ impl DetectorEncoder {
     /// `[batch, 1, side, side]`, standardised grey, to `[batch, 1, scores]`.
     #[must_use]
     pub fn token(&self, faces: Tensor<4>) -> Tensor<3> {
-        let features = self.backbone.forward(faces);
-        let units = self.units.forward(features.clone());
-        let expressions = self.expressions.forward(features);
+        let units = self.units.forward(self.encoder.fine(faces.clone()));
+        let expressions = self.expressions.forward(self.encoder.coarse(faces));
         Tensor::cat(vec![units, expressions], 1).unsqueeze_dim(1)
     }
 }

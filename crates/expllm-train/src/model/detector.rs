@@ -8,13 +8,13 @@ use expllm_model::{ConvolutionalConfig, VisionConfig};
 
 /// The sizes of an encoder that is the detector's network.
 pub(super) fn detector_vision() -> ConvolutionalConfig {
-    let AuNetworkConfig { side, backbone, .. } = AuNetworkConfig::new();
+    let AuNetworkConfig { encoder, .. } = AuNetworkConfig::new();
+    let side = encoder.side;
     // In shares of the face, whatever its side is.
     let crop = face_crop(1, side);
     ConvolutionalConfig {
         view: [crop.tx, crop.ty, crop.a * side as f32],
-        side,
-        backbone,
+        encoder,
     }
 }
 
@@ -23,7 +23,7 @@ pub(super) fn detector_encoder(network: &AuNetwork, device: &Device) -> VisionEn
     let mut heads = Heads::default();
     network.visit(&mut heads);
     let mut encoder = DetectorEncoder::new(&detector_vision(), device);
-    encoder.backbone = network.backbone().clone().freeze();
+    encoder.encoder = network.encoder().clone().freeze();
     fill(&mut encoder.units, heads.units);
     fill(&mut encoder.expressions, heads.expressions);
     VisionEncoder::Convolutional(encoder)
@@ -94,7 +94,7 @@ mod tests {
         let device = default_device();
         let config = AuNetworkConfig::new();
         let network = config.init(&device).valid();
-        let side = config.side;
+        let side = config.encoder.side;
         let pixels = (0..side * side).map(|i| (i as f32 * 0.01).sin()).collect();
         let data = TensorData::new::<f32, _>(pixels, [1, 1, side, side]);
         let faces = Tensor::<4>::from_data(data, &device);

@@ -66,7 +66,7 @@ fn info(config: &ModelConfig) -> Result<(), ModelError> {
         ),
         VisionConfig::Convolutional(config) => format!(
             "convolutional, {} stages, {} scores",
-            config.backbone.widths.len(),
+            config.encoder.fine.widths.len(),
             vision.width()
         ),
     };

@@ -189,7 +189,7 @@ fn progress_bar(steps: usize) -> ProgressBar {
 
 #[allow(clippy::print_stderr)] // Where there is no terminal, the log gets lines.
 fn show(bar: &ProgressBar, progress: &Progress) {
-    if bar.is_hidden() && progress.step % 500 == 0 {
+    if bar.is_hidden() && progress.step.is_multiple_of(500) {
         let Progress {
             step,
             steps,
