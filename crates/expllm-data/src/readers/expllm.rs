@@ -2,8 +2,10 @@
 //!
 //! Formats: `datasets/facetask.py` of the official repository (MIT). A list file has lines
 //! `json_path,image_root[,repeat]`; a JSON file is an array of objects of which only `file_name`
-//! is required. Left and right of the 24 intensities are the subject's.
+//! is required. Left and right of the 24 intensities are the subject's. The lines that
+//! `expllm cot build` writes hold the same objects.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use expllm_core::{AuVector, Expression, FaceBox, Point};
@@ -20,14 +22,18 @@ struct Annotation {
     gt_emo: Option<String>,
     au: Option<Vec<f32>>,
     description: Option<String>,
+    /// How the record of `expllm cot build` ended, and why it has no text.
+    status: Option<String>,
+    error: Option<String>,
     bbox: Option<[f32; 4]>,
     landmark: Option<Vec<[f32; 2]>>,
 }
 
-/// Reads every `.json` array of the root whose objects have a `file_name`, or the one file that
-/// `root` is.
+/// Reads every `.json` array of the root whose objects have a `file_name`, or the one `.json` or
+/// `.jsonl` file that `root` is.
 pub(crate) fn read_json(root: &Path, options: &ReadOptions) -> Result<Dataset, DataError> {
-    let (tree, files) = Tree::open_files(root, "json")?;
+    let extension = if is_lines(root) { "jsonl" } else { "json" };
+    let (tree, files) = Tree::open_files(root, extension)?;
     if files.is_empty() {
         return Err(DataError::NotThisLayout {
             root: root.to_path_buf(),
@@ -38,9 +44,16 @@ pub(crate) fn read_json(root: &Path, options: &ReadOptions) -> Result<Dataset, D
     let mut gather = Gather::new(options);
     for file in &files {
         let text = tree.read_text(file)?;
-        add_annotations(&text, &tree.locate(file), &tree, 1, &mut gather)?;
+        let annotations = Annotations::parse(&text, &tree.locate(file))?;
+        annotations.add(&tree, 1.0, &mut gather);
     }
     Ok(gather.finish(Layout::ExpllmJson, &tree))
+}
+
+/// Whether a file holds one object per line.
+fn is_lines(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("jsonl"))
 }
 
 /// Reads the list files of a folder, or the one list file that `root` is.
@@ -64,7 +77,7 @@ pub(crate) fn read_list(root: &Path, options: &ReadOptions) -> Result<Dataset, D
             let json = std::fs::read_to_string(&entry.json)
                 .map_err(|e| DataError::file(&entry.json, e))?;
             let images = Tree::open(&entry.images)?;
-            add_annotations(&json, &entry.json, &images, entry.repeat, &mut gather)?;
+            Annotations::parse(&json, &entry.json)?.add(&images, entry.repeat, &mut gather);
         }
     }
     Ok(gather.finish(Layout::ExpllmList, &Tree::open(&base)?))
@@ -89,12 +102,10 @@ fn list_files(root: &Path) -> Result<(Vec<PathBuf>, PathBuf), DataError> {
 struct ListLine {
     json: PathBuf,
     images: PathBuf,
-    repeat: usize,
+    repeat: f64,
 }
 
 impl ListLine {
-    /// A line of a list file. A repeat below one, which upstream turns into a random sample, is
-    /// refused: a sample that nobody can name cannot be evaluated.
     fn parse(line: &str, base: &Path) -> Result<Self, String> {
         let mut parts = line.split(',').map(str::trim);
         let (Some(json), Some(images)) = (parts.next(), parts.next()) else {
@@ -104,56 +115,106 @@ impl ListLine {
             None | Some("") => 1.0,
             Some(text) => text.parse().map_err(|_| format!("bad repeat {text:?}"))?,
         };
-        if !(1.0..=1000.0).contains(&repeat) {
-            return Err(format!("repeat {repeat} is not from 1 to 1000"));
+        if !(0.0..=1000.0).contains(&repeat) {
+            return Err(format!("repeat {repeat} is not from 0 to 1000"));
         }
         Ok(Self {
             json: base.join(json),
             images: base.join(images),
-            repeat: repeat as usize,
+            repeat,
         })
     }
 }
 
-fn add_annotations(
-    text: &str,
-    path: &Path,
-    images: &Tree,
-    repeat: usize,
-    gather: &mut Gather<'_>,
-) -> Result<(), DataError> {
-    let malformed = |reason: String| DataError::Malformed {
-        path: path.to_path_buf(),
-        reason,
-    };
-    let values: Vec<Value> = serde_json::from_str(text).map_err(|e| malformed(e.to_string()))?;
-    let stem = path.file_stem().map(|s| s.to_string_lossy().to_lowercase());
-    let split = stem
-        .as_deref()
-        .and_then(|stem| stem.split(['_', '-']).find_map(Split::from_name));
-    for round in 0..repeat {
-        for (index, value) in values.iter().enumerate() {
-            let annotation = match Annotation::deserialize(value) {
-                Ok(annotation) => annotation,
-                Err(e) if round == 0 => {
-                    let file = path.file_name().unwrap_or_default().to_string_lossy();
-                    let item = format!("{file}[{index}]");
-                    gather.skip(&item, split, SkipReason::Malformed(e.to_string()));
-                    continue;
-                }
-                Err(_) => continue,
-            };
-            add_annotation(annotation, images, split, round, gather);
-        }
-    }
-    Ok(())
+/// The objects of one annotation file.
+struct Annotations {
+    /// Name of the file, for what is skipped.
+    file: String,
+    split: Option<Split>,
+    values: Vec<Result<Value, String>>,
 }
 
+impl Annotations {
+    /// An array of objects, or one object per line where the name ends in `.jsonl`; a line that
+    /// is no JSON is a row of its own.
+    fn parse(text: &str, path: &Path) -> Result<Self, DataError> {
+        let values = if is_lines(path) {
+            let lines = text.lines().filter(|line| !line.trim().is_empty());
+            lines
+                .map(|line| serde_json::from_str(line).map_err(|e| e.to_string()))
+                .collect()
+        } else {
+            let values: Vec<Value> =
+                serde_json::from_str(text).map_err(|e| DataError::Malformed {
+                    path: path.to_path_buf(),
+                    reason: e.to_string(),
+                })?;
+            values.into_iter().map(Ok).collect()
+        };
+        let stem = path.file_stem().map(|s| s.to_string_lossy().to_lowercase());
+        let split = stem
+            .as_deref()
+            .and_then(|stem| stem.split(['_', '-']).find_map(Split::from_name));
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        Ok(Self {
+            file: file.into_owned(),
+            split,
+            values,
+        })
+    }
+
+    /// Adds every object `repeat` times; of a repeat below one that share. Upstream draws the
+    /// share at random each time it loads; here it is spread evenly over the file, so that a
+    /// sample can be named and evaluated.
+    fn add(&self, images: &Tree, repeat: f64, gather: &mut Gather<'_>) {
+        let taken = |index: usize| {
+            repeat >= 1.0 || ((index + 1) as f64 * repeat).floor() > (index as f64 * repeat).floor()
+        };
+        for round in 0..(repeat as usize).max(1) {
+            let mut names = HashSet::new();
+            for (index, value) in self.values.iter().enumerate() {
+                if !taken(index) {
+                    continue;
+                }
+                match self.annotation(value) {
+                    Ok(annotation) => {
+                        let first = names.insert(annotation.file_name.clone());
+                        add_annotation(annotation, images, (self.split, first), gather);
+                    }
+                    Err(reason) if round == 0 => {
+                        let item = format!("{}[{index}]", self.file);
+                        gather.skip(&item, self.split, reason);
+                    }
+                    Err(_) => {}
+                }
+            }
+        }
+    }
+
+    fn annotation(&self, value: &Result<Value, String>) -> Result<Annotation, SkipReason> {
+        let value = value
+            .as_ref()
+            .map_err(|e| SkipReason::Malformed(e.clone()))?;
+        let annotation =
+            Annotation::deserialize(value).map_err(|e| SkipReason::Malformed(e.to_string()))?;
+        match annotation.status.as_deref() {
+            Some(status @ ("rejected" | "set_aside")) => {
+                let reason = annotation
+                    .error
+                    .unwrap_or_else(|| "checks failed".to_owned());
+                let status = status.replace('_', " ");
+                Err(SkipReason::MissingAnnotation(format!("{status}: {reason}")))
+            }
+            _ => Ok(annotation),
+        }
+    }
+}
+
+/// `split` of the file, and whether the file names the image for the first time in this round.
 fn add_annotation(
     annotation: Annotation,
     images: &Tree,
-    split: Option<Split>,
-    round: usize,
+    (split, first): (Option<Split>, bool),
     gather: &mut Gather<'_>,
 ) {
     let name = annotation.file_name;
@@ -183,10 +244,10 @@ fn add_annotation(
     let Some(image) = gather.image(images, &name, split) else {
         return;
     };
-    let id = if round == 0 {
-        name
-    } else {
-        format!("{name}#{}", round + 1)
+    let id = match first {
+        true => free_name(name, gather),
+        // Twice in one file is a mistake, in two rounds or lines of a list it is meant.
+        false => name,
     };
     let landmarks = annotation.landmark.unwrap_or_default();
     gather.add(Record {
@@ -208,6 +269,16 @@ fn add_annotation(
             .collect(),
         ..Record::new(id, image)
     });
+}
+
+/// The name, with a number where an earlier round or line of a list took it.
+fn free_name(name: String, gather: &Gather<'_>) -> String {
+    if !gather.has(&name) {
+        return name;
+    }
+    let numbered = |number| format!("{name}#{number}");
+    let free = (2..).map(numbered).find(|id| !gather.has(id));
+    free.unwrap_or(name)
 }
 
 #[cfg(test)]
@@ -273,12 +344,59 @@ mod tests {
             .unwrap();
         assert_eq!(ids(&dataset), ["x/1.jpg", "x/1.jpg#2"]);
         assert_eq!(dataset.records[1].image.read().unwrap(), b"1");
-        std::fs::write(fixture.path("b.txt"), "ann/train.json,images,0.5").unwrap();
-        assert!(
-            Layout::ExpllmList
-                .read(&fixture.path("b.txt"), &options)
-                .is_err()
-        );
+        for bad in ["-1", "many", "1001", "NaN"] {
+            std::fs::write(
+                fixture.path("b.txt"),
+                format!("ann/train.json,images,{bad}"),
+            )
+            .unwrap();
+            let read = Layout::ExpllmList.read(&fixture.path("b.txt"), &options);
+            assert!(read.is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn shares_of_two_files_over_the_same_images_are_joined() {
+        let rows: Vec<_> = (0..20)
+            .map(|n| format!(r#"{{"file_name": "{n}.jpg", "emo": "Fear"}}"#))
+            .collect();
+        let fixture = Fixture::new(&[("a.txt", "label.json,.,0.75\nchain.json,.,0.25")]);
+        for name in ["label.json", "chain.json"] {
+            std::fs::write(fixture.path(name), format!("[{}]", rows.join(","))).unwrap();
+        }
+        let options = ReadOptions {
+            keep_missing_images: true,
+            ..ReadOptions::default()
+        };
+        let dataset = Layout::ExpllmList.read(&fixture.path("a.txt"), &options);
+        let ids = ids(&dataset.unwrap()).len();
+        assert_eq!(ids, 15 + 5);
+    }
+
+    #[test]
+    fn lines_of_a_build_are_read_and_those_that_failed_named() {
+        let lines = r#"{"index":0,"file_name":"1.jpg","emo":"Fear","status":"checked","description":"text"}
+            {"index":1,"file_name":"2.jpg","emo":"Fear","status":"set_aside","description":"bad"}
+            {"index":2,"file_name":"3.jpg","status":"rejected","error":"line 3: no emo"}
+            {"index":3,
+            {"index":4,"file_name":"1.jpg","emo":"Fear","status":"composed"}"#;
+        let fixture = Fixture::new(&[("t.jsonl", lines), ("1.jpg", "1"), ("2.jpg", "2")]);
+        let options = ReadOptions::default();
+        let read = Layout::ExpllmJson.read(&fixture.path("t.jsonl"), &options);
+        let dataset = read.unwrap();
+        assert_eq!(ids(&dataset), ["1.jpg"]);
+        let reasons: Vec<_> = (dataset.skipped.iter())
+            .map(|skipped| format!("{}: {}", skipped.item, skipped.reason))
+            .collect();
+        for (reason, wanted) in reasons.iter().zip([
+            "t.jsonl[1]: missing annotation: set aside",
+            "t.jsonl[2]: missing annotation: rejected: line 3: no emo",
+            "t.jsonl[3]: malformed",
+            "1.jpg: duplicate",
+        ]) {
+            assert!(reason.starts_with(wanted), "{reason}");
+        }
+        assert_eq!(reasons.len(), 4);
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! Conversations over images: LLaVA and ShareGPT JSON, with the extra keys of EmoLA.
 //!
 //! Records are `{image, conversations: [{from: human|gpt, value}, ...]}`; EmoLA adds `label`
-//! (an expression, or AU numbers such as `1, 4, 9`) and `gpt4` (the reference text).
+//! (an expression, or AU numbers such as `1, 4, 9`) and `gpt4` (the reference text). Where there
+//! is no `label`, an answer that is one word and the name of an expression is the label, and the
+//! description is the first of the other answers. `expllm cot merge` adds `au`.
 
 use std::path::Path;
 
+use expllm_core::{AuVector, Expression};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -20,6 +23,7 @@ struct Sample {
     conversations: Vec<Value>,
     label: Option<String>,
     gpt4: Option<String>,
+    au: Option<Vec<f32>>,
 }
 
 /// Reads every `.json` array of the root, or the one file that `root` is.
@@ -54,7 +58,14 @@ pub(crate) fn read(root: &Path, options: &ReadOptions) -> Result<Dataset, DataEr
 }
 
 fn add(tree: &Tree, sample: Sample, split: Option<Split>, gather: &mut Gather<'_>) {
-    let label = sample.label.as_deref().unwrap_or_default();
+    let answers = || {
+        let of_model = |turn: &&Value| matches!(turn["from"].as_str(), Some("gpt" | "assistant"));
+        let turns = sample.conversations.iter().filter(of_model);
+        turns.filter_map(|turn| turn["value"].as_str())
+    };
+    let named = answers().find(|text| text.trim().parse::<Expression>().is_ok());
+    let label_text = sample.label.as_deref().or(named).map(str::to_owned);
+    let label = label_text.as_deref().unwrap_or_default().trim();
     let expression = label.parse().ok();
     let numbers: Result<Vec<FacsUnit>, _> = label
         .split(',')
@@ -74,30 +85,33 @@ fn add(tree: &Tree, sample: Sample, split: Option<Split>, gather: &mut Gather<'_
             return;
         }
     };
+    let units = sample.au.as_deref().map(AuVector::from_slice).transpose();
+    let action_units = match units {
+        Ok(units) => units,
+        Err(e) => {
+            let reason = SkipReason::Malformed(e.to_string());
+            gather.skip(&sample.image, split, reason);
+            return;
+        }
+    };
     let Some(image) = gather.image(tree, &sample.image, split) else {
         return;
     };
-    let answer = sample
-        .conversations
-        .iter()
-        .find(|turn| turn["from"] == "gpt");
-    let answer = answer
-        .and_then(|turn| turn["value"].as_str())
-        .map(str::to_owned);
+    let description = answers().find(|text| Some(*text) != named);
+    let description = description.map(str::to_owned);
     gather.add(Record {
         split,
         expression,
         facs,
-        description: sample.gpt4.or(answer),
-        label_text: sample.label,
+        action_units,
+        description: sample.gpt4.or(description),
+        label_text,
         ..Record::new(sample.image, image)
     });
 }
 
 #[cfg(test)]
 mod tests {
-    use expllm_core::Expression;
-
     use super::*;
     use crate::readers::testing::{Fixture, ids, skipped};
 
@@ -106,6 +120,9 @@ mod tests {
         let json = r#"[
             {"image": "a.jpg", "label": "happiness", "gpt4": "reference", "conversations": []},
             {"image": "b.jpg", "label": "1, 4, 9", "conversations": [{"from": "human", "value": "?"}, {"from": "gpt", "value": "said"}]},
+            {"image": "e.jpg", "au": [0,0,0,0,0,0,0,0,0.5,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0], "conversations": [
+                {"from": "gpt", "value": "a chain"}, {"from": "human", "value": "label?"}, {"from": "gpt", "value": "Sadness"}]},
+            {"image": "f.jpg", "au": [7]},
             {"image": "c.jpg", "label": "puzzled"},
             {"image": "d.jpg"},
             {"id": 7}
@@ -115,14 +132,22 @@ mod tests {
             ("a.jpg", "1"),
             ("b.jpg", "2"),
             ("c.jpg", "3"),
+            ("e.jpg", "5"),
         ]);
         let dataset = fixture.read(Layout::Llava);
-        assert_eq!(ids(&dataset), ["a.jpg", "b.jpg"]);
+        assert_eq!(ids(&dataset), ["a.jpg", "b.jpg", "e.jpg"]);
+        let last = &dataset.records[2];
+        assert_eq!(last.expression, Some(Expression::Sadness));
+        assert_eq!(last.description.as_deref(), Some("a chain"));
+        assert_eq!(last.action_units.unwrap().values()[8], 0.5);
         assert_eq!(dataset.records[0].expression, Some(Expression::Happiness));
         assert_eq!(dataset.records[0].description.as_deref(), Some("reference"));
         assert_eq!(dataset.records[1].facs.len(), 3);
         assert_eq!(dataset.records[1].description.as_deref(), Some("said"));
         let kinds: Vec<_> = skipped(&dataset).iter().map(|(_, r)| r.kind()).collect();
-        assert_eq!(kinds, ["unknown label", "missing image", "malformed"]);
+        assert_eq!(
+            kinds,
+            ["malformed", "unknown label", "missing image", "malformed"]
+        );
     }
 }
