@@ -34,6 +34,11 @@ pub struct ExplainerOptions {
     pub dtype: Option<DType>,
     /// Start of the random numbers where the model samples; `None` keeps the folder's own.
     pub seed: Option<u64>,
+    /// Sampling temperature, 0 to 100; 0 takes the likeliest token each time, `None` keeps the
+    /// folder's own.
+    pub temperature: Option<f32>,
+    /// Most tokens of a text, at least 1; `None` keeps the folder's own limit.
+    pub max_new_tokens: Option<usize>,
 }
 
 impl Default for ExplainerOptions {
@@ -44,6 +49,8 @@ impl Default for ExplainerOptions {
             backend: None,
             dtype: None,
             seed: None,
+            temperature: None,
+            max_new_tokens: None,
         }
     }
 }
@@ -62,9 +69,10 @@ impl ModelSource {
         let mut checkpoint = match self {
             Self::Folder(dir) => checkpoint::open(dir)?,
         };
-        if let Some(seed) = options.seed {
-            checkpoint.generation.seed = seed;
-        }
+        let settings = &mut checkpoint.generation;
+        settings.seed = options.seed.unwrap_or(settings.seed);
+        settings.temperature = options.temperature.unwrap_or(settings.temperature);
+        settings.max_new_tokens = options.max_new_tokens.unwrap_or(settings.max_new_tokens);
         let load = LoadOptions {
             dtype: options.dtype.unwrap_or_else(|| fitting_dtype(&checkpoint)),
             ..LoadOptions::default()

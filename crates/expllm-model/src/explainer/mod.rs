@@ -91,6 +91,13 @@ impl ExpLlmExplainer {
         &self.model
     }
 
+    /// Whether it samples, so that another seed can give another text; otherwise it always says
+    /// the same of a face.
+    #[must_use]
+    pub fn samples(&self) -> bool {
+        self.settings.temperature > 0.0
+    }
+
     /// Starts an explanation that can be cancelled from another thread.
     ///
     /// # Errors
@@ -103,6 +110,15 @@ impl ExpLlmExplainer {
         cancel: CancelToken,
     ) -> Result<impl Iterator<Item = Result<ExplanationEvent, ModelError>> + Send + '_, ModelError>
     {
+        self.begin(face, question, (self.text_settings(), cancel))
+    }
+
+    fn begin(
+        &self,
+        face: &AlignedFace,
+        question: ExplainQuestion,
+        (settings, cancel): (GenerationSettings, CancelToken),
+    ) -> Result<Run<'_>, ModelError> {
         let image = self.encode(&face.image)?;
         let (ready, prefix, label_after) = match question {
             ExplainQuestion::LabelFirst => {
@@ -126,7 +142,6 @@ impl ExpLlmExplainer {
                 });
             }
         };
-        let settings = self.text_settings();
         // The prefix is kept for the label after the chain.
         let kept = label_after.then(|| prefix.clone());
         let stream = TextStream::new(prefix, &self.tokenizer, &settings, cancel)?;
@@ -149,9 +164,27 @@ impl ExpLlmExplainer {
         face: &AlignedFace,
         question: ExplainQuestion,
     ) -> Result<Explanation, ModelError> {
+        self.explain_seeded(face, question, self.settings.seed)
+    }
+
+    /// As [`explain_to_end`](Self::explain_to_end) with another start of the random numbers.
+    ///
+    /// # Errors
+    ///
+    /// When the model fails; a text that is no chain is not an error.
+    pub fn explain_seeded(
+        &self,
+        face: &AlignedFace,
+        question: ExplainQuestion,
+        seed: u64,
+    ) -> Result<Explanation, ModelError> {
         let mut reader = ChainReader::default();
         let mut label = None;
-        for event in self.start(face, question, CancelToken::default())? {
+        let settings = GenerationSettings {
+            seed,
+            ..self.text_settings()
+        };
+        for event in self.begin(face, question, (settings, CancelToken::default()))? {
             match event? {
                 ExplanationEvent::Label {
                     expression,

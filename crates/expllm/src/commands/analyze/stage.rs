@@ -107,6 +107,7 @@ impl StageArgs {
             backend: self.device,
             dtype: self.dtype.map(NumberFormat::dtype),
             seed: self.seed,
+            ..ExplainerOptions::default()
         };
         let explainer = source.load(&options).map_err(CliError::library)?;
         let question = match (self.label, self.mode) {
