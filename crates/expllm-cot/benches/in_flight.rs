@@ -6,8 +6,10 @@
 
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::unwrap_used)] // A bench may fail loudly.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+#[path = "../tests/mock_server/mod.rs"]
+mod mock_server;
+
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,48 +29,22 @@ fn units() -> AuVector {
     AuVector::from_clamped(std::array::from_fn(|i| if i % 5 == 0 { 0.8 } else { 0.0 }))
 }
 
+/// Serves until the process is ended.
 fn serve() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    println!("http://{}/v1", listener.local_addr().unwrap());
-    for stream in listener.incoming().map_while(Result::ok) {
-        std::thread::spawn(move || answer(stream));
-    }
-}
-
-/// Answers the requests of one connection until it is closed.
-fn answer(stream: TcpStream) -> Option<()> {
     let text = Composer.compose(&units(), Expression::Surprise, ExpressionSet::Eight, 3);
     let body = serde_json::json!({
         "model": "tiny",
         "choices": [{"message": {"role": "assistant", "content": text.to_string()}}],
         "usage": {"prompt_tokens": 300, "completion_tokens": 100},
     });
-    let body = body.to_string();
-    let head = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-        body.len()
-    );
-    stream.set_nodelay(true).ok()?;
-    let mut reader = BufReader::new(stream.try_clone().ok()?);
-    let mut writer = stream;
-    loop {
-        let mut length = 0;
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line).ok()? == 0 {
-                return None;
-            }
-            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().ok()?;
-            }
-            if line == "\r\n" {
-                break;
-            }
-        }
-        let mut request = vec![0; length];
-        reader.read_exact(&mut request).ok()?;
+    let answer = mock_server::ok("application/json", &body.to_string());
+    let base = mock_server::serve(move || {
         std::thread::sleep(LATENCY);
-        writer.write_all((head.clone() + &body).as_bytes()).ok()?;
+        answer.clone()
+    });
+    println!("{}", base.unwrap());
+    loop {
+        std::thread::park();
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use expllm_core::{AuVector, Expression, ExpressionSet};
 use futures::{FutureExt, StreamExt, stream};
@@ -15,8 +16,12 @@ use crate::{
     Prompts, Row, Status, TextWriter, UnitReader, Usage, WriteError, WriteRequest,
 };
 
-/// Records that a local writer takes at once.
-const CHUNK: usize = 512;
+/// Most records that a local writer takes at once.
+const LARGEST_CHUNK: usize = 512;
+
+/// Time that a chunk may take; a slow writer gets smaller ones, so that little is written again
+/// when a run is stopped.
+const CHUNK_TIME: Duration = Duration::from_secs(1);
 
 /// What happens when a writer never gives a text that passes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -196,8 +201,10 @@ impl Engine {
     ) -> Result<Summary, CotError> {
         let mut rows = WithUnits::new(skip_done(rows, journal)?, self.units.clone());
         let mut summary = Summary::default();
+        let mut size = rayon::current_num_threads();
         loop {
-            let chunk: Vec<_> = rows.by_ref().take(CHUNK).collect();
+            let started = Instant::now();
+            let chunk: Vec<_> = rows.by_ref().take(size).collect();
             if chunk.is_empty() {
                 break;
             }
@@ -216,6 +223,10 @@ impl Engine {
                 summary.count(record);
                 each(record);
             }
+            size = match started.elapsed() < CHUNK_TIME / 2 {
+                true => (size * 2).min(LARGEST_CHUNK),
+                false => (size / 2).max(rayon::current_num_threads()),
+            };
         }
         journal.sync()?;
         Ok(summary)
@@ -240,23 +251,18 @@ impl Engine {
     ///
     /// What stops a run as a whole.
     pub async fn build(&self, index: u64, row: Row) -> Result<BuiltRecord, CotError> {
-        let line = row.line;
+        let (line, name) = (row.line, row.name().to_owned());
         let record = match row.record {
             Ok(record) => record,
-            Err(reason) => {
-                let name = row.raw["file_name"].as_str().unwrap_or_default().to_owned();
-                return Ok(rejected(index, name, format!("line {line}: {reason}")));
-            }
+            Err(reason) => return Ok(rejected(index, line, name, &reason)),
         };
         let Some(units) = record.units else {
-            let reason = format!(
-                "line {line}: no au values; give --root, so that they are read from the image"
-            );
-            return Ok(rejected(index, record.file_name, reason));
+            let reason = "no au values; give --root, so that they are read from the image";
+            return Ok(rejected(index, line, record.file_name, reason));
         };
         if !self.config.set.contains(record.label) {
-            let reason = format!("line {line}: {} is not in the set of labels", record.label);
-            return Ok(rejected(index, record.file_name, reason));
+            let reason = format!("{} is not in the set of labels", record.label);
+            return Ok(rejected(index, line, record.file_name, &reason));
         }
         let attempts = self.attempt(index, &record, &units).await?;
         Ok(self.finish(index, record, &units, attempts))
@@ -294,7 +300,7 @@ impl Engine {
                     break;
                 }
             };
-            if self.passes(record.label, units, draft, &mut tried) {
+            if self.passes(record.label, units, draft, &mut tried) || !self.writer.varies() {
                 break;
             }
             if let (Some(prompts), Some(text)) = (&self.prompts, &tried.text) {
@@ -377,30 +383,17 @@ fn skip_done<I: Iterator<Item = (u64, Row)>>(
             },
         ));
         if place + 1 == journal.done() {
-            let name = match &row.record {
-                Ok(record) => record.file_name.as_str(),
-                Err(_) => row.raw["file_name"].as_str().unwrap_or_default(),
-            };
-            journal.expect_last(index, name)?;
+            journal.expect_last(index, row.name())?;
         }
     }
     Ok(rows)
 }
 
-fn rejected(index: u64, file_name: String, reason: String) -> BuiltRecord {
-    BuiltRecord {
-        index,
-        file_name,
-        emo: None,
-        au: None,
-        description: None,
-        status: Status::Rejected,
-        writer: String::new(),
-        model: None,
-        prompt_hash: None,
-        attempts: 0,
-        findings: Vec::new(),
-        error: Some(reason),
-        usage: Usage::default(),
-    }
+/// A rejected record that says where its row stands: the line, or the name where there are none.
+fn rejected(index: u64, line: u64, name: String, reason: &str) -> BuiltRecord {
+    let place = match line {
+        0 => format!("{name:?}"),
+        line => format!("line {line}"),
+    };
+    BuiltRecord::rejected(index, name, format!("{place}: {reason}"))
 }

@@ -36,6 +36,18 @@ pub enum CotError {
         /// What and in which line.
         source: minijinja::Error,
     },
+    /// A prompt template with a variable that nothing fills.
+    #[error("prompt template {template}:{line}: no variable {variable:?}; there are {known}")]
+    UnknownVariable {
+        /// File or built-in name.
+        template: String,
+        /// Counted from 1.
+        line: usize,
+        /// The variable.
+        variable: String,
+        /// Those that there are.
+        known: String,
+    },
     /// The output file belongs to another run.
     #[error("{path}: written by a run with other settings ({detail}); choose another --out, or remove the file and its .journal to start again", path = path.display())]
     OtherRun {
@@ -59,6 +71,14 @@ pub enum CotError {
         line: u64,
         /// What is wrong with it.
         reason: String,
+    },
+    /// Two files that were to be joined hold the same record.
+    #[error("record {index} ({file_name:?}) is in two of the inputs; leave one of them out")]
+    Twice {
+        /// Its place in the input of the runs.
+        index: u64,
+        /// The image.
+        file_name: String,
     },
     /// The server refuses everything (wrong key, wrong address, wrong model).
     #[error("{endpoint}: {reason}")]

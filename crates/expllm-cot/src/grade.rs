@@ -7,7 +7,7 @@ use expllm_core::{ActionUnit, AuVector, Polarity};
 use serde::Serialize;
 
 use crate::repetition::Repetitions;
-use crate::{Check, Checker, CotRecord, Finding, Row, labels};
+use crate::{Check, Checker, CotRecord, Finding, Row, Status, labels};
 
 /// How many of the worst records are kept for reading.
 const WORST: usize = 10;
@@ -61,6 +61,8 @@ pub struct Grade {
     pub bad: u64,
     /// Usable rows without any text.
     pub without_text: u64,
+    /// Rows that a build set aside; their texts failed the checks and are not graded.
+    pub set_aside: u64,
     /// Texts in which all three parts were found.
     pub parsed: u64,
     /// Parsed texts above the word limit.
@@ -118,6 +120,10 @@ impl Grader {
     /// Counts one row.
     pub fn add(&mut self, row: &Row) {
         self.grade.records += 1;
+        if row.raw["status"] == Status::SetAside.name() {
+            self.grade.set_aside += 1;
+            return;
+        }
         match &row.record {
             Err(reason) => {
                 self.grade.bad += 1;

@@ -153,12 +153,9 @@ fn lock_settings(path: &Path, settings: &str) -> Result<File, CotError> {
     }
     let started = std::fs::metadata(path).is_ok_and(|m| m.len() > 0);
     if started {
-        let changed = settings
-            .lines()
-            .find(|line| !found.lines().any(|f| f == *line));
         return Err(CotError::OtherRun {
             path: path.to_owned(),
-            detail: changed.unwrap_or("no journal").to_owned(),
+            detail: difference(settings, &found),
         });
     }
     file.set_len(0).map_err(wrong)?;
@@ -166,6 +163,24 @@ fn lock_settings(path: &Path, settings: &str) -> Result<File, CotError> {
     file.write_all(settings.as_bytes()).map_err(wrong)?;
     file.sync_all().map_err(wrong)?;
     Ok(file)
+}
+
+/// The first line of the settings that an earlier run did not have, and the one in its place;
+/// lines begin with the name of a setting.
+fn difference(settings: &str, found: &str) -> String {
+    if found.is_empty() {
+        return "its .journal is gone".to_owned();
+    }
+    let line = settings
+        .lines()
+        .find(|line| !found.lines().any(|f| f == *line));
+    let line = line.unwrap_or_default();
+    let name = line.split(' ').next();
+    let mut before = found.lines();
+    match before.find(|line| line.split(' ').next() == name) {
+        Some(before) => format!("{line}; before: {before}"),
+        None => line.to_owned(),
+    }
 }
 
 /// Number of whole lines, the byte after the last of them, and that line.

@@ -50,6 +50,52 @@ struct Template {
     source: String,
 }
 
+/// What the templates of the first messages know.
+const FIRST: [&str; 5] = ["label", "labels", "units", "word_limit", "examples"];
+
+/// What the template of a repair knows.
+const REPAIR: [&str; 2] = ["findings", "word_limit"];
+
+impl Template {
+    /// Refuses variables that nothing fills, also where this record would not come to them.
+    fn check(&self, environment: &Environment<'_>, known: &[&str]) -> Result<(), CotError> {
+        let template = environment.template_from_named_str(&self.name, &self.source);
+        let template = template.map_err(|source| self.error(source))?;
+        let global = |name: &str| environment.globals().any(|(global, _)| global == name);
+        let used = template.undeclared_variables(false);
+        let unknown = used
+            .into_iter()
+            .filter(|name| !known.contains(&name.as_str()) && !global(name))
+            .map(|name| (self.line_of(&name), name))
+            .min();
+        match unknown {
+            None => Ok(()),
+            Some((line, variable)) => Err(CotError::UnknownVariable {
+                template: self.name.clone(),
+                line,
+                variable,
+                known: known.join(", "),
+            }),
+        }
+    }
+
+    /// The first line with the word, from 1.
+    fn line_of(&self, name: &str) -> usize {
+        let word = |c: char| !(c.is_alphanumeric() || c == '_');
+        let mut lines = self.source.lines();
+        lines
+            .position(|line| line.split(word).any(|w| w == name))
+            .map_or(1, |at| at + 1)
+    }
+
+    fn error(&self, source: minijinja::Error) -> CotError {
+        CotError::Template {
+            name: self.name.clone(),
+            source,
+        }
+    }
+}
+
 /// Templates that were read and tried.
 #[derive(Debug)]
 pub struct Prompts {
@@ -66,7 +112,7 @@ impl Prompts {
     ///
     /// # Errors
     ///
-    /// [`CotError::File`], or [`CotError::Template`] with the line and the unknown variable.
+    /// [`CotError::File`], [`CotError::UnknownVariable`] or [`CotError::Template`].
     pub fn new(files: &PromptFiles, word_limit: usize) -> Result<Self, CotError> {
         let template = |file: &Option<PathBuf>, name: &str, builtin: &str| -> Result<_, CotError> {
             Ok(match file {
@@ -102,6 +148,16 @@ impl Prompts {
                 .collect::<Result<_, CotError>>()?,
             word_limit,
         };
+        let Self {
+            environment,
+            system,
+            user,
+            repair,
+            ..
+        } = &prompts;
+        system.check(environment, &FIRST)?;
+        user.check(environment, &FIRST)?;
+        repair.check(environment, &REPAIR)?;
         for units in [AuVector::default(), AuVector::from_clamped([0.5; 24])] {
             prompts.first(Expression::Fear, &units, ExpressionSet::Eight)?;
         }
@@ -160,10 +216,7 @@ impl Prompts {
         let Template { name, source } = template;
         let text = self.environment.render_named_str(name, source, variables);
         text.map(|t| t.trim().to_owned())
-            .map_err(|source| CotError::Template {
-                name: name.clone(),
-                source,
-            })
+            .map_err(|source| template.error(source))
     }
 }
 
@@ -284,15 +337,28 @@ mod tests {
     fn unknown_variables_are_named_before_the_run() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mine.txt");
-        std::fs::write(&path, "first\n{{ lable }}").unwrap();
-        let files = PromptFiles {
-            user: Some(path),
-            ..Default::default()
+        let refused = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            let files = PromptFiles {
+                user: Some(path.clone()),
+                ..Default::default()
+            };
+            Prompts::new(&files, 130).unwrap_err().to_string()
         };
-        let error = Prompts::new(&files, 130).unwrap_err().to_string();
+        let error = refused("first\n{{ lable }}");
         assert!(
-            error.contains("mine.txt") && error.contains(":2"),
+            error.contains("mine.txt:2: no variable \"lable\""),
             "{error}"
         );
+        assert!(error.contains("label, labels, units"), "{error}");
+        // Also where no record may ever come to it; what templates define is known.
+        let error =
+            refused("{% set mine = 1 %}{{ mine }}\n\n{% if false %}{{ theirs }}{% endif %}");
+        assert!(
+            error.contains("mine.txt:3: no variable \"theirs\""),
+            "{error}"
+        );
+        let error = refused("one\n{% if label %}");
+        assert!(error.contains("mine.txt:2"), "{error}");
     }
 }

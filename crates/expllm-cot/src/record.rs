@@ -4,7 +4,7 @@ use expllm_core::{ActionUnit, AuVector, Expression};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::Finding;
+use crate::{Finding, Row};
 
 /// One labelled face with its action units, and its description when there is one.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,9 +25,13 @@ impl CotRecord {
     ///
     /// # Errors
     ///
-    /// A sentence that says what is wrong with which key.
+    /// A sentence that says what is wrong with which key, or why a build rejected the record.
     pub fn from_json(value: &Value) -> Result<Self, String> {
         let text = |key: &str| value.get(key).and_then(Value::as_str);
+        if text("status") == Some(Status::Rejected.name()) {
+            let reason = text("error").unwrap_or("no reason given");
+            return Err(format!("rejected when it was built: {reason}"));
+        }
         let file_name = text("file_name").or_else(|| text("image"));
         let file_name = file_name.ok_or("no file_name")?.to_owned();
         check_path(&file_name)?;
@@ -145,7 +149,8 @@ pub struct BuiltRecord {
     pub status: Status,
     /// Name of the writer whose text this is.
     pub writer: String,
-    /// Model that the server names, if any.
+    /// Model that was asked, as its server or folder names it, if any; also where the composer's
+    /// text stands in.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub model: Option<String>,
     /// First 16 hexadecimal digits of the SHA-256 of the first prompt.
@@ -162,6 +167,62 @@ pub struct BuiltRecord {
     /// Tokens of all prompts and answers, as the server counts them.
     #[serde(skip_serializing_if = "Usage::is_zero", default)]
     pub usage: Usage,
+}
+
+impl BuiltRecord {
+    /// A record of a file that this crate did not write, at its place in the file.
+    #[must_use]
+    pub fn given(index: u64, record: CotRecord) -> Self {
+        Self {
+            emo: Some(record.label),
+            au: record.units.map(|units| units.values().to_vec()),
+            description: record.description,
+            ..Self::empty(index, record.file_name, Status::Checked)
+        }
+    }
+
+    /// A record that cannot be used, with the reason.
+    #[must_use]
+    pub fn rejected(index: u64, file_name: String, reason: String) -> Self {
+        Self {
+            error: Some(reason),
+            ..Self::empty(index, file_name, Status::Rejected)
+        }
+    }
+
+    /// The record of a row: with its provenance where the row has it, else
+    /// [`given`](Self::given) or [`rejected`](Self::rejected).
+    #[must_use]
+    pub fn of_row(index: u64, row: Row) -> Self {
+        if row.raw.get("status").is_some()
+            && let Ok(record) = Self::deserialize(&row.raw)
+        {
+            return record;
+        }
+        let (line, name) = (row.line, row.name().to_owned());
+        match row.record {
+            Ok(record) => Self::given(index, record),
+            Err(reason) => Self::rejected(index, name, format!("line {line}: {reason}")),
+        }
+    }
+
+    fn empty(index: u64, file_name: String, status: Status) -> Self {
+        Self {
+            index,
+            file_name,
+            emo: None,
+            au: None,
+            description: None,
+            status,
+            writer: String::new(),
+            model: None,
+            prompt_hash: None,
+            attempts: 0,
+            findings: Vec::new(),
+            error: None,
+            usage: Usage::default(),
+        }
+    }
 }
 
 /// Tokens spent.

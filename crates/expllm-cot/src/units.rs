@@ -68,9 +68,16 @@ fn fill(reader: &dyn UnitReader, rows: &mut [(u64, Row)]) {
         let missing = || Err("the detector gave no answer".to_owned());
         let answer = answers.next().unwrap_or_else(missing);
         let row = &mut rows[at].1;
+        let name = row.name().to_owned();
         match (answer, &mut row.record) {
             (Ok(units), Ok(record)) => record.units = Some(units),
-            (Err(reason), record) => *record = Err(reason),
+            (Err(reason), record) => {
+                *record = Err(match row.line {
+                    0 => reason,
+                    _ => format!("{name:?}: {reason}"),
+                });
+                row.raw = serde_json::json!({"file_name": name});
+            }
             (Ok(_), Err(_)) => {}
         }
     }
@@ -116,7 +123,7 @@ mod tests {
         for (at, (index, row)) in read.iter().enumerate() {
             assert_eq!(*index, at as u64);
             match &row.record {
-                Err(reason) => assert_eq!((at, reason.as_str()), (40, "no face")),
+                Err(reason) => assert_eq!((at, reason.as_str()), (40, "\"bad\": no face")),
                 Ok(record) => {
                     let wanted = if at % 3 == 0 { 0.0 } else { 0.4 };
                     assert_eq!(record.units.unwrap().values()[0], wanted);

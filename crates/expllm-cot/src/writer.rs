@@ -58,6 +58,12 @@ pub trait TextWriter: Send + Sync {
     /// Name that provenance records.
     fn name(&self) -> &str;
 
+    /// Whether another round can bring another text, by the seed or by the findings; a writer
+    /// that always says the same of a face is asked once (default yes).
+    fn varies(&self) -> bool {
+        true
+    }
+
     /// Writes one text.
     ///
     /// # Errors

@@ -35,6 +35,9 @@ fn records() -> Vec<BuiltRecord> {
         .collect()
 }
 
+const FAULTY: &str = "**Key Observations:** The jaw drops 3 times.\n\n\
+    **Overall Emotional Interpretation:** It does.\n\n**Conclusion:** Joy.";
+
 fn write(path: &Path, format: DatasetFormat) -> u64 {
     let mut all = records().into_iter().map(Ok);
     write_dataset(path, format, &mut all).unwrap()
@@ -114,4 +117,52 @@ fn bad_rows_say_why_and_the_rest_is_read() {
     std::fs::write(folder.path().join("x.parquet"), b"PAR1 no").unwrap();
     assert!(read_rows(&folder.path().join("x.parquet")).is_err());
     assert!(read_rows(&folder.path().join("x.txt")).is_err());
+}
+
+#[test]
+fn lines_and_columns_keep_all_that_was_said_of_a_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let checker = expllm_cot::Checker::default();
+    let mut all = records();
+    for (record, status) in all.iter_mut().zip([
+        Status::Composed,
+        Status::SetAside,
+        Status::Rejected,
+        Status::Checked,
+    ]) {
+        record.status = status;
+        record.model = Some("a model".into());
+        record.prompt_hash = Some("0123456789abcdef".into());
+        record.attempts = 3;
+        record.usage = Usage {
+            prompt_tokens: 7,
+            completion_tokens: 9,
+        };
+        let findings = checker.check(FAULTY, Expression::Fear, &AuVector::default());
+        record.findings = findings.findings;
+        assert!(record.findings.len() > 1);
+        record.error = Some("no answer, 9 tries".into());
+    }
+    (all[2].emo, all[2].au, all[2].description) = (None, None, None);
+    for (name, format) in [
+        ("lines.jsonl", DatasetFormat::Jsonl),
+        ("columns.parquet", DatasetFormat::Parquet),
+    ] {
+        let path = folder.path().join(name);
+        let mut given = all.iter().cloned().map(Ok);
+        assert_eq!(write_dataset(&path, format, &mut given).unwrap(), 50);
+        let rows = read_rows(&path).unwrap();
+        let read: Vec<_> = (0..)
+            .zip(rows)
+            .map(|(at, row)| BuiltRecord::of_row(at, row))
+            .collect();
+        assert_eq!(read, all, "{name}");
+        let reason = read_rows(&path)
+            .unwrap()
+            .nth(2)
+            .unwrap()
+            .record
+            .unwrap_err();
+        assert_eq!(reason, "rejected when it was built: no answer, 9 tries");
+    }
 }

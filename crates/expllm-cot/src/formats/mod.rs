@@ -20,12 +20,25 @@ pub use write::{DatasetFormat, write_dataset, write_list};
 /// One row of an input file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
-    /// Line of the file at which the row starts, from 1 (the row itself in Parquet).
+    /// Line of the file at which the row starts, from 1 (the row itself in Parquet); 0 where the
+    /// source has no lines.
     pub line: u64,
     /// The record, or what is wrong with it.
     pub record: Result<CotRecord, String>,
     /// The whole JSON object, where it is one; provenance is read from it.
     pub raw: Value,
+}
+
+impl Row {
+    /// Path of the image as the row gives it; empty where it gives none.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        let key = |key: &str| self.raw.get(key).and_then(Value::as_str);
+        match &self.record {
+            Ok(record) => &record.file_name,
+            Err(_) => key("file_name").or(key("image")).unwrap_or_default(),
+        }
+    }
 }
 
 /// Reads records one by one, in constant memory but for 8 bytes per record against duplicates.

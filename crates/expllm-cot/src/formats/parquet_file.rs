@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use expllm_core::ActionUnit;
 use parquet::basic::{LogicalType, Repetition, Type as Physical};
-use parquet::data_type::{ByteArray, ByteArrayType, FloatType};
+use parquet::data_type::{ByteArray, ByteArrayType, DataType, FloatType, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use parquet::file::reader::{FileReader, SerializedFileReader};
@@ -21,15 +21,22 @@ use crate::{BuiltRecord, CotError, CotRecord};
 /// Rows per row group: bounds the memory of the writer.
 const GROUP: usize = 8192;
 
-/// The text columns, in order; units follow as `au_left_eye_close` and so on.
-const TEXTS: [&str; 6] = [
+/// The text columns, in order; the whole numbers follow, then units as `au_left_eye_close` and so
+/// on. `findings` holds JSON.
+const TEXTS: [&str; 9] = [
     "file_name",
     "emo",
     "description",
     "status",
     "writer",
     "model",
+    "prompt_hash",
+    "findings",
+    "error",
 ];
+
+/// The columns of whole numbers, in order.
+const NUMBERS: [&str; 4] = ["index", "attempts", "prompt_tokens", "completion_tokens"];
 
 /// Rows of a file that this module or another tool with the same columns wrote.
 pub(super) fn read(path: &Path) -> Result<impl Iterator<Item = Row> + Send + use<>, CotError> {
@@ -71,30 +78,59 @@ fn read_group(
     rows.unwrap_or_else(|e| vec![Err(e.to_string())])
 }
 
+/// The row as the JSON object that it would be in a file of lines.
 fn to_json(row: &ParquetRow) -> Value {
-    let mut object = Map::new();
-    let mut units = Map::new();
+    let (mut object, mut units, mut usage) = (Map::new(), Map::new(), Map::new());
     for (name, field) in row.get_column_iter() {
         match (name.strip_prefix("au_"), field) {
             (Some(unit), Field::Float(value)) => {
                 units.insert(unit.to_owned(), Value::from(*value));
             }
+            (Some(unit), Field::Double(value)) => {
+                units.insert(unit.to_owned(), Value::from(*value));
+            }
+            (None, Field::Str(text)) if name == "findings" => {
+                let findings = serde_json::from_str(text).unwrap_or_else(|_| text.as_str().into());
+                object.insert(name.clone(), findings);
+            }
             (None, Field::Str(text)) => {
                 object.insert(name.clone(), Value::from(text.as_str()));
+            }
+            (None, Field::Long(number)) => {
+                let tokens = name.ends_with("_tokens");
+                let into = if tokens { &mut usage } else { &mut object };
+                into.insert(name.clone(), Value::from(*number));
             }
             _ => {}
         }
     }
+    if !usage.is_empty() {
+        object.insert("usage".into(), Value::Object(usage));
+    }
     if !units.is_empty() {
-        object.insert("au".into(), Value::Object(units));
+        object.insert("au".into(), in_order(units));
     }
     Value::Object(object)
+}
+
+/// All units as a list in AU order; a part of them by name.
+fn in_order(units: Map<String, Value>) -> Value {
+    let all: Option<Vec<_>> = ActionUnit::ALL
+        .iter()
+        .map(|unit| units.get(unit.snake_case()).cloned())
+        .collect();
+    all.map_or(Value::Object(units), Value::Array)
 }
 
 fn schema() -> Result<Arc<Type>, ParquetError> {
     let text = |name| {
         Type::primitive_type_builder(name, Physical::BYTE_ARRAY)
             .with_logical_type(Some(LogicalType::String))
+            .with_repetition(Repetition::OPTIONAL)
+            .build()
+    };
+    let number = |name| {
+        Type::primitive_type_builder(name, Physical::INT64)
             .with_repetition(Repetition::OPTIONAL)
             .build()
     };
@@ -106,6 +142,9 @@ fn schema() -> Result<Arc<Type>, ParquetError> {
     let mut fields = Vec::new();
     for name in TEXTS {
         fields.push(Arc::new(text(name)?));
+    }
+    for name in NUMBERS {
+        fields.push(Arc::new(number(name)?));
     }
     for each in ActionUnit::ALL {
         fields.push(Arc::new(unit(each)?));
@@ -149,28 +188,31 @@ fn write_group(
     group: &[BuiltRecord],
 ) -> Result<(), ParquetError> {
     for name in TEXTS {
-        let values: Vec<_> = group.iter().map(|record| text_of(record, name)).collect();
-        let levels: Vec<i16> = values.iter().map(|v| i16::from(v.is_some())).collect();
-        let present: Vec<_> = values.into_iter().flatten().collect();
-        if let Some(mut column) = columns.next_column()? {
-            let typed = column.typed::<ByteArrayType>();
-            typed.write_batch(&present, Some(&levels), None)?;
-            column.close()?;
-        }
+        write_column::<ByteArrayType>(columns, group, |record| text_of(record, name))?;
+    }
+    for name in NUMBERS {
+        write_column::<Int64Type>(columns, group, |record| number_of(record, name))?;
     }
     for unit in ActionUnit::ALL {
-        let value = |record: &BuiltRecord| record.au.as_ref()?.get(unit.index()).copied();
-        let levels: Vec<i16> = group
-            .iter()
-            .map(|r| i16::from(value(r).is_some()))
-            .collect();
-        let present: Vec<f32> = group.iter().filter_map(value).collect();
-        if let Some(mut column) = columns.next_column()? {
-            column
-                .typed::<FloatType>()
-                .write_batch(&present, Some(&levels), None)?;
-            column.close()?;
-        }
+        write_column::<FloatType>(columns, group, |record| {
+            record.au.as_ref()?.get(unit.index()).copied()
+        })?;
+    }
+    Ok(())
+}
+
+fn write_column<T: DataType>(
+    columns: &mut SerializedRowGroupWriter<'_, File>,
+    group: &[BuiltRecord],
+    value: impl Fn(&BuiltRecord) -> Option<T::T>,
+) -> Result<(), ParquetError> {
+    let values: Vec<_> = group.iter().map(value).collect();
+    let levels: Vec<i16> = values.iter().map(|v| i16::from(v.is_some())).collect();
+    let present: Vec<_> = values.into_iter().flatten().collect();
+    if let Some(mut column) = columns.next_column()? {
+        let typed = column.typed::<T>();
+        typed.write_batch(&present, Some(&levels), None)?;
+        column.close()?;
     }
     Ok(())
 }
@@ -182,7 +224,25 @@ fn text_of(record: &BuiltRecord, column: &str) -> Option<ByteArray> {
         "description" => record.description.as_deref(),
         "status" => Some(record.status.name()),
         "writer" => Some(record.writer.as_str()),
-        _ => record.model.as_deref(),
+        "model" => record.model.as_deref(),
+        "prompt_hash" => record.prompt_hash.as_deref(),
+        "error" => record.error.as_deref(),
+        _ if record.findings.is_empty() => None,
+        _ => {
+            let findings = serde_json::to_string(&record.findings).ok()?;
+            return Some(findings.as_str().into());
+        }
     };
     text.map(ByteArray::from)
+}
+
+/// Numbers above 2^63 are left out; none of these can be that large.
+fn number_of(record: &BuiltRecord, column: &str) -> Option<i64> {
+    let number = match column {
+        "index" => record.index,
+        "attempts" => u64::from(record.attempts),
+        "prompt_tokens" => record.usage.prompt_tokens,
+        _ => record.usage.completion_tokens,
+    };
+    i64::try_from(number).ok()
 }

@@ -38,6 +38,8 @@ pub enum DatasetFormat {
 
 /// Writes records that have a text (`Jsonl` and `Parquet` write all); how many were written.
 ///
+/// The file has its name when it is whole; until then it is called `NAME.part`.
+///
 /// # Errors
 ///
 /// The first error of the records, or [`CotError::File`] or [`CotError::Parquet`].
@@ -46,9 +48,29 @@ pub fn write_dataset(
     format: DatasetFormat,
     records: &mut dyn Iterator<Item = Result<BuiltRecord, CotError>>,
 ) -> Result<u64, CotError> {
-    if format == DatasetFormat::Parquet {
-        return parquet_file::write(path, records);
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    let part = PathBuf::from(part);
+    let written = match format {
+        DatasetFormat::Parquet => parquet_file::write(&part, records),
+        _ => write_json(&part, format, records),
+    };
+    let renamed = written.and_then(|count| {
+        std::fs::rename(&part, path).map_err(|e| CotError::file(path, e))?;
+        Ok(count)
+    });
+    if renamed.is_err() {
+        // The first error says more than one about the half file.
+        let _ = std::fs::remove_file(&part);
     }
+    renamed
+}
+
+fn write_json(
+    path: &Path,
+    format: DatasetFormat,
+    records: &mut dyn Iterator<Item = Result<BuiltRecord, CotError>>,
+) -> Result<u64, CotError> {
     let wrong = |e| CotError::file(path, e);
     let mut out = BufWriter::new(File::create(path).map_err(wrong)?);
     let array = format != DatasetFormat::Jsonl;

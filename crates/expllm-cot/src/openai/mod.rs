@@ -15,6 +15,9 @@ use crate::{CotError, Draft, TextWriter, WriteError, WriteRequest};
 use answer::{Failure, read_answer};
 use pool::{Endpoint, Pool};
 
+/// Path of the interface below a base address.
+const COMPLETIONS: &str = "/chat/completions";
+
 /// Settings of [`OpenAiWriter`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -107,14 +110,18 @@ impl OpenAiWriter {
                 "give at least one base address".into(),
             ));
         }
+        let mut urls = Vec::new();
         for endpoint in &config.endpoints {
-            let url = reqwest::Url::parse(endpoint).map_err(|e| wrong(endpoint, e.to_string()))?;
+            let begin = || "the address must begin with http:// or https://".to_owned();
+            let url = reqwest::Url::parse(endpoint);
+            let mut url = url.map_err(|e| wrong(endpoint, format!("{e}; {}", begin())))?;
             if !matches!(url.scheme(), "http" | "https") {
-                return Err(wrong(
-                    endpoint,
-                    "the address must begin with http:// or https://".into(),
-                ));
+                return Err(wrong(endpoint, begin()));
             }
+            // A query (some services take the version there) stays behind the path.
+            let path = format!("{}{COMPLETIONS}", url.path().trim_end_matches('/'));
+            url.set_path(&path);
+            urls.push(url);
         }
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -129,7 +136,7 @@ impl OpenAiWriter {
             .filter(|key| !key.is_empty());
         Ok(Self {
             http,
-            pool: Pool::new(&config),
+            pool: Pool::new(urls, &config),
             key,
             config,
         })
@@ -156,8 +163,7 @@ impl OpenAiWriter {
     }
 
     async fn send(&self, endpoint: &Endpoint, body: &Value) -> Result<Draft, Failure> {
-        let url = format!("{}/chat/completions", endpoint.base);
-        let mut request = self.http.post(url).json(body);
+        let mut request = self.http.post(endpoint.url.clone()).json(body);
         if let Some(key) = &self.key {
             request = request.bearer_auth(key);
         }
@@ -166,6 +172,14 @@ impl OpenAiWriter {
             .await
             .map_err(|e| Failure::again(describe(&e)))?;
         read_answer(response, self.config.stream).await
+    }
+
+    /// What a server said, without the key that some of them repeat.
+    fn without_key(&self, reason: String) -> String {
+        match &self.key {
+            Some(key) => reason.replace(key.as_str(), "(key)"),
+            None => reason,
+        }
     }
 
     fn pause(&self, tries: u32, asked: Option<Duration>) -> Duration {
@@ -203,9 +217,9 @@ impl TextWriter for OpenAiWriter {
                 endpoint.failed(&self.config);
             }
             drop(lease);
-            let base = without_secret(&endpoint.base);
+            let base = without_secret(endpoint.url.as_str());
+            let reason = self.without_key(failure.reason);
             if failure.fatal {
-                let reason = failure.reason;
                 return Err(CotError::Endpoint {
                     endpoint: base,
                     reason,
@@ -213,7 +227,6 @@ impl TextWriter for OpenAiWriter {
                 .into());
             }
             if !failure.again || tries >= self.config.retries {
-                let reason = failure.reason;
                 return Err(WriteError::Record(format!(
                     "{base}: {reason} ({} tries)",
                     tries + 1
@@ -232,13 +245,13 @@ fn without_secret(endpoint: &str) -> String {
             let _ = url.set_username("");
             let _ = url.set_password(None);
             url.set_query(None);
-            url.to_string()
+            url.set_fragment(None);
+            url.as_str().trim_end_matches(COMPLETIONS).to_owned()
         }
-        Err(_) => endpoint
-            .split(['?', '@'])
-            .next_back()
-            .unwrap_or_default()
-            .to_owned(),
+        Err(_) => {
+            let before = endpoint.split(['?', '#']).next().unwrap_or_default();
+            before.rsplit('@').next().unwrap_or_default().to_owned()
+        }
     }
 }
 
@@ -252,4 +265,55 @@ fn describe(error: &reqwest::Error) -> String {
         cause = inner;
     }
     cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_shown_without_secrets() {
+        for (address, shown) in [
+            (
+                "http://me:secret@host:1/v1?key=secret#secret",
+                "http://host:1/v1",
+            ),
+            (
+                "http://host/v1/chat/completions?key=secret",
+                "http://host/v1",
+            ),
+            ("//me:secret@host/v1?key=secret", "host/v1"),
+            ("host/v1#secret", "host/v1"),
+        ] {
+            assert_eq!(without_secret(address), shown);
+        }
+    }
+
+    #[test]
+    fn the_path_goes_before_a_query() {
+        let writer = |endpoint: &str| {
+            OpenAiWriter::new(OpenAiConfig {
+                endpoints: vec![endpoint.to_owned()],
+                ..OpenAiConfig::default()
+            })
+        };
+        let url = |endpoint| {
+            writer(endpoint)
+                .unwrap()
+                .pool
+                .urls()
+                .next()
+                .unwrap()
+                .to_string()
+        };
+        assert_eq!(url("http://host/v1/"), "http://host/v1/chat/completions");
+        assert_eq!(
+            url("http://host/v1?api-version=2"),
+            "http://host/v1/chat/completions?api-version=2"
+        );
+        for bad in ["localhost:8080/v1", "/v1", "file:///v1"] {
+            let error = writer(bad).unwrap_err().to_string();
+            assert!(error.contains("http://"), "{error}");
+        }
+    }
 }

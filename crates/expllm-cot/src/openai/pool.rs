@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use reqwest::Url;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::OpenAiConfig;
@@ -10,7 +11,8 @@ use super::OpenAiConfig;
 /// One server.
 #[derive(Debug)]
 pub(super) struct Endpoint {
-    pub base: String,
+    /// Where requests go.
+    pub url: Url,
     slots: Semaphore,
     waiting: AtomicUsize,
     failures: AtomicU32,
@@ -81,9 +83,9 @@ impl Drop for Load<'_> {
 }
 
 impl Pool {
-    pub(super) fn new(config: &OpenAiConfig) -> Self {
-        let endpoint = |base: &String| Endpoint {
-            base: base.trim_end_matches('/').to_owned(),
+    pub(super) fn new(urls: Vec<Url>, config: &OpenAiConfig) -> Self {
+        let endpoint = |url| Endpoint {
+            url,
             slots: Semaphore::new(config.concurrency.clamp(1, Semaphore::MAX_PERMITS)),
             waiting: AtomicUsize::new(0),
             failures: AtomicU32::new(0),
@@ -91,8 +93,13 @@ impl Pool {
             started: Instant::now(),
         };
         Self {
-            endpoints: config.endpoints.iter().map(endpoint).collect(),
+            endpoints: urls.into_iter().map(endpoint).collect(),
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn urls(&self) -> impl Iterator<Item = &Url> {
+        self.endpoints.iter().map(|endpoint| &endpoint.url)
     }
 
     /// Waits for a slot of the endpoint that rests shortest and has least to do.

@@ -3,16 +3,19 @@
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use expllm_cot::{BuiltRecord, CotError, DatasetFormat, Row};
+use expllm_cot::{CotError, DatasetFormat, Row};
 
 use crate::{CliError, Outcome};
 
 mod build;
 mod check;
 mod compare;
+mod dry_run;
 mod images;
 mod merge;
 mod options;
+mod progress;
+mod source;
 
 /// Arguments of `expllm cot`.
 #[derive(Debug, clap::Args)]
@@ -46,9 +49,10 @@ pub fn run(args: Args) -> Result<Outcome, CliError> {
 /// The error of the engine as one of the program: wrong settings are wrong usage.
 fn cli_error(error: CotError) -> CliError {
     match error {
-        CotError::UnknownFormat { .. } | CotError::Template { .. } | CotError::OtherRun { .. } => {
-            CliError::Usage(error.to_string())
-        }
+        CotError::UnknownFormat { .. }
+        | CotError::UnknownVariable { .. }
+        | CotError::Template { .. }
+        | CotError::OtherRun { .. } => CliError::Usage(error.to_string()),
         CotError::File { path, source } => CliError::file(path, source),
         other => CliError::library(other),
     }
@@ -67,6 +71,13 @@ fn print(text: &str) -> Result<(), CliError> {
         }
         _ => Ok(()),
     }
+}
+
+/// Writes a line to the error output; a run does not end because nobody reads it (unlike
+/// `eprintln!`, which panics).
+fn tell(line: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// Kinds of file on the command line.
@@ -112,35 +123,6 @@ impl From<Format> for DatasetFormat {
 
 fn read(path: &Path) -> Result<Box<dyn Iterator<Item = Row> + Send>, CliError> {
     expllm_cot::read_rows(path).map_err(cli_error)
-}
-
-/// A row of a built file with its provenance, or of a foreign file without.
-fn built(index: u64, row: Row, path: &Path) -> Result<BuiltRecord, CotError> {
-    if row.raw.get("status").is_some()
-        && let Ok(record) = serde_json::from_value::<BuiltRecord>(row.raw.clone())
-    {
-        return Ok(record);
-    }
-    let record = row.record.map_err(|reason| CotError::Disagrees {
-        path: path.to_owned(),
-        line: row.line,
-        reason: format!("cannot be used ({reason})"),
-    })?;
-    Ok(BuiltRecord {
-        index,
-        file_name: record.file_name,
-        emo: Some(record.label),
-        au: record.units.map(|u| u.values().to_vec()),
-        description: record.description,
-        status: expllm_cot::Status::Checked,
-        writer: String::new(),
-        model: None,
-        prompt_hash: None,
-        attempts: 0,
-        findings: Vec::new(),
-        error: None,
-        usage: expllm_cot::Usage::default(),
-    })
 }
 
 /// A path beside another, with a suffix before its extension.

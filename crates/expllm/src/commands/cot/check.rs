@@ -2,11 +2,14 @@
 
 use std::path::PathBuf;
 
-use expllm_core::ActionUnit;
-use expllm_cot::{Checker, Grade, Grader};
+use expllm_core::{ActionUnit, ChainPart};
+use expllm_cot::{ChainOfThought, Checker, Example, Grade, Grader};
 
 use super::{print, read};
 use crate::{CliError, Outcome};
+
+/// Findings of an example that the page shows at once.
+const FAULTS: usize = 5;
 
 /// Arguments of `expllm cot check`.
 #[derive(Debug, clap::Args)]
@@ -67,6 +70,7 @@ pub(super) fn figures(grade: &Grade) -> Vec<(&'static str, String)> {
         ("records", grade.records.to_string()),
         ("bad rows", grade.bad.to_string()),
         ("without text", grade.without_text.to_string()),
+        ("set aside", grade.set_aside.to_string()),
         ("parsed", grade.parsed.to_string()),
         ("over the word limit", grade.over_limit.to_string()),
         ("label in conclusion", number(grade.label_in_conclusion)),
@@ -136,22 +140,30 @@ fn page(path: &std::path::Path, grade: &Grade) -> Result<String, minijinja::Erro
         .iter()
         .map(|(check, count)| context! { check => *check, count => *count })
         .collect();
-    let worst: Vec<Value> = grade
-        .worst
-        .iter()
-        .map(|example| {
-            let faults: Vec<Value> = example
-                .findings
-                .iter()
-                .map(|f| context! { check => f.check.name(), detail => f.detail.clone() })
-                .collect();
-            context! { file_name => example.file_name.clone(), description => example.description.clone(), faults }
-        })
-        .collect();
+    let worst: Vec<Value> = grade.worst.iter().map(example).collect();
     let mut environment = minijinja::Environment::new();
     environment.add_template("page.html", include_str!("check.html"))?;
     let file = path.display().to_string();
     environment
         .get_template("page.html")?
         .render(context! { file, figures, units, findings, worst })
+}
+
+/// One of the worst texts by its parts, with the first findings and the rest.
+fn example(example: &Example) -> minijinja::Value {
+    use minijinja::{Value, context};
+    let parts: Vec<Value> = match example.description.parse::<ChainOfThought>() {
+        Ok(chain) => ChainPart::ALL
+            .iter()
+            .map(|part| context! { title => part.heading(), text => chain.part(*part) })
+            .collect(),
+        Err(_) => vec![context! { title => "", text => example.description.clone() }],
+    };
+    let faults: Vec<Value> = example
+        .findings
+        .iter()
+        .map(|f| context! { check => f.check.name(), detail => f.detail.clone() })
+        .collect();
+    let (first, rest) = faults.split_at(faults.len().min(FAULTS));
+    context! { file_name => example.file_name.clone(), parts, first, rest }
 }

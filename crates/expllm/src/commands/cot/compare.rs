@@ -1,9 +1,11 @@
 //! `expllm cot compare`.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
-use expllm_cot::Checker;
+use expllm_core::Expression;
+use expllm_cot::{Checker, CotRecord};
 
 use super::check::{figures, grade};
 use super::{print, read};
@@ -19,35 +21,38 @@ pub struct Args {
     /// How many faces are printed side by side.
     #[arg(long, default_value_t = 3)]
     examples: usize,
+    /// Words that a text may have.
+    #[arg(long, default_value_t = expllm_cot::WORD_LIMIT)]
+    word_limit: usize,
+    /// Allow digits in texts.
+    #[arg(long)]
+    allow_digits: bool,
 }
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Outcome, CliError> {
-    let checker = Checker::default();
+    let checker = Checker {
+        word_limit: args.word_limit,
+        digits: args.allow_digits,
+        ..Checker::default()
+    };
     let (a, b) = (grade(&args.a, checker)?, grade(&args.b, checker)?);
+    print(&format!(
+        "A  {}\nB  {}\n\n",
+        args.a.display(),
+        args.b.display()
+    ))?;
     print(&format!("{:<22}{:>12}{:>12}\n", "", "A", "B"))?;
     for ((name, left), (_, right)) in figures(&a).into_iter().zip(figures(&b)) {
         print(&format!("{name:<22}{left:>12}{right:>12}\n"))?;
     }
-    let texts = texts(&args.a)?;
-    let (mut shared, mut same) = (0u64, 0u64);
-    for row in read(&args.b)? {
-        let Ok(record) = row.record else { continue };
-        let Some((label, text)) = texts.get(&record.file_name) else {
-            continue;
-        };
-        shared += 1;
-        same += u64::from(*label == record.label);
-        if shared <= args.examples as u64 {
-            let other = record.description.unwrap_or_default();
-            print(&format!(
-                "\n=== {} ({label})\n--- A\n{text}\n--- B\n{other}\n",
-                record.file_name
-            ))?;
-        }
+    let shared = Shared::find(args)?;
+    for example in shared.examples {
+        print(&example.text())?;
     }
     print(&format!(
-        "\n{shared} faces in both, {same} with the same label\n"
+        "\n{} faces in both, {} with the same label\n",
+        shared.faces, shared.same
     ))?;
     Ok(if a.bad + b.bad > 0 {
         Outcome::WithErrors
@@ -56,9 +61,79 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
     })
 }
 
-fn texts(path: &Path) -> Result<HashMap<String, (expllm_core::Expression, String)>, CliError> {
-    let rows = read(path)?.filter_map(|row| row.record.ok());
-    Ok(rows
-        .map(|r| (r.file_name, (r.label, r.description.unwrap_or_default())))
-        .collect())
+/// A face that both data sets have.
+struct Example {
+    name: String,
+    a: Option<CotRecord>,
+    b: CotRecord,
+}
+
+impl Example {
+    fn text(&self) -> String {
+        let part = |letter, record: Option<&CotRecord>| {
+            let label = record.map_or("", |r| r.label.name());
+            let text = record.and_then(|r| r.description.as_deref());
+            let text = text.unwrap_or("(no text)").trim();
+            format!("--- {letter} ({label})\n{text}\n")
+        };
+        let (a, b) = (part("A", self.a.as_ref()), part("B", Some(&self.b)));
+        format!("\n=== {}\n{a}{b}", self.name)
+    }
+}
+
+/// What two data sets have in common.
+struct Shared {
+    faces: u64,
+    same: u64,
+    examples: Vec<Example>,
+}
+
+impl Shared {
+    /// Holds 16 bytes per face of A, and the texts of the examples.
+    fn find(args: &Args) -> Result<Self, CliError> {
+        let labels: HashMap<u64, Expression> = records(&args.a)?
+            .map(|record| (hash(&record.file_name), record.label))
+            .collect();
+        let mut shared = Self {
+            faces: 0,
+            same: 0,
+            examples: Vec::new(),
+        };
+        for record in records(&args.b)? {
+            let Some(label) = labels.get(&hash(&record.file_name)) else {
+                continue;
+            };
+            shared.faces += 1;
+            shared.same += u64::from(*label == record.label);
+            if shared.examples.len() < args.examples {
+                shared.examples.push(Example {
+                    name: record.file_name.clone(),
+                    a: None,
+                    b: record,
+                });
+            }
+        }
+        let mut missing = shared.examples.len();
+        for record in records(&args.a)? {
+            if missing == 0 {
+                break;
+            }
+            let same = |example: &&mut Example| example.name == record.file_name;
+            if let Some(example) = shared.examples.iter_mut().find(same) {
+                example.a = Some(record);
+                missing -= 1;
+            }
+        }
+        Ok(shared)
+    }
+}
+
+fn records(path: &Path) -> Result<impl Iterator<Item = CotRecord>, CliError> {
+    Ok(read(path)?.filter_map(|row| row.record.ok()))
+}
+
+fn hash(name: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    hasher.finish()
 }

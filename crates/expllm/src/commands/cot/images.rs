@@ -1,20 +1,21 @@
 //! The images behind the records: action units for those without, faces for a model that looks.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use expllm::explaining::{ExplainerOptions, ModelSource};
 use expllm_au::AuNet;
-use expllm_core::{
-    AuVector, ExplainQuestion, ExplanationEvent, ExpressionSet, FaceBox, FaceExplainer, Pipeline,
-    ReadFace,
-};
+use expllm_core::{AuVector, ExplainQuestion, ExpressionSet, FaceBox, Photo, Pipeline, ReadFace};
 use expllm_cot::{Composer, Draft, TextWriter, UnitReader, WriteError, WriteRequest};
+use expllm_data::ImageSource;
 use expllm_face::device::default_device;
-use expllm_face::{LandmarkNet, PhotoReader, RustfaceDetector, SimilarityAligner};
+use expllm_face::{FaceError, LandmarkNet, PhotoReader, RustfaceDetector, SimilarityAligner};
+use expllm_model::ExpLlmExplainer;
 use rayon::prelude::*;
 
+use super::source::Source;
 use crate::CliError;
 
 type Stages = Pipeline<RustfaceDetector, LandmarkNet, SimilarityAligner, AuNet, Composer>;
@@ -22,6 +23,8 @@ type Stages = Pipeline<RustfaceDetector, LandmarkNet, SimilarityAligner, AuNet, 
 /// Reads the faces of images below a folder.
 pub struct Images {
     root: PathBuf,
+    /// Images that are no files below it, by name.
+    elsewhere: HashMap<String, ImageSource>,
     /// Whether each image is the crop of one face.
     cropped: bool,
     stages: Stages,
@@ -29,7 +32,7 @@ pub struct Images {
 
 impl Images {
     /// The stages with the weights that are part of the program.
-    pub fn new(root: &Path, cropped: bool, set: ExpressionSet) -> Result<Self, CliError> {
+    pub fn new(source: &Source, set: ExpressionSet) -> Result<Self, CliError> {
         let device = default_device();
         let stages = Pipeline {
             detector: RustfaceDetector::new().map_err(CliError::library)?,
@@ -41,29 +44,40 @@ impl Images {
             seed: 0,
         };
         Ok(Self {
-            root: root.to_path_buf(),
-            cropped,
+            root: source.root().unwrap_or(Path::new("")).to_path_buf(),
+            elsewhere: source.images.clone(),
+            cropped: source.cropped,
             stages,
         })
     }
 
+    fn photo(&self, file_name: &str) -> Result<Photo, String> {
+        let reader = PhotoReader::default();
+        match self.elsewhere.get(file_name) {
+            None => reader
+                .read(self.root.join(file_name))
+                .map_err(|error| match error {
+                    FaceError::InFile { source, .. } => source.to_string(),
+                    other => other.to_string(),
+                }),
+            Some(source) => {
+                let bytes = source.read().map_err(|error| error.to_string())?;
+                reader.decode(&bytes).map_err(|error| error.to_string())
+            }
+        }
+    }
+
     /// The only face of an image, or its largest.
     fn face(&self, file_name: &str) -> Result<ReadFace, String> {
-        let path = self.root.join(file_name);
-        let photo = PhotoReader::default()
-            .read(&path)
-            .map_err(|error| error.to_string())?;
+        let photo = self.photo(file_name)?;
         let faces = if self.cropped {
             let whole = FaceBox::whole(photo.width(), photo.height());
             self.stages.read_boxes(&photo, &[whole])
         } else {
             self.stages.read(&photo)
         };
-        let faces = faces.map_err(|error| format!("{}: {error}", path.display()))?;
-        let none = || {
-            let path = path.display();
-            format!("{path}: no face found; give --cropped if the image is the crop of a face")
-        };
+        let faces = faces.map_err(|error| error.to_string())?;
+        let none = || "no face found; give --cropped if the image is the crop of a face".to_owned();
         faces.into_iter().next().ok_or_else(none)
     }
 }
@@ -78,27 +92,27 @@ impl UnitReader for Images {
 /// The project's own multimodal model as a writer.
 ///
 /// It looks at the face and is asked for the chain of the given label, as it was trained. It has
-/// no turn for findings: a repair samples again with another seed where the model samples.
+/// no turn for findings: a repair samples again with another seed, and a model that does not
+/// sample is asked once.
 pub struct ModelWriter {
     images: Arc<Images>,
-    explainer: Box<dyn FaceExplainer>,
+    explainer: ExpLlmExplainer,
     name: String,
 }
 
 impl ModelWriter {
     /// Loads a checkpoint folder.
-    pub fn new(images: Arc<Images>, folder: &Path, seed: u64) -> Result<Self, CliError> {
-        let options = ExplainerOptions {
-            set: images.stages.set,
-            seed: Some(seed),
-            ..ExplainerOptions::default()
-        };
+    pub fn new(
+        images: Arc<Images>,
+        folder: &Path,
+        options: &ExplainerOptions,
+    ) -> Result<Self, CliError> {
         let source = ModelSource::Folder(folder.to_path_buf());
-        let explainer = source.load(&options).map_err(CliError::library)?;
+        let explainer = source.load(options).map_err(CliError::library)?;
         let name = folder.file_name().unwrap_or(folder.as_os_str());
         Ok(Self {
             images,
-            explainer: Box::new(explainer),
+            explainer,
             name: name.to_string_lossy().into_owned(),
         })
     }
@@ -110,26 +124,23 @@ impl TextWriter for ModelWriter {
         "model"
     }
 
+    fn varies(&self) -> bool {
+        self.explainer.samples()
+    }
+
     /// Never waits.
     async fn write(&self, request: WriteRequest<'_>) -> Result<Draft, WriteError> {
         let face = self
             .images
             .face(request.file_name)
             .map_err(WriteError::Record)?;
-        let failed = |error: expllm_core::StageError| WriteError::Record(error.to_string());
         let question = ExplainQuestion::Given(request.label);
-        let events = self
+        let explained = self
             .explainer
-            .explain(&face.aligned, question)
-            .map_err(failed)?;
-        let mut text = String::new();
-        for event in events {
-            if let ExplanationEvent::Text(more) = event.map_err(failed)? {
-                text.push_str(&more);
-            }
-        }
+            .explain_seeded(&face.aligned, question, request.seed)
+            .map_err(|error| WriteError::Record(error.to_string()))?;
         Ok(Draft {
-            text,
+            text: explained.text,
             model: Some(self.name.clone()),
             ..Draft::default()
         })

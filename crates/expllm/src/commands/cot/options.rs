@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::ValueEnum;
+use expllm::explaining::ExplainerOptions;
 use expllm_core::ExpressionSet;
 use expllm_cot::{
     Checker, Composer, CotError, Engine, EngineConfig, LocalWriter, OnFailure, OpenAiConfig,
@@ -76,18 +77,18 @@ pub struct ServerOptions {
     /// Base address such as http://localhost:8080/v1; several share the work.
     #[arg(long, value_name = "URL")]
     pub endpoint: Vec<String>,
-    /// Model as the server knows it, or the checkpoint folder of --writer model.
-    #[arg(long, default_value = "default")]
-    pub model: String,
+    /// Model as the server knows it (else "default"), or the checkpoint folder of --writer model.
+    #[arg(long)]
+    pub model: Option<String>,
     /// Environment variable that holds the key.
     #[arg(long, default_value = "OPENAI_API_KEY", value_name = "NAME")]
     pub key_variable: String,
-    /// Sampling temperature.
-    #[arg(long, default_value_t = 0.7)]
-    pub temperature: f32,
-    /// Most tokens of an answer.
-    #[arg(long, default_value_t = 400)]
-    pub max_tokens: u32,
+    /// Sampling temperature (else 0.7 for servers, and what its folder says for a model).
+    #[arg(long)]
+    pub temperature: Option<f32>,
+    /// Most tokens of an answer (else 400 for servers, and what its folder says for a model).
+    #[arg(long)]
+    pub max_tokens: Option<u32>,
     /// JSON sent as response_format.
     #[arg(long, value_name = "JSON")]
     pub response_format: Option<String>,
@@ -152,18 +153,19 @@ impl ServerOptions {
     pub fn config(&self) -> Result<OpenAiConfig, crate::CliError> {
         let format = self.response_format.as_deref().map(serde_json::from_str);
         let wrong = |e| crate::CliError::Usage(format!("--response-format is not JSON: {e}"));
+        let default = OpenAiConfig::default();
         Ok(OpenAiConfig {
             endpoints: self.endpoint.clone(),
-            model: self.model.clone(),
+            model: self.model.clone().unwrap_or_else(|| "default".into()),
             key_variable: self.key_variable.clone(),
-            temperature: self.temperature,
-            max_tokens: self.max_tokens,
+            temperature: self.temperature.unwrap_or(default.temperature),
+            max_tokens: self.max_tokens.unwrap_or(default.max_tokens),
             response_format: format.transpose().map_err(wrong)?,
             stream: self.stream,
             concurrency: self.concurrency,
             timeout_s: self.timeout,
             retries: self.retries,
-            ..OpenAiConfig::default()
+            ..default
         })
     }
 }
@@ -178,20 +180,14 @@ pub fn engine(
         .concurrency
         .saturating_mul(server.endpoint.len().max(1));
     let config = text.config(flights);
-    let decided = EngineConfig {
-        concurrency: 0,
-        ..config
-    };
-    let mut settings = format!(
-        "engine {}\n",
-        serde_json::to_string(&decided).unwrap_or_default()
-    );
+    let writer = format!("{:?}", text.writer).to_lowercase();
+    let mut settings = format!("writer {writer}\n{}", setting_lines(&config));
     let (writer, prompts): (Arc<dyn TextWriter>, _) = match text.writer {
         Writer::Composer => (Arc::new(LocalWriter::new("composer", Composer)), None),
         Writer::Openai => {
             let client = server.config()?;
             settings.push_str(&format!(
-                "model {} temperature {} max_tokens {}\n",
+                "model {}\ntemperature {}\nmax_tokens {}\n",
                 client.model, client.temperature, client.max_tokens
             ));
             let prompts = text.prompts().map_err(super::cli_error)?;
@@ -201,13 +197,23 @@ pub fn engine(
             (Arc::new(writer), Some(prompts))
         }
         Writer::Model => {
-            settings.push_str(&format!("model {}\n", server.model));
-            let Some(faces) = images.clone() else {
-                let reason = "--writer model looks at the images; give --root DIR";
+            let (Some(folder), Some(faces)) = (&server.model, images.clone()) else {
+                let reason =
+                    "--writer model needs --model DIR, and --root DIR to look at the images";
                 return Err(crate::CliError::Usage(reason.into()));
             };
-            let folder = std::path::Path::new(&server.model);
-            (Arc::new(ModelWriter::new(faces, folder, text.seed)?), None)
+            settings.push_str(&format!(
+                "model {folder}\ntemperature {:?}\nmax_tokens {:?}\n",
+                server.temperature, server.max_tokens
+            ));
+            let options = ExplainerOptions {
+                set: text.set(),
+                temperature: server.temperature,
+                max_new_tokens: server.max_tokens.map(|tokens| tokens as usize),
+                ..ExplainerOptions::default()
+            };
+            let folder = std::path::Path::new(folder);
+            (Arc::new(ModelWriter::new(faces, folder, &options)?), None)
         }
     };
     let engine = Engine::new(writer, prompts, config);
@@ -216,4 +222,23 @@ pub fn engine(
         None => engine,
     };
     Ok((engine, settings))
+}
+
+/// What of the engine's settings decides the texts, one per line.
+fn setting_lines(config: &EngineConfig) -> String {
+    let EngineConfig {
+        checker,
+        repairs,
+        on_failure,
+        set,
+        seed,
+        concurrency: _,
+    } = config;
+    format!(
+        "labels {}\nseed {seed}\nrepairs {repairs}\non_failure {on_failure:?}\nword_limit {}\n\
+         digits {}\n",
+        set.expressions().len(),
+        checker.word_limit,
+        checker.digits
+    )
 }
