@@ -7,7 +7,7 @@
 use std::io::{Cursor, Write};
 
 use expllm_model::TensorSource;
-use expllm_model::checkpoint::TorchFile;
+use expllm_model::checkpoint::{WeightFile, WeightFormat};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
@@ -16,7 +16,7 @@ fuzz_target!(|data: &[u8]| {
 });
 
 fn read(file: &[u8]) {
-    let Ok(torch) = TorchFile::from_bytes(file) else {
+    let Ok(torch) = WeightFile::from_bytes(WeightFormat::Torch, file) else {
         return;
     };
     for name in torch.names() {

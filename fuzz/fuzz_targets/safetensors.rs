@@ -2,11 +2,11 @@
 #![no_main]
 
 use expllm_model::TensorSource;
-use expllm_model::checkpoint::SafetensorsFile;
+use expllm_model::checkpoint::{WeightFile, WeightFormat};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    let Ok(file) = SafetensorsFile::from_bytes(data) else {
+    let Ok(file) = WeightFile::from_bytes(WeightFormat::Safetensors, data) else {
         return;
     };
     for name in file.names() {

@@ -39,7 +39,7 @@ fn main() -> Result<(), ModelError> {
         checkpoint::save(&dir, &checkpoint, &SaveOptions::default())?;
         report("write", start);
     }
-    let device = default_device()?;
+    let device = default_device();
     let options = LoadOptions {
         dtype: DType::F16,
         ..LoadOptions::default()

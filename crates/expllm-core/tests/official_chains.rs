@@ -2,26 +2,14 @@
 
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::unwrap_used)] // Tests may fail loudly.
 
-use std::path::PathBuf;
-
 use expllm_core::{ChainOfThought, CoreError};
-
-/// The folder of data that is not part of the project, if it is there.
-fn shared() -> Option<PathBuf> {
-    let folder = std::env::var_os("EXPLLM_SHARED").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared")),
-        PathBuf::from,
-    );
-    folder.is_dir().then_some(folder)
-}
 
 #[test]
 fn official_descriptions_parse() {
-    let Some(shared) = shared() else {
-        println!("skipped: no shared folder");
+    let Some(path) = expllm_testing::shared("data/rafdb_cot_dev.json") else {
         return;
     };
-    let text = std::fs::read_to_string(shared.join("data/rafdb_cot_dev.json")).unwrap();
+    let text = std::fs::read_to_string(path).unwrap();
     let records: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
     let mut refused = Vec::new();
     for record in &records {

@@ -8,7 +8,6 @@
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::unwrap_used)] // Tests may fail loudly.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 
 use expllm_core::{AuVector, ChainOfThought, Expression, ExpressionSet, Polarity, Strength};
 use expllm_cot::{Checker, Composer, CotRecord, Grader, Row, chain_sentences, ground, statements};
@@ -23,14 +22,8 @@ struct Record {
 }
 
 fn official() -> Option<Vec<Record>> {
-    let shared = std::env::var_os("EXPLLM_SHARED").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared")),
-        PathBuf::from,
-    );
-    let Ok(text) = std::fs::read_to_string(shared.join("data/rafdb_cot_dev.json")) else {
-        println!("skipped: no shared data");
-        return None;
-    };
+    let path = expllm_testing::shared("data/rafdb_cot_dev.json")?;
+    let text = std::fs::read_to_string(path).unwrap();
     let rows: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
     Some(rows.iter().map(record).collect())
 }

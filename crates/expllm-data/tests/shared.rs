@@ -2,24 +2,9 @@
 
 #![allow(clippy::print_stderr)] // A skipped test says so.
 
-use std::path::{Path, PathBuf};
-
 use expllm_core::Expression;
 use expllm_data::{Layout, ReadOptions, Split};
-
-/// A file of the shared folder, when it is there.
-fn shared(name: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("EXPLLM_SHARED").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
-        PathBuf::from,
-    );
-    let path = root.join(name);
-    if !path.exists() {
-        eprintln!("skipped: {} is absent", path.display());
-        return None;
-    }
-    Some(path)
-}
+use expllm_testing::shared;
 
 #[test]
 fn fer2013_is_read_from_its_archive() {

@@ -1,21 +1,117 @@
-//! The one place that picks the device of the small networks.
+//! The one place that picks a compute device.
+
+use std::fmt;
+use std::str::FromStr;
 
 use burn::tensor::Device;
 
-/// The device of the backend that the build was made for: CUDA before wgpu before the processor.
+use crate::FaceError;
+
+/// A backend that a build may contain; the Cargo features of the same names put them in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Backend {
+    /// The processor, by burn-flex.
+    Cpu,
+    /// Vulkan, Metal, DirectX 12 or WebGPU, by wgpu.
+    Wgpu,
+    /// CUDA.
+    Cuda,
+}
+
+impl Backend {
+    /// All backends, the ones on accelerators first.
+    pub const ALL: [Self; 3] = [Self::Cuda, Self::Wgpu, Self::Cpu];
+
+    /// Name in arguments and environment variables.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Wgpu => "wgpu",
+            Self::Cuda => "cuda",
+        }
+    }
+
+    /// Whether this build contains the backend.
+    #[must_use]
+    pub const fn is_built(self) -> bool {
+        match self {
+            Self::Cpu => cfg!(feature = "cpu"),
+            Self::Wgpu => cfg!(feature = "wgpu"),
+            Self::Cuda => cfg!(feature = "cuda"),
+        }
+    }
+
+    /// The first device of the backend.
+    ///
+    /// # Errors
+    ///
+    /// [`FaceError::Backend`] when the build lacks the backend.
+    pub fn device(self) -> Result<Device, FaceError> {
+        match self {
+            #[cfg(feature = "cpu")]
+            Self::Cpu => Ok(Device::flex()),
+            #[cfg(feature = "wgpu")]
+            Self::Wgpu => Ok(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),
+            #[cfg(feature = "cuda")]
+            Self::Cuda => Ok(Device::cuda(0)),
+            #[allow(unreachable_patterns)] // Reached in builds without some feature.
+            absent => Err(FaceError::Backend(format!(
+                "this build has no {absent} backend; build with the feature `{absent}`"
+            ))),
+        }
+    }
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Backend {
+    type Err = FaceError;
+
+    fn from_str(text: &str) -> Result<Self, FaceError> {
+        let find = |backend: &Self| backend.name() == text.trim();
+        Self::ALL.into_iter().find(find).ok_or_else(|| {
+            FaceError::Backend(format!(
+                "unknown backend {text:?}; known are cpu, wgpu, cuda"
+            ))
+        })
+    }
+}
+
+/// The device of the first backend in [`Backend::ALL`] that the build contains.
+///
+/// `Device::default()` of burn also goes by Cargo features, but by the features of the whole
+/// build and in an order of its own; this is the device of the features of this crate.
 ///
 /// # Panics
 ///
 /// In a build without any of the features `cpu`, `wgpu` and `cuda`.
 #[must_use]
 pub fn default_device() -> Device {
-    #[cfg(feature = "cuda")]
-    let device = Device::cuda(0);
-    #[cfg(all(feature = "wgpu", not(feature = "cuda")))]
-    let device = Device::wgpu(burn::tensor::DeviceKind::DefaultDevice);
-    #[cfg(all(feature = "cpu", not(any(feature = "wgpu", feature = "cuda"))))]
-    let device = Device::flex();
-    #[cfg(not(any(feature = "cpu", feature = "wgpu", feature = "cuda")))]
-    let device = Device::default();
-    device
+    let built = Backend::ALL.into_iter().find(|backend| backend.is_built());
+    built
+        .and_then(|backend| backend.device().ok())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip_and_absent_backends_say_so() {
+        for backend in Backend::ALL {
+            assert_eq!(backend.name().parse::<Backend>().unwrap(), backend);
+            match backend.device() {
+                Ok(_) => assert!(backend.is_built()),
+                Err(error) => assert!(error.to_string().contains(backend.name()), "{error}"),
+            }
+        }
+        assert!("tpu".parse::<Backend>().is_err());
+    }
 }

@@ -91,6 +91,9 @@ pub enum FaceError {
         /// What is missing, too much or of the wrong shape.
         reason: String,
     },
+    /// A backend that this build lacks, or a name that none has.
+    #[error("{0}")]
+    Backend(String),
     /// The tensor framework did not give its result back.
     #[error("a result could not be read from the device: {0}")]
     Tensor(String),

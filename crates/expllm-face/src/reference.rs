@@ -110,29 +110,17 @@ fn axis(from: i64, to: usize) -> Vec<(i64, f32)> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use safetensors::SafeTensors;
 
     use super::*;
 
-    fn fixture() -> Option<Vec<u8>> {
-        let shared = std::env::var_os("EXPLLM_SHARED").map_or_else(
-            || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared")),
-            PathBuf::from,
-        );
-        std::fs::read(
-            shared.join("fixtures/preprocess/expand2square_resize224_clipnorm.safetensors"),
-        )
-        .ok()
-    }
-
     #[test]
     fn equals_the_reference() {
-        let Some(bytes) = fixture() else {
-            println!("skipped: no shared fixtures (set EXPLLM_SHARED)");
+        let fixture = "fixtures/preprocess/expand2square_resize224_clipnorm.safetensors";
+        let Some(path) = expllm_testing::shared(fixture) else {
             return;
         };
+        let bytes = std::fs::read(path).unwrap();
         let tensors = SafeTensors::deserialize(&bytes).unwrap();
         for index in 0..6 {
             let image = tensors.tensor(&format!("image_{index}")).unwrap();

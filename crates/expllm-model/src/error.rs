@@ -95,6 +95,9 @@ pub enum ModelError {
     /// The conversation template cannot be used.
     #[error("conversation template: {0}")]
     Prompt(String),
+    /// An error of the crate for faces, which also picks devices.
+    #[error(transparent)]
+    Face(#[from] expllm_face::FaceError),
     /// The compute device failed.
     #[error("compute device: {0}")]
     Device(String),

@@ -5,7 +5,6 @@
 //! units and expressions (*ExpLLM: Towards Chain of Thought for Facial Expression Recognition*,
 //! IEEE TMM 2025). [`ModelConfig`] sets every size: the same code runs the tiny and the 7B model.
 
-mod backend;
 pub mod checkpoint;
 mod config;
 pub mod conversation;
@@ -17,14 +16,12 @@ mod model;
 pub mod nn;
 pub mod parity;
 mod random;
-#[cfg(test)]
-mod testing;
 mod tokenizer;
 mod weights;
 
 pub use burn::tensor::DType;
+pub use expllm_face::device::{Backend, default_device};
 
-pub use backend::{Backend, default_device};
 pub use config::{
     ConvolutionalConfig, Dinov2Config, LlmConfig, LoraConfig, ModelConfig, ProjectorKind,
     RopeScaling, VisionConfig,

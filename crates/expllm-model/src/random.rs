@@ -8,8 +8,9 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use crate::backend::default_device;
-use crate::{ExpLlm, ModelConfig, ModelError, TensorInfo, TensorSource, TensorSpec};
+use crate::{
+    ExpLlm, ModelConfig, ModelError, TensorInfo, TensorSource, TensorSpec, default_device,
+};
 
 /// Numbers drawn with one seed, so that each stretch can be drawn on its own thread.
 const STRETCH: usize = 1 << 16;
@@ -33,7 +34,7 @@ impl RandomWeights {
     /// [`ModelError::Config`].
     pub fn new(config: &ModelConfig, dtype: DType, seed: u64) -> Result<Self, ModelError> {
         // Parameters are lazy, so this takes no memory for weights.
-        let specs = ExpLlm::init(config, &default_device()?)?.layout();
+        let specs = ExpLlm::init(config, &default_device())?.layout();
         Ok(Self { specs, dtype, seed })
     }
 

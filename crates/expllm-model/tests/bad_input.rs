@@ -38,7 +38,7 @@ fn write(dir: &Path, shard_bytes: u64) {
 fn load(dir: &Path) -> Result<ExpLlm, ModelError> {
     let checkpoint = open(dir)?;
     let source = checkpoint.source.as_ref();
-    let device = default_device()?;
+    let device = default_device();
     ExpLlm::load(&checkpoint.config, source, &LoadOptions::default(), &device)
 }
 

@@ -12,7 +12,7 @@ use std::path::Path;
 use burn::tensor::TensorData;
 use common::{File, fixture_config, shared};
 use expllm_model::checkpoint::{
-    Checkpoint, SafetensorsFile, SaveOptions, TorchFile, apply_adapter, open, open_parts, save,
+    Checkpoint, SaveOptions, WeightFile, WeightFormat, apply_adapter, open, open_parts, save,
     save_adapter,
 };
 use expllm_model::conversation::PromptTemplate;
@@ -117,8 +117,8 @@ fn both_files_of_the_official_fixture_are_the_same_and_agree_with_the_reference(
     let Some(fixture) = shared("fixtures/locllm_tiny") else {
         return;
     };
-    let torch = TorchFile::open(&fixture.join("pytorch_model.bin")).unwrap();
-    let safetensors = SafetensorsFile::open(&fixture.join("model.safetensors")).unwrap();
+    let torch = WeightFile::open(&fixture.join("pytorch_model.bin")).unwrap();
+    let safetensors = WeightFile::open(&fixture.join("model.safetensors")).unwrap();
     // The official file also keeps buffers, which safetensors files of it leave out.
     for name in safetensors.names() {
         assert!(
@@ -156,13 +156,13 @@ impl TensorSource for Floats<'_> {
     }
 
     fn info(&self, name: &str) -> Option<TensorInfo> {
-        SafetensorsFile::open(&self.1.join("expected.safetensors"))
+        WeightFile::open(&self.1.join("expected.safetensors"))
             .unwrap()
             .info(name)
     }
 
     fn read(&self, name: &str) -> Result<TensorData, ModelError> {
-        SafetensorsFile::open(&self.1.join("expected.safetensors"))?.read(name)
+        WeightFile::open(&self.1.join("expected.safetensors"))?.read(name)
     }
 }
 
@@ -270,6 +270,20 @@ fn a_vision_encoder_and_a_llama_folder_make_one_model() {
     assert!(projector(5) != projector(6));
     let name = "vision_model.blocks.1.mlp.fc1.weight";
     assert!(checkpoint.source.read(name).unwrap() == source.read(name).unwrap());
+    // The same encoder before a GGUF file, named and beside it.
+    let gguf = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/llama_gguf/model.gguf");
+    assert!(open(&gguf).unwrap_err().to_string().contains("dinov2"));
+    let whole = open_parts(&gguf, &vision, 5).unwrap();
+    whole.verify().unwrap();
+    assert_eq!(whole.config.llm.hidden_size, 32);
+    assert_eq!(whole.config.image_token_id, 320);
+    assert!(whole.tokenizer.is_some());
+    let both = tempfile::tempdir().unwrap();
+    std::fs::copy(&gguf, both.path().join("model.gguf")).unwrap();
+    std::fs::copy(&vision, both.path().join("dinov2_tiny.pth")).unwrap();
+    for path in [both.path().to_owned(), both.path().join("model.gguf")] {
+        assert_eq!(open(&path).unwrap().config, whole.config);
+    }
 }
 
 #[test]
@@ -278,7 +292,7 @@ fn adapter_folders_go_out_and_in() {
     let checkpoint = tiny();
     let adapter = dir.path().join("adapter");
     save_adapter(&adapter, &checkpoint).unwrap();
-    let file = SafetensorsFile::open(&adapter.join("adapter_model.safetensors")).unwrap();
+    let file = WeightFile::open(&adapter.join("adapter_model.safetensors")).unwrap();
     let name = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight";
     assert_eq!(file.info(name).unwrap().shape, [8, 64]);
     // The same model without adapters, and with another projector.
@@ -402,20 +416,27 @@ fn small_torch_file() -> Vec<u8> {
 #[test]
 fn torch_files_with_tensors_beyond_their_storage_are_refused() {
     let whole = small_torch_file();
-    let file = TorchFile::from_bytes(&whole).unwrap();
+    let file = WeightFile::from_bytes(WeightFormat::Torch, &whole).unwrap();
     assert_eq!(file.read("a").unwrap().shape().to_vec(), [2, 3]);
     assert_eq!(
         file.read("b").unwrap().try_into_vec::<f32>().unwrap(),
         [7.0]
     );
     let larger: [(String, _); 1] = [("a".into(), (vec![2, 3_000_000], vec![0.0_f32]))];
-    let error = TorchFile::from_bytes(&torch_file(&larger.into())).unwrap_err();
+    let error =
+        WeightFile::from_bytes(WeightFormat::Torch, &torch_file(&larger.into())).unwrap_err();
     assert!(
         error.to_string().contains("more than its storage"),
         "{error}"
     );
-    assert!(TorchFile::from_bytes(&whole[..whole.len() / 2]).is_err());
-    assert!(TorchFile::from_bytes(b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.").is_err());
+    assert!(WeightFile::from_bytes(WeightFormat::Torch, &whole[..whole.len() / 2]).is_err());
+    assert!(
+        WeightFile::from_bytes(
+            WeightFormat::Torch,
+            b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
+        )
+        .is_err()
+    );
 }
 
 #[test]
@@ -424,15 +445,15 @@ fn safetensors_files_that_lie_are_refused() {
         let mut file = (header.len() as u64).to_le_bytes().to_vec();
         file.extend(header.as_bytes());
         file.extend(vec![0; data]);
-        SafetensorsFile::from_bytes(&file)
+        WeightFile::from_bytes(WeightFormat::Safetensors, &file)
     };
     let good = r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;
     assert!(file(good, 8).is_ok());
     assert!(file(good, 7).is_err());
     assert!(file(&good.replace("[2]", "[4000000000,4000000000]"), 8).is_err());
     assert!(file(&good.replace("F32", "F8_E4M3").replace("0,8", "0,2"), 2).is_err());
-    assert!(SafetensorsFile::from_bytes(&u64::MAX.to_le_bytes()).is_err());
-    assert!(SafetensorsFile::from_bytes(b"PK\x03\x04").is_err());
+    assert!(WeightFile::from_bytes(WeightFormat::Safetensors, &u64::MAX.to_le_bytes()).is_err());
+    assert!(WeightFile::from_bytes(WeightFormat::Safetensors, b"PK\x03\x04").is_err());
 }
 
 /// Reads everything that a file announces; what is read cannot be larger than the file.
@@ -461,7 +482,7 @@ proptest! {
         cut in prop::option::weighted(0.2, any::<usize>()),
     ) {
         let torch = damage(small_torch_file(), at, &bytes, cut);
-        if let Ok(file) = TorchFile::from_bytes(&torch) {
+        if let Ok(file) = WeightFile::from_bytes(WeightFormat::Torch, &torch) {
             read_all(&file, &torch);
         }
         let header = r#"{"a":{"dtype":"F16","shape":[2,2],"data_offsets":[0,8]}}"#;
@@ -469,7 +490,7 @@ proptest! {
         whole.extend(header.as_bytes());
         whole.extend([0; 8]);
         let safetensors = damage(whole, at, &bytes, cut);
-        if let Ok(file) = SafetensorsFile::from_bytes(&safetensors) {
+        if let Ok(file) = WeightFile::from_bytes(WeightFormat::Safetensors, &safetensors) {
             read_all(&file, &safetensors);
         }
     }

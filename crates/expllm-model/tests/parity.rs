@@ -7,7 +7,7 @@ mod common;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor, TensorData};
 use common::{File, assert_close, device, fixture_config, numbers, shared, slack};
-use expllm_model::checkpoint::{self, SafetensorsFile, TorchFile};
+use expllm_model::checkpoint::{self, WeightFile};
 use expllm_model::nn::causal_lm_loss;
 use expllm_model::nn::llama::TokenMask;
 use expllm_model::{ExpLlm, LoadOptions, ModelError, TensorInfo, TensorSource, parity};
@@ -154,14 +154,14 @@ fn the_comparison_of_folders_holds_for_both_formats_and_notices_changes() {
     let Some(folder) = shared("fixtures/locllm_tiny") else {
         return;
     };
-    let expected = SafetensorsFile::open(&folder.join("expected.safetensors")).unwrap();
+    let expected = WeightFile::open(&folder.join("expected.safetensors")).unwrap();
     let checkpoint = checkpoint::open(&folder).unwrap();
     let report = |source: &dyn TensorSource| {
         let options = LoadOptions::default();
         let model = ExpLlm::load(&checkpoint.config, source, &options, &device()).unwrap();
         parity::compare(&model, &expected).unwrap()
     };
-    let pickle = TorchFile::open(&folder.join("pytorch_model.bin")).unwrap();
+    let pickle = WeightFile::open(&folder.join("pytorch_model.bin")).unwrap();
     for source in [checkpoint.source.as_ref(), &pickle] {
         let report = report(source);
         assert!(report.holds() || slack() > 1.0, "{report:?}");

@@ -1,19 +1,20 @@
 //! One step of the language model: optimiser, devices, losses that are no numbers.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout)] // A failure ends the test.
+#![allow(clippy::unwrap_used)] // A failure ends the test.
 
 mod common;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::{DType, Tensor};
 use common::base;
 use expllm_face::device::default_device;
-use expllm_model::checkpoint::{SafetensorsFile, open};
+use expllm_model::checkpoint::{WeightFile, open};
 use expllm_model::conversation::{Task, Turn};
 use expllm_model::{ExpLlm, FreshPart, LoadOptions, TensorSource};
+use expllm_testing::shared;
 use expllm_train::TrainError;
 use expllm_train::model::{Example, ExampleImage, Language, clip, gradients};
 
@@ -42,7 +43,7 @@ impl ModuleVisitor for Found<'_> {
 /// Registers stored gradients, in the order of the layout.
 struct Register<'a> {
     names: std::vec::IntoIter<String>,
-    source: &'a SafetensorsFile,
+    source: &'a WeightFile,
     factor: f32,
     gradients: GradientsParams,
 }
@@ -57,18 +58,6 @@ impl ModuleVisitor for Register<'_> {
     }
 }
 
-fn shared(path: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("EXPLLM_SHARED").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
-        PathBuf::from,
-    );
-    let path = root.join(path);
-    if !path.exists() {
-        println!("skipped: {} is absent", path.display());
-    }
-    path.exists().then_some(path)
-}
-
 #[test]
 fn three_steps_of_adamw_equal_those_of_pytorch() {
     let Some(folder) = shared("fixtures/locllm_tiny") else {
@@ -78,10 +67,10 @@ fn three_steps_of_adamw_equal_those_of_pytorch() {
     let device = default_device().autodiff();
     let (source, options) = (checkpoint.source.as_ref(), LoadOptions::default());
     let mut model = ExpLlm::load(&checkpoint.config, source, &options, &device).unwrap();
-    let stored = SafetensorsFile::open(&folder.join("gradients.safetensors")).unwrap();
+    let stored = WeightFile::open(&folder.join("gradients.safetensors")).unwrap();
     let wanted =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/adamw_steps.safetensors");
-    let wanted = SafetensorsFile::open(&wanted).unwrap();
+    let wanted = WeightFile::open(&wanted).unwrap();
     let config = AdamWConfig::new()
         .with_epsilon(1e-8)
         .with_weight_decay(0.05);

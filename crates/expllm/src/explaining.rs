@@ -60,12 +60,12 @@ impl ModelSource {
     ///
     /// # Errors
     ///
-    /// As [`checkpoint::open`] and [`ExpLlmExplainer::load`]; [`ModelError::Device`] when the
+    /// As [`checkpoint::open`] and [`ExpLlmExplainer::load`]; [`ModelError::Face`] when the
     /// build lacks the backend.
     pub fn load(&self, options: &ExplainerOptions) -> Result<ExpLlmExplainer, ModelError> {
         let device = options
             .backend
-            .map_or_else(default_device, Backend::device)?;
+            .map_or_else(|| Ok(default_device()), Backend::device)?;
         let mut checkpoint = match self {
             Self::Folder(dir) => checkpoint::open(dir)?,
         };

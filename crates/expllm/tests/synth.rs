@@ -2,7 +2,7 @@
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)] // Helpers of tests.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
 fn synth(arguments: &[&str]) -> Output {
@@ -15,16 +15,7 @@ fn synth(arguments: &[&str]) -> Output {
 
 /// The real kit, or a note that the test was skipped.
 fn kit() -> Option<PathBuf> {
-    let shared = std::env::var_os("EXPLLM_SHARED").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
-        PathBuf::from,
-    );
-    let path = shared.join("data/ict_facekit.safetensors");
-    if !path.exists() {
-        println!("skipped: no {}", path.display());
-        return None;
-    }
-    Some(path)
+    expllm_testing::shared("data/ict_facekit.safetensors")
 }
 
 #[test]

@@ -1,13 +1,16 @@
 //! Checkpoint folders: reading, converting and writing.
 //!
 //! [`open`] recognises the layout of a folder and lists its tensors; [`save`] writes the native
-//! layout. Nothing takes memory for more than one tensor, and no file is trusted: lengths,
+//! layout. [`LanguageModel`] is a language model without a vision encoder, as a LLaMA folder or a
+//! GGUF file holds one. Nothing takes memory for more than one tensor, and no file is trusted: lengths,
 //! offsets and shapes are checked before anything is read, and pickles execute nothing. The
 //! layouts are described in `docs/checkpoints.md`.
 
 pub(crate) mod files;
 mod fresh;
+mod gguf;
 mod hf_config;
+mod language;
 mod merge;
 mod open;
 mod peft;
@@ -17,11 +20,12 @@ mod save;
 mod sources;
 mod storage;
 mod torch;
+mod weight_file;
 mod write;
 
+pub use language::LanguageModel;
 pub use open::{Checkpoint, open, open_parts};
 pub use peft::{apply_adapter, save_adapter};
-pub use safetensors::SafetensorsFile;
 pub use save::{SaveOptions, Saved, save};
 pub use sources::BoxedSource;
-pub use torch::TorchFile;
+pub use weight_file::{WeightFile, WeightFormat};

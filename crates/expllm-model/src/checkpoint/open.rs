@@ -7,7 +7,9 @@ use serde_json::{Map, Value};
 use super::files;
 use super::fresh::FreshProjector;
 use super::hf_config::{CONFIG_FILE, Fields, MAX_CONFIG_BYTES, vision_shape};
-use super::sources::{BoxedSource, Joined, open_file, open_weights};
+use super::language::LanguageModel;
+use super::sources::{BoxedSource, Joined, open_weights};
+use super::weight_file::{WeightFile, WeightFormat};
 use crate::conversation::PromptTemplate;
 use crate::generation::GenerationSettings;
 use crate::loading::check;
@@ -37,7 +39,7 @@ impl Checkpoint {
     /// [`ModelError::Weights`] names every tensor that is missing, unexpected or misshapen.
     pub fn verify(&self) -> Result<(), ModelError> {
         // Parameters are lazy, so this takes no memory for weights.
-        let model = ExpLlm::init(&self.config, &default_device()?)?;
+        let model = ExpLlm::init(&self.config, &default_device())?;
         check(&model, self.source.as_ref(), &LoadOptions::default()).map(drop)
     }
 }
@@ -56,7 +58,8 @@ impl std::fmt::Debug for Checkpoint {
 ///
 /// - native: what [`save`](super::save) writes
 /// - official: `config.json` of the `model_type` `locllm` with `pytorch_model*.bin` or safetensors
-/// - parts: a LLaMA folder with one `dinov2*.pth` in it, as [`open_parts`] with seed 0
+/// - parts: a LLaMA folder or one `.gguf` file with one `dinov2*.pth` beside it, as
+///   [`open_parts`] with seed 0; the path of the `.gguf` file does as well as that of its folder
 ///
 /// Tensors are listed and checked against their files; none is read.
 ///
@@ -64,6 +67,14 @@ impl std::fmt::Debug for Checkpoint {
 ///
 /// [`ModelError::Io`] and [`ModelError::Format`] with the file that cannot be used.
 pub fn open(dir: &Path) -> Result<Checkpoint, ModelError> {
+    if let Some(file) = gguf_file(dir)? {
+        let beside = file.parent().unwrap_or(Path::new(""));
+        let vision = dino_file(beside)?.ok_or_else(|| {
+            let reason = "a language model alone; name a dinov2*.pth with it or put one beside it";
+            ModelError::format(&file, reason)
+        })?;
+        return open_parts(&file, &vision, 0);
+    }
     let path = dir.join(CONFIG_FILE);
     let object = files::read_json_object(&path, MAX_CONFIG_BYTES)?;
     if object.contains_key("vision") && object.contains_key("llm") {
@@ -79,39 +90,39 @@ pub fn open(dir: &Path) -> Result<Checkpoint, ModelError> {
         object: &object,
     };
     let config = fields.official(source.as_ref())?;
-    finish(dir, config, source)
+    finish(dir, config, source, Tokenizer::open(dir)?)
 }
 
-/// Opens a vision encoder (`dinov2_*.pth`) and a folder with a language model of the LLaMA family
-/// as one model; the projector between them is drawn from `seed`, and there are no adapters yet.
+/// Opens a vision encoder (`dinov2_*.pth`) and a language model of the LLaMA family, a folder or
+/// a `.gguf` file, as one model; the projector between them is drawn from `seed`, and there are
+/// no adapters yet.
 ///
 /// # Errors
 ///
 /// As [`open`].
 pub fn open_parts(llama: &Path, vision: &Path, seed: u64) -> Result<Checkpoint, ModelError> {
-    let path = llama.join(CONFIG_FILE);
-    let object = files::read_json_object(&path, MAX_CONFIG_BYTES)?;
-    let fields = Fields {
-        path: &path,
-        object: &object,
-    };
+    let language = LanguageModel::open(llama)?;
+    let encoder = Box::new(WeightFile::open(vision)?);
     let joined = Joined::default()
-        .with(needed_weights(llama)?, official_name)?
-        .with(open_file(vision)?, |name| {
+        .with(language.source, |name| Some(name.to_owned()))?
+        .with(encoder, |name| {
             official_name(&format!("vision_model.{name}"))
         })?;
     let vision_config =
         vision_shape(&joined, None).map_err(|reason| ModelError::format(vision, reason))?;
-    let llm = fields.llm()?;
-    let projector = FreshProjector::new(vision_config.embed_dim, llm.hidden_size, seed);
+    let projector = FreshProjector::new(vision_config.embed_dim, language.config.hidden_size, seed);
     let joined = joined.with(Box::new(projector), official_name)?;
-    let mut config = fields.finish(vision_config, llm, &joined)?;
-    if let Some(tokenizer) = Tokenizer::open(llama)? {
-        let prompt = PromptTemplate::open(llama)?.unwrap_or_default();
+    let fields = Fields {
+        path: &language.path,
+        object: &language.fields,
+    };
+    let mut config = fields.finish(vision_config, language.config, &joined)?;
+    if let Some(tokenizer) = &language.tokenizer {
+        let prompt = PromptTemplate::open(&language.dir)?.unwrap_or_default();
         let next = u32::try_from(tokenizer.vocab_size()).unwrap_or(u32::MAX);
         config.image_token_id = tokenizer.token_id(&prompt.image_token).unwrap_or(next);
     }
-    finish(llama, config, Box::new(joined))
+    finish(&language.dir, config, Box::new(joined), language.tokenizer)
 }
 
 fn open_native(
@@ -124,7 +135,7 @@ fn open_native(
     config
         .validate()
         .map_err(|error| fault(error.to_string()))?;
-    finish(dir, config, needed_weights(dir)?)
+    finish(dir, config, needed_weights(dir)?, Tokenizer::open(dir)?)
 }
 
 /// Reads the sizes of a native folder; a vision encoder without a kind is a DINOv2.
@@ -137,19 +148,23 @@ fn native_config(mut object: Map<String, Value>) -> Result<ModelConfig, serde_js
     serde_json::from_value(Value::Object(object))
 }
 
-fn needed_weights(dir: &Path) -> Result<BoxedSource, ModelError> {
+pub(super) fn needed_weights(dir: &Path) -> Result<BoxedSource, ModelError> {
     open_weights(dir)?.ok_or_else(|| {
         let reason = "no model.safetensors and no pytorch_model.bin, whole or with an index";
         ModelError::format(dir, reason)
     })
 }
 
-fn finish(dir: &Path, config: ModelConfig, source: BoxedSource) -> Result<Checkpoint, ModelError> {
+fn finish(
+    dir: &Path,
+    config: ModelConfig,
+    source: BoxedSource,
+    tokenizer: Option<Tokenizer>,
+) -> Result<Checkpoint, ModelError> {
     let prompt = PromptTemplate::open(dir)?.unwrap_or_default();
-    let tokenizer = match Tokenizer::open(dir)? {
-        Some(tokenizer) => Some(with_image_token(tokenizer, &config, &prompt)?),
-        None => None,
-    };
+    let tokenizer = tokenizer
+        .map(|tokenizer| with_image_token(tokenizer, &config, &prompt))
+        .transpose()?;
     Ok(Checkpoint {
         tokenizer,
         generation: generation_settings(dir)?,
@@ -206,29 +221,54 @@ fn generation_settings(dir: &Path) -> Result<GenerationSettings, ModelError> {
 }
 
 /// Official names are kept; buffers that the model computes itself are left out.
-fn official_name(name: &str) -> Option<String> {
+pub(super) fn official_name(name: &str) -> Option<String> {
     let unused = name.ends_with(".rotary_emb.inv_freq") || name == "vision_model.mask_token";
     (!unused).then(|| name.to_owned())
 }
 
 /// The one `dinov2*.pth` of a folder.
 fn dino_file(dir: &Path) -> Result<Option<PathBuf>, ModelError> {
+    only_file(dir, "dinov2*.pth", |name| {
+        name.starts_with("dinov2") && name.ends_with(".pth")
+    })
+}
+
+/// The `.gguf` file that a path names, or the one of a folder without `config.json`.
+fn gguf_file(path: &Path) -> Result<Option<PathBuf>, ModelError> {
+    if path.is_file() {
+        let is_gguf = WeightFormat::of(path) == Some(WeightFormat::Gguf);
+        return Ok(is_gguf.then(|| path.to_owned()));
+    }
+    if !path.is_dir() || path.join(CONFIG_FILE).is_file() {
+        return Ok(None);
+    }
+    only_file(path, "*.gguf", |name| name.ends_with(".gguf"))
+}
+
+/// The one file of a folder with such a name.
+fn only_file(
+    dir: &Path,
+    what: &str,
+    fits: impl Fn(&str) -> bool,
+) -> Result<Option<PathBuf>, ModelError> {
+    let dir = match dir.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => dir,
+    };
     let io = |error| ModelError::io(dir, error);
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(io)? {
         let path = entry.map_err(io)?.path();
-        let name = path
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned());
-        if name.is_some_and(|name| name.starts_with("dinov2") && name.ends_with(".pth")) {
+        let name = path.file_name().map(|name| name.to_string_lossy());
+        if name.is_some_and(|name| fits(&name)) {
             found.push(path);
         }
     }
-    if found.len() > 1 {
-        return Err(ModelError::format(
+    match found.len() {
+        0 | 1 => Ok(found.pop()),
+        _ => Err(ModelError::format(
             dir,
-            "more than one dinov2*.pth; keep one",
-        ));
+            format!("more than one {what}; keep one"),
+        )),
     }
-    Ok(found.pop())
 }

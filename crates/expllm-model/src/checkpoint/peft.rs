@@ -12,7 +12,8 @@ use super::files;
 use super::hf_config::MAX_CONFIG_BYTES;
 use super::open::Checkpoint;
 use super::save::whole_folder;
-use super::sources::{BoxedSource, Joined, open_file};
+use super::sources::{BoxedSource, Joined};
+use super::weight_file::WeightFile;
 use super::write::WeightsWriter;
 use crate::{LlmConfig, LoraConfig, ModelError, TensorSource};
 
@@ -88,7 +89,7 @@ pub fn apply_adapter(checkpoint: Checkpoint, dir: &Path) -> Result<Checkpoint, M
     } else {
         dir.join("adapter_model.bin")
     };
-    let adapter = open_file(&weights)?;
+    let adapter = WeightFile::open(&weights)?;
     for name in adapter
         .names()
         .iter()
@@ -106,7 +107,7 @@ pub fn apply_adapter(checkpoint: Checkpoint, dir: &Path) -> Result<Checkpoint, M
     }
     let other = dir.join(OTHER_FILE);
     let other: Option<BoxedSource> = match other.is_file() {
-        true => Some(open_file(&other)?),
+        true => Some(Box::new(WeightFile::open(&other)?)),
         false => None,
     };
     let replaced: Vec<String> = other.iter().flat_map(|source| source.names()).collect();
@@ -114,7 +115,7 @@ pub fn apply_adapter(checkpoint: Checkpoint, dir: &Path) -> Result<Checkpoint, M
         .with(checkpoint.source, |name| {
             (!replaced.iter().any(|other| other == name)).then(|| name.to_owned())
         })?
-        .with(adapter, official_name)?;
+        .with(Box::new(adapter), official_name)?;
     if let Some(other) = other {
         joined = joined.with(other, |name| Some(name.to_owned()))?;
     }

@@ -36,6 +36,19 @@ impl Default for SaveOptions {
     }
 }
 
+impl SaveOptions {
+    /// Weights are written in floating point.
+    pub(super) fn validate(&self) -> Result<(), ModelError> {
+        match self.dtype {
+            None | Some(DType::F32 | DType::F16 | DType::BF16) => Ok(()),
+            Some(other) => {
+                let reason = format!("weights cannot be written as {other:?}");
+                Err(ModelError::config("dtype", reason))
+            }
+        }
+    }
+}
+
 /// What was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Saved {
@@ -60,12 +73,7 @@ pub fn save(
     checkpoint: &Checkpoint,
     options: &SaveOptions,
 ) -> Result<Saved, ModelError> {
-    if let Some(dtype) = options.dtype
-        && ![DType::F32, DType::F16, DType::BF16].contains(&dtype)
-    {
-        let reason = format!("weights cannot be written as {dtype:?}");
-        return Err(ModelError::config("dtype", reason));
-    }
+    options.validate()?;
     checkpoint.verify()?;
     whole_folder(dir, |folder| {
         if options.merge_lora {
@@ -94,13 +102,8 @@ fn write_folder(
     if let Some(tokenizer) = &checkpoint.tokenizer {
         tokenizer.save(folder)?;
     }
-    let writer = WeightsWriter {
-        dtype: options.dtype,
-        shard_bytes: options.shard_bytes,
-        check_finite: options.check_finite,
-    };
     Ok(Saved {
-        bytes: writer.write(folder, source)?,
+        bytes: WeightsWriter::new(options).write(folder, source)?,
         tensors: source.names().len(),
     })
 }

@@ -7,7 +7,7 @@ use burn::tensor::TensorData;
 use serde_json::Value;
 
 use super::files;
-use super::{SafetensorsFile, TorchFile};
+use super::weight_file::WeightFile;
 use crate::{ModelError, TensorInfo, TensorSource};
 
 const MAX_INDEX_BYTES: u64 = 64 << 20;
@@ -79,18 +79,6 @@ impl TensorSource for Joined {
     }
 }
 
-/// One weight file by its ending.
-pub(super) fn open_file(path: &Path) -> Result<BoxedSource, ModelError> {
-    match path.extension().and_then(|ending| ending.to_str()) {
-        Some("safetensors") => Ok(Box::new(SafetensorsFile::open(path)?)),
-        Some("bin" | "pth" | "pt") => Ok(Box::new(TorchFile::open(path)?)),
-        _ => Err(ModelError::format(
-            path,
-            "neither .safetensors nor .bin, .pth or .pt",
-        )),
-    }
-}
-
 /// The weights of a folder: one file, or the shards of an index. Safetensors come first.
 /// `None` when there are none.
 pub(super) fn open_weights(dir: &Path) -> Result<Option<BoxedSource>, ModelError> {
@@ -101,7 +89,7 @@ pub(super) fn open_weights(dir: &Path) -> Result<Option<BoxedSource>, ModelError
         }
         let single = dir.join(file);
         if single.is_file() {
-            return open_file(&single).map(Some);
+            return Ok(Some(Box::new(WeightFile::open(&single)?)));
         }
     }
     Ok(None)
@@ -137,7 +125,7 @@ fn open_shards(dir: &Path, index: &Path) -> Result<BoxedSource, ModelError> {
                 "the shard {shard:?} is not a file beside the index"
             )));
         }
-        let source = open_file(&dir.join(shard))?;
+        let source = WeightFile::open(&dir.join(shard))?;
         let missing: Vec<_> = tensors
             .iter()
             .filter(|name| source.info(name).is_none())
@@ -155,7 +143,7 @@ fn open_shards(dir: &Path, index: &Path) -> Result<BoxedSource, ModelError> {
                 "{shard} holds {unlisted:?}, which the index does not list"
             )));
         }
-        joined = joined.with(source, |name| Some(name.to_owned()))?;
+        joined = joined.with(Box::new(source), |name| Some(name.to_owned()))?;
     }
     Ok(Box::new(joined))
 }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use burn::tensor::{DType, TensorData};
+use burn::tensor::DType;
 use memmap2::{Mmap, MmapOptions};
 
 use crate::{ModelError, TensorInfo};
@@ -90,26 +90,6 @@ impl Storage {
             }
         }
     }
-
-    /// Copies a tensor out.
-    pub(super) fn tensor(&self, entry: &Entry) -> Result<TensorData, ModelError> {
-        self.with_range(entry.start, entry.bytes, |bytes| {
-            TensorData::try_from_bytes_vec(
-                bytes.to_vec(),
-                entry.info.shape.clone(),
-                entry.info.dtype,
-            )
-            .map_err(|error| self.fault(error.to_string()))
-        })
-    }
-}
-
-/// Where a tensor lies in its file.
-#[derive(Debug, Clone)]
-pub(super) struct Entry {
-    pub(super) info: TensorInfo,
-    pub(super) start: usize,
-    pub(super) bytes: usize,
 }
 
 /// Bytes of a tensor; `None` when the product overflows.

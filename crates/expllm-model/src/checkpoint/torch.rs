@@ -1,16 +1,15 @@
-//! Tensors of a file that `torch.save` wrote (`.bin`, `.pth`): a zip archive with a pickle and
+//! The directory of a file that `torch.save` wrote (`.bin`, `.pth`): a zip archive with a pickle and
 //! one uncompressed member per storage.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io::Cursor;
-use std::path::Path;
 
-use burn::tensor::TensorData;
 use zip::{CompressionMethod, ZipArchive};
 
 use super::pickle::{self, Items, PickledTensor, Value};
-use super::storage::{Entry, Storage, byte_count, dtype_named};
-use crate::{ModelError, TensorInfo, TensorSource};
+use super::storage::{byte_count, dtype_named};
+use super::weight_file::{Directory, Entry};
+use crate::TensorInfo;
 
 /// The pickle of a 7B checkpoint has about 100 kB.
 const MAX_PICKLE_BYTES: usize = 64 << 20;
@@ -18,48 +17,17 @@ const MAX_PICKLE_BYTES: usize = 64 << 20;
 /// Keys under which training scripts keep the state dictionary.
 const NESTED: [&str; 3] = ["state_dict", "model", "teacher"];
 
-/// A PyTorch file, read without executing anything.
-#[derive(Debug, Clone)]
-pub struct TorchFile {
-    storage: Storage,
-    tensors: BTreeMap<String, Entry>,
-}
-
 /// First byte and length of each member.
 type Members = HashMap<String, (usize, usize)>;
 
-impl TorchFile {
-    /// Reads the list of tensors of a file.
-    ///
-    /// # Errors
-    ///
-    /// [`ModelError::Io`]; [`ModelError::Format`] for a damaged archive, a pickle that wants
-    /// to call anything but the constructors of tensors, and tensors beyond their storage.
-    pub fn open(path: &Path) -> Result<Self, ModelError> {
-        Self::read_directory(Storage::open(path)?)
+/// Lists the tensors of an archive, without executing anything.
+pub(super) fn list(file: &[u8]) -> Result<Directory, String> {
+    if !file.starts_with(b"PK\x03\x04") {
+        return Err(
+            "not a zip archive; load it with PyTorch 1.6 or later and save it again".into(),
+        );
     }
-
-    /// Reads the list of tensors of a file in memory.
-    ///
-    /// # Errors
-    ///
-    /// As [`open`](Self::open).
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ModelError> {
-        Self::read_directory(Storage::memory(bytes))
-    }
-
-    fn read_directory(storage: Storage) -> Result<Self, ModelError> {
-        let tensors = storage.with_all(|file| {
-            if !file.starts_with(b"PK\x03\x04") {
-                return Err(storage.fault(
-                    "not a zip archive; load it with PyTorch 1.6 or later and save it again",
-                ));
-            }
-            let members = members(file).map_err(|reason| storage.fault(reason))?;
-            tensors(file, &members).map_err(|reason| storage.fault(reason))
-        })?;
-        Ok(Self { storage, tensors })
-    }
+    tensors(file, &members(file)?)
 }
 
 /// The uncompressed members of an archive.
@@ -88,7 +56,7 @@ fn members(file: &[u8]) -> Result<Members, String> {
     Ok(members)
 }
 
-fn tensors(file: &[u8], members: &Members) -> Result<BTreeMap<String, Entry>, String> {
+fn tensors(file: &[u8], members: &Members) -> Result<Directory, String> {
     let name = members.keys().find(|name| name.ends_with("data.pkl"));
     let name = name.ok_or("no data.pkl in the archive; this is no PyTorch file")?;
     let root = name.trim_end_matches("data.pkl");
@@ -105,7 +73,7 @@ fn tensors(file: &[u8], members: &Members) -> Result<BTreeMap<String, Entry>, St
     let Value::Dict(top) = pickle::parse(&file[start..start + length])? else {
         return Err("the file holds no dictionary of tensors".into());
     };
-    let mut tensors = BTreeMap::new();
+    let mut tensors = Directory::new();
     for (name, tensor) in pairs(state_dict(&top)) {
         let (Value::Text(name), Value::Tensor(tensor)) = (name, tensor) else {
             continue;
@@ -162,6 +130,7 @@ fn place(tensor: &PickledTensor, member: Option<&(usize, usize)>) -> Result<Entr
             info,
             start: start + first,
             bytes,
+            blocks: None,
         }),
         _ => Err(format!(
             "{:?} numbers are more than its storage has",
@@ -179,20 +148,4 @@ fn is_contiguous(shape: &[i64], stride: &[i64]) -> bool {
             expected = expected.saturating_mul(axis.max(1));
             fits
         })
-}
-
-impl TensorSource for TorchFile {
-    fn names(&self) -> Vec<String> {
-        self.tensors.keys().cloned().collect()
-    }
-
-    fn info(&self, name: &str) -> Option<TensorInfo> {
-        Some(self.tensors.get(name)?.info.clone())
-    }
-
-    fn read(&self, name: &str) -> Result<TensorData, ModelError> {
-        let entry = self.tensors.get(name);
-        self.storage
-            .tensor(entry.ok_or_else(|| ModelError::UnknownTensor(name.to_owned()))?)
-    }
 }

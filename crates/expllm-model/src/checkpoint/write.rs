@@ -10,6 +10,7 @@ use half::{bf16, f16};
 use serde_json::{Map, Value, json};
 
 use super::files;
+use super::save::SaveOptions;
 use super::storage::byte_count;
 use crate::{ModelError, TensorInfo, TensorSource};
 
@@ -35,6 +36,14 @@ struct Planned {
 }
 
 impl WeightsWriter {
+    pub(super) fn new(options: &SaveOptions) -> Self {
+        Self {
+            dtype: options.dtype,
+            shard_bytes: options.shard_bytes,
+            check_finite: options.check_finite,
+        }
+    }
+
     /// Writes `model.safetensors`, or shards with an index when the tensors need more bytes
     /// than one file takes. Returns the bytes of all tensors.
     pub(super) fn write(&self, dir: &Path, source: &dyn TensorSource) -> Result<u64, ModelError> {

@@ -1,9 +1,9 @@
 //! The cases of the reference data set class, and what holds for any template.
 
+use expllm_testing::shared;
 use serde_json::Value;
 
 use super::*;
-use crate::testing::shared;
 use crate::tokenizer::testing::small;
 use crate::{AddedToken, LlamaOptions};
 

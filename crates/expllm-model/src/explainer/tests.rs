@@ -13,7 +13,7 @@ fn model(vocab: usize) -> ExpLlm {
     config.llm.max_positions = 4096;
     config.image_token_id = 268;
     let source = RandomWeights::new(&config, DType::F32, 11).unwrap();
-    let device = default_device().unwrap();
+    let device = default_device();
     ExpLlm::load(&config, &source, &LoadOptions::default(), &device).unwrap()
 }
 
@@ -185,7 +185,7 @@ fn a_tokenizer_of_another_model_is_refused() {
     let refusal = |change: fn(&mut ModelConfig)| {
         let mut config = model(268).config().clone();
         change(&mut config);
-        let model = ExpLlm::init(&config, &default_device().unwrap()).unwrap();
+        let model = ExpLlm::init(&config, &default_device()).unwrap();
         let words = (small(LlamaOptions::default()), PromptTemplate::default());
         let pixels = |_: &Photo, _: usize| Vec::new();
         let set = ExpressionSet::Seven;

@@ -7,6 +7,7 @@ mod bpe;
 mod config;
 mod json;
 mod llama;
+mod parts;
 mod proto;
 mod sentencepiece;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use config::TokenizerConfig;
 use json::{JsonDecoder, JsonTokenizer};
 pub use llama::{AddedToken, LlamaOptions};
 use llama::{LlamaDecoder, LlamaTokenizer};
+pub(crate) use parts::{PieceEntry, SentencePieceParts};
 pub(crate) use sentencepiece::SentencePieceFault;
 use sentencepiece::SentencePieceModel;
 

@@ -1,11 +1,11 @@
 //! The cases of the reference tokenizer, and properties that hold for any text.
 
+use expllm_testing::shared;
 use proptest::prelude::*;
 use serde::Deserialize;
 
 use super::testing::*;
 use super::*;
-use crate::testing::shared;
 
 #[test]
 fn reference_cases_are_exact() {

@@ -2,10 +2,12 @@
 #![allow(dead_code)] // Each test binary uses a part of it.
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // A broken fixture ends the test.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use expllm_model::{Backend, ModelConfig, ModelError, TensorInfo, TensorSource};
+#[allow(unused_imports)] // As above.
+pub use expllm_testing::shared;
 use safetensors::SafeTensors;
 
 /// The backend that `EXPLLM_TEST_DEVICE` names; `cpu` without it.
@@ -27,19 +29,6 @@ pub fn slack() -> f32 {
         Backend::Cpu => 1.0,
         _ => 10.0,
     }
-}
-
-/// A path in the folder of shared fixtures; says so when it is absent.
-pub fn shared(path: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("EXPLLM_SHARED").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
-        PathBuf::from,
-    );
-    let path = root.join(path);
-    if !path.exists() {
-        println!("skipped: {} is absent", path.display());
-    }
-    path.exists().then_some(path)
 }
 
 /// A whole safetensors file in memory.

@@ -124,15 +124,7 @@ fn tiny() -> FaceSynthesizer {
 
 /// The real kit, or a note that the test was skipped.
 fn real() -> Option<FaceKit> {
-    let shared = std::env::var_os("EXPLLM_SHARED").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
-        PathBuf::from,
-    );
-    let path = shared.join("data/ict_facekit.safetensors");
-    if !path.exists() {
-        println!("skipped: no {}", path.display());
-        return None;
-    }
+    let path = expllm_testing::shared("data/ict_facekit.safetensors")?;
     Some(FaceKit::read(path).unwrap())
 }
 

@@ -2,7 +2,11 @@
 
 use std::path::PathBuf;
 
-use expllm_model::checkpoint::{SaveOptions, apply_adapter, open, open_parts, save, save_adapter};
+use expllm_model::ModelError;
+use expllm_model::checkpoint::{
+    Checkpoint, LanguageModel, SaveOptions, Saved, WeightFormat, apply_adapter, open, open_parts,
+    save, save_adapter,
+};
 
 use super::NumberFormat;
 use crate::{CliError, Outcome};
@@ -10,7 +14,8 @@ use crate::{CliError, Outcome};
 /// Arguments of `expllm convert`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The checkpoint folder: native, official (`pytorch_model*.bin`), or a LLaMA folder.
+    /// The checkpoint folder: native, official (`pytorch_model*.bin`), or a LLaMA folder. Or a
+    /// `.gguf` file of the LLaMA family; without a vision encoder it becomes a LLaMA folder.
     #[arg(long, value_name = "DIR")]
     from: PathBuf,
     /// The folder to write; it must not exist or be empty.
@@ -22,7 +27,7 @@ pub struct Args {
     /// Add the adapters into the weights.
     #[arg(long, conflicts_with = "adapter_only")]
     merge_lora: bool,
-    /// A DINOv2 `.pth` to put before the LLaMA folder; the projector is drawn anew.
+    /// A DINOv2 `.pth` to put before the LLaMA folder or file; the projector is drawn anew.
     #[arg(long, value_name = "FILE")]
     vision: Option<PathBuf>,
     /// The start of the random numbers of a new projector.
@@ -37,38 +42,66 @@ pub struct Args {
 }
 
 /// Converts and says what was written.
-#[allow(clippy::print_stdout)] // The program speaks to its user here.
 pub fn run(args: &Args) -> Result<Outcome, CliError> {
-    let mut checkpoint = match &args.vision {
-        Some(vision) => open_parts(&args.from, vision, args.seed),
-        None => open(&args.from),
+    convert(args).map_err(CliError::library)
+}
+
+fn convert(args: &Args) -> Result<Outcome, ModelError> {
+    if args.is_language_alone() {
+        return convert_language(args);
     }
-    .map_err(CliError::library)?;
+    let mut checkpoint = args.open()?;
     if let Some(adapter) = &args.adapter {
-        checkpoint = apply_adapter(checkpoint, adapter).map_err(CliError::library)?;
+        checkpoint = apply_adapter(checkpoint, adapter)?;
     }
     if args.adapter_only {
-        save_adapter(&args.to, &checkpoint).map_err(CliError::library)?;
+        save_adapter(&args.to, &checkpoint)?;
         println!("{}: adapters written", args.to.display());
         return Ok(Outcome::Complete);
     }
-    let options = SaveOptions {
-        dtype: args.dtype.map(NumberFormat::dtype),
-        merge_lora: args.merge_lora,
-        ..SaveOptions::default()
-    };
-    let saved = save(&args.to, &checkpoint, &options).map_err(CliError::library)?;
-    println!(
-        "{}: {} tensors, {:.1} MB",
-        args.to.display(),
-        saved.tensors,
-        saved.bytes as f64 / 1e6
-    );
-    if checkpoint.tokenizer.is_none() {
-        println!(
-            "no tokenizer in {}; add one to answer in words",
-            args.from.display()
-        );
-    }
+    let saved = save(&args.to, &checkpoint, &args.options())?;
+    report(args, &saved, checkpoint.tokenizer.is_some());
     Ok(Outcome::Complete)
+}
+
+/// A GGUF file without anything to put before it.
+fn convert_language(args: &Args) -> Result<Outcome, ModelError> {
+    let language = LanguageModel::open(&args.from)?;
+    let saved = language.save(&args.to, &args.options())?;
+    report(args, &saved, language.tokenizer.is_some());
+    println!("a language model alone; put a vision encoder before it with --vision");
+    Ok(Outcome::Complete)
+}
+
+impl Args {
+    fn is_language_alone(&self) -> bool {
+        WeightFormat::of(&self.from) == Some(WeightFormat::Gguf)
+            && self.vision.is_none()
+            && self.adapter.is_none()
+            && !self.adapter_only
+    }
+
+    fn open(&self) -> Result<Checkpoint, ModelError> {
+        match &self.vision {
+            Some(vision) => open_parts(&self.from, vision, self.seed),
+            None => open(&self.from),
+        }
+    }
+
+    fn options(&self) -> SaveOptions {
+        SaveOptions {
+            dtype: self.dtype.map(NumberFormat::dtype),
+            merge_lora: self.merge_lora,
+            ..SaveOptions::default()
+        }
+    }
+}
+
+fn report(args: &Args, saved: &Saved, has_tokenizer: bool) {
+    let (to, megabytes) = (args.to.display(), saved.bytes as f64 / 1e6);
+    println!("{to}: {} tensors, {megabytes:.1} MB", saved.tensors);
+    if !has_tokenizer {
+        let from = args.from.display();
+        println!("no tokenizer in {from}; add one to answer in words");
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use expllm_model::checkpoint::{self, SafetensorsFile};
+use expllm_model::checkpoint::{self, WeightFile};
 use expllm_model::parity::{self, ParityReport};
 use expllm_model::{
     Backend, ExpLlm, LoadOptions, ModelConfig, ModelError, TensorSpec, VisionConfig, default_device,
@@ -98,7 +98,7 @@ fn info(config: &ModelConfig) -> Result<(), ModelError> {
         }
     }
     // Parameters are lazy, so this takes no memory for weights.
-    let layout = ExpLlm::init(config, &default_device()?)?.layout();
+    let layout = ExpLlm::init(config, &default_device())?.layout();
     let mut parts: BTreeMap<&str, u64> = BTreeMap::new();
     for spec in &layout {
         *parts.entry(part_of(spec)).or_default() += spec.count();
@@ -138,9 +138,9 @@ fn part_of(spec: &TensorSpec) -> &'static str {
 }
 
 fn compare(dir: &Path, device: Option<Backend>) -> Result<ParityReport, ModelError> {
-    let device = device.map_or_else(default_device, Backend::device)?;
+    let device = device.map_or_else(|| Ok(default_device()), Backend::device)?;
     let checkpoint = checkpoint::open(dir)?;
-    let expected = SafetensorsFile::open(&dir.join("expected.safetensors"))?;
+    let expected = WeightFile::open(&dir.join("expected.safetensors"))?;
     let options = LoadOptions::default();
     let model = ExpLlm::load(
         &checkpoint.config,

@@ -1,0 +1,119 @@
+//! One weight file of any format: a directory of tensors over the bytes of the file.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use burn::tensor::TensorData;
+
+use super::gguf::BlockFormat;
+use super::storage::Storage;
+use super::{gguf, safetensors, torch};
+use crate::{ModelError, TensorInfo, TensorSource};
+
+/// The format of a weight file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum WeightFormat {
+    /// `.safetensors`.
+    Safetensors,
+    /// What `torch.save` writes since PyTorch 1.6: `.bin`, `.pth`, `.pt`. Its pickle is read
+    /// without executing anything.
+    Torch,
+    /// `.gguf` of llama.cpp. Tensors have the names of the file; blocks are decoded to f32.
+    Gguf,
+}
+
+impl WeightFormat {
+    /// The format that the ending of a path stands for; `None` for any other ending.
+    #[must_use]
+    pub fn of(path: &Path) -> Option<Self> {
+        match path.extension()?.to_str()? {
+            "safetensors" => Some(Self::Safetensors),
+            "bin" | "pth" | "pt" => Some(Self::Torch),
+            "gguf" => Some(Self::Gguf),
+            _ => None,
+        }
+    }
+}
+
+/// The tensors of a file and where they lie.
+pub(super) type Directory = BTreeMap<String, Entry>;
+
+/// Where a tensor lies in its file.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    /// As it is read.
+    pub(super) info: TensorInfo,
+    pub(super) start: usize,
+    pub(super) bytes: usize,
+    /// How the bytes are decoded to f32, where they are not numbers of `info.dtype`.
+    pub(super) blocks: Option<BlockFormat>,
+}
+
+/// A weight file, whose directory is checked against its length before any tensor is read.
+#[derive(Debug, Clone)]
+pub struct WeightFile {
+    storage: Storage,
+    directory: Directory,
+}
+
+impl WeightFile {
+    /// Lists the tensors of a file; its ending says the format.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Io`]; [`ModelError::Format`] for another ending, a damaged file, tensors
+    /// beyond their file and number formats that cannot be read.
+    pub fn open(path: &Path) -> Result<Self, ModelError> {
+        let format = WeightFormat::of(path).ok_or_else(|| {
+            ModelError::format(path, "neither .safetensors nor .bin, .pth, .pt or .gguf")
+        })?;
+        Self::list(format, Storage::open(path)?)
+    }
+
+    /// Lists the tensors of a file in memory.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn from_bytes(format: WeightFormat, bytes: &[u8]) -> Result<Self, ModelError> {
+        Self::list(format, Storage::memory(bytes))
+    }
+
+    pub(super) fn new(storage: Storage, directory: Directory) -> Self {
+        Self { storage, directory }
+    }
+
+    fn list(format: WeightFormat, storage: Storage) -> Result<Self, ModelError> {
+        let list = match format {
+            WeightFormat::Safetensors => safetensors::list,
+            WeightFormat::Torch => torch::list,
+            WeightFormat::Gguf => gguf::list,
+        };
+        let directory =
+            storage.with_all(|file| list(file).map_err(|reason| storage.fault(reason)))?;
+        Ok(Self { storage, directory })
+    }
+}
+
+impl TensorSource for WeightFile {
+    fn names(&self) -> Vec<String> {
+        self.directory.keys().cloned().collect()
+    }
+
+    fn info(&self, name: &str) -> Option<TensorInfo> {
+        Some(self.directory.get(name)?.info.clone())
+    }
+
+    fn read(&self, name: &str) -> Result<TensorData, ModelError> {
+        let entry = self.directory.get(name);
+        let entry = entry.ok_or_else(|| ModelError::UnknownTensor(name.to_owned()))?;
+        let shape = entry.info.shape.clone();
+        self.storage
+            .with_range(entry.start, entry.bytes, |bytes| match entry.blocks {
+                Some(format) => Ok(TensorData::new(format.decode(bytes), shape)),
+                None => TensorData::try_from_bytes_vec(bytes.to_vec(), shape, entry.info.dtype)
+                    .map_err(|error| self.storage.fault(error.to_string())),
+            })
+    }
+}
