@@ -79,6 +79,28 @@ fn the_tokenizer_is_the_one_of_the_file() {
     assert_eq!(file.eos_id(), folder.eos_id());
 }
 
+#[test]
+fn a_byte_level_tokenizer_is_the_one_that_the_file_was_made_from() {
+    let model = LanguageModel::open(&fixture("byte_level.gguf")).unwrap();
+    let tokenizer = model.tokenizer.unwrap();
+    let file = std::fs::read(fixture("expected.safetensors")).unwrap();
+    let (_, header) = safetensors::SafeTensors::read_metadata(&file).unwrap();
+    let expected = WeightFile::open(&fixture("expected.safetensors")).unwrap();
+    for (key, text) in header.metadata().clone().unwrap() {
+        let ids = tokenizer.encode(&text).unwrap();
+        assert_eq!(tokenizer.decode(&ids).unwrap(), text);
+        let name = key.replace("text", "byte_tokens");
+        let tokens: Vec<i32> = expected.read(&name).unwrap().try_into_vec().unwrap();
+        let tokens = tokens.into_iter().filter_map(|id| u32::try_from(id).ok());
+        assert_eq!(ids[0], tokenizer.bos_id().unwrap());
+        assert_eq!(ids[1..], tokens.collect::<Vec<_>>(), "{text:?}");
+    }
+    // Special tokens inside a text are theirs, and leave no trace.
+    let ids = tokenizer.encode("a<|end_of_text|>b").unwrap();
+    assert!(ids.contains(&tokenizer.eos_id().unwrap()));
+    assert_eq!(tokenizer.decode(&ids).unwrap(), "ab");
+}
+
 /// A language model with random weights for the rest of the model.
 struct Whole {
     language: LanguageModel,

@@ -17,63 +17,65 @@ const LLAMA3: (f64, f64, usize) = (1.0, 4.0, 8192);
 /// Translates the metadata.
 pub(super) fn read(header: &Header<'_>, file: &[u8]) -> Result<Map<String, Value>, String> {
     let metadata = &header.metadata;
-    let architecture = metadata
-        .text("general.architecture")?
-        .ok_or("the key \"general.architecture\" is missing")?;
-    if architecture != "llama" {
-        return Err(format!(
-            "a model of the architecture {architecture:?}; only \"llama\" can be read"
-        ));
-    }
-    if metadata.unsigned("llama.expert_count")?.unwrap_or(0) > 0 {
-        return Err("a mixture of experts, which is not read here".into());
-    }
+    check_architecture(metadata)?;
     let shape = Shape::read(header)?;
     let theta = metadata.number("llama.rope.freq_base")?.unwrap_or(1e4);
-    let eps = needed(
-        metadata.number("llama.attention.layer_norm_rms_epsilon")?,
-        || "llama.attention.layer_norm_rms_epsilon",
-    )?;
-    let mut config = json!({
+    let eps_key = "llama.attention.layer_norm_rms_epsilon";
+    let eps = needed(eps_key, metadata.number(eps_key)?)?;
+    let scaling = match rope_factors(header, file)? {
+        Some(factors) => llama3(&factors, theta, &shape)?,
+        None => scaling(metadata, &shape)?,
+    };
+    let mut config = fields(json!({
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
         "hidden_act": "silu",
         "attention_bias": false,
         "mlp_bias": false,
-        "vocab_size": shape.vocabulary,
-        "hidden_size": shape.width,
-        "intermediate_size": shape.hidden,
-        "num_hidden_layers": shape.layers,
-        "num_attention_heads": shape.heads,
-        "num_key_value_heads": shape.key_heads,
-        "head_dim": shape.head_width,
-        "max_position_embeddings": shape.positions,
         "rms_norm_eps": shorter(eps),
         "rope_theta": shorter(theta),
+        "rope_scaling": scaling,
         "tie_word_embeddings": !header.directory.contains_key("output.weight"),
-    });
-    let scaling = match rope_factors(header, file)? {
-        Some(factors) => llama3(&factors, theta, &shape)?,
-        None => scaling(metadata, &shape)?,
-    };
-    if let Some(scaling) = scaling {
-        config["rope_scaling"] = scaling;
+    }));
+    config.extend(shape.fields());
+    config.extend(token_ids(metadata)?);
+    Ok(config)
+}
+
+fn check_architecture(metadata: &Metadata<'_>) -> Result<(), String> {
+    let key = "general.architecture";
+    let architecture = needed(key, metadata.text(key)?)?;
+    if architecture != "llama" {
+        return Err(format!(
+            "a model of the architecture {architecture:?}; only \"llama\" can be read"
+        ));
     }
-    for (key, names) in [
-        ("bos_token_id", ["bos", "bos"]),
-        ("eos_token_id", ["eos", "eos"]),
-        ("pad_token_id", ["padding", "unknown"]),
-    ] {
-        for name in names {
-            let id = metadata.unsigned(&format!("tokenizer.ggml.{name}_token_id"))?;
-            if let (Some(id), true) = (id, config.get(key).is_none()) {
-                config[key] = json!(id);
-            }
-        }
+    match metadata.unsigned("llama.expert_count")? {
+        None | Some(0) => Ok(()),
+        Some(experts) => Err(format!(
+            "a mixture of {experts} experts, which is not read here"
+        )),
     }
-    match config {
-        Value::Object(config) => Ok(config),
-        _ => Ok(Map::new()),
+}
+
+/// The tokens that begin, end and fill, as far as the file names them.
+fn token_ids(metadata: &Metadata<'_>) -> Result<Map<String, Value>, String> {
+    let id = |name: &str| metadata.unsigned(&format!("tokenizer.ggml.{name}_token_id"));
+    let mut ids = fields(json!({
+        "bos_token_id": id("bos")?,
+        "eos_token_id": id("eos")?,
+        // LLaMA has no padding token; the reference pads with the unknown one.
+        "pad_token_id": id("padding")?.or(id("unknown")?),
+    }));
+    ids.retain(|_, id| !id.is_null());
+    Ok(ids)
+}
+
+/// The members of an object.
+fn fields(object: Value) -> Map<String, Value> {
+    match object {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
     }
 }
 
@@ -98,7 +100,7 @@ struct Shape {
 impl Shape {
     fn read(header: &Header<'_>) -> Result<Self, String> {
         let metadata = &header.metadata;
-        let size = |key: &'static str| needed(metadata.unsigned(key)?, || key);
+        let size = |key: &str| needed(key, metadata.unsigned(key)?);
         let (width, heads) = (
             size("llama.embedding_length")?,
             size("llama.attention.head_count")?,
@@ -136,10 +138,23 @@ impl Shape {
             positions: size("llama.context_length")?,
         })
     }
+
+    fn fields(&self) -> Map<String, Value> {
+        fields(json!({
+            "vocab_size": self.vocabulary,
+            "hidden_size": self.width,
+            "intermediate_size": self.hidden,
+            "num_hidden_layers": self.layers,
+            "num_attention_heads": self.heads,
+            "num_key_value_heads": self.key_heads,
+            "head_dim": self.head_width,
+            "max_position_embeddings": self.positions,
+        }))
+    }
 }
 
-fn needed<T>(value: Option<T>, key: impl Fn() -> &'static str) -> Result<T, String> {
-    value.ok_or_else(|| format!("the key {:?} is missing", key()))
+fn needed<T>(key: &str, value: Option<T>) -> Result<T, String> {
+    value.ok_or_else(|| format!("the key {key:?} is missing"))
 }
 
 /// An f32 number in the fewest digits that give it, such as 1e-5 rather than 9.99999974e-6.

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::blocks::{Number, number};
-use super::metadata::{Metadata, Value};
+use super::metadata::Metadata;
 use super::reader::Reader;
 use crate::TensorInfo;
 use crate::checkpoint::weight_file::{Directory, Entry};
@@ -18,6 +18,9 @@ const MAX_AXES: u32 = 4;
 
 /// Bytes to which tensors are aligned unless the file says otherwise.
 const ALIGNMENT: u64 = 32;
+
+/// More than a page of any machine.
+const MAX_ALIGNMENT: u64 = 1 << 20;
 
 /// Everything before the numbers.
 #[derive(Debug)]
@@ -64,10 +67,12 @@ impl<'a> Header<'a> {
 }
 
 fn alignment(metadata: &Metadata<'_>) -> Result<u64, String> {
-    match metadata.get("general.alignment") {
+    match metadata.unsigned("general.alignment")? {
         None => Ok(ALIGNMENT),
-        Some(Value::Unsigned(bytes)) if bytes.is_power_of_two() && *bytes <= 1 << 20 => Ok(*bytes),
-        Some(other) => Err(format!("tensors aligned to {other:?} bytes")),
+        Some(bytes) if bytes.is_power_of_two() && bytes <= MAX_ALIGNMENT => Ok(bytes),
+        Some(other) => Err(format!(
+            "tensors aligned to {other} bytes, which is no power of two"
+        )),
     }
 }
 

@@ -129,18 +129,16 @@ impl<'a> Metadata<'a> {
         Ok(Self(values))
     }
 
-    pub(super) fn get(&self, key: &str) -> Option<&Value<'a>> {
-        self.0.get(key)
-    }
-
     /// A count or an id.
     pub(super) fn unsigned(&self, key: &str) -> Result<Option<u64>, String> {
         self.expect(key, "a count", Value::unsigned)
     }
 
-    /// A number of any type.
+    /// A finite number of any type.
     pub(super) fn number(&self, key: &str) -> Result<Option<f64>, String> {
-        self.expect(key, "a number", Value::number)
+        self.expect(key, "a finite number", |value| {
+            value.number().filter(|number| number.is_finite())
+        })
     }
 
     pub(super) fn text(&self, key: &str) -> Result<Option<&'a str>, String> {

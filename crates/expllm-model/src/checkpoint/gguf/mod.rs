@@ -6,6 +6,7 @@
 //! came from.
 
 mod blocks;
+mod byte_level;
 mod config;
 mod header;
 mod metadata;

@@ -1,19 +1,26 @@
-//! The tokenizer of a file: the pieces of a sentencepiece model, or a whole `tokenizer.json`.
+//! The tokenizer of a file: the pieces of a sentencepiece model, the tokens and merges of a
+//! byte-level one, or a whole `tokenizer.json`.
 
+use super::byte_level;
 use super::metadata::{List, Metadata, Value};
 use crate::tokenizer::{PieceEntry, SentencePieceParts};
 use crate::{LlamaOptions, Tokenizer};
 
-/// Reads the tokenizer; `None` when the file has none, or one of the byte-level kind, whose
-/// `tokenizer.json` the file does not hold.
+/// Reads the tokenizer; `None` when the file has none, or one that cuts text in a way that is not
+/// known here.
 pub(super) fn read(metadata: &Metadata<'_>) -> Result<Option<Tokenizer>, String> {
     if let Some(json) = metadata.text("tokenizer.huggingface.json")? {
         let tokenizer = Tokenizer::from_json(json.as_bytes());
         return tokenizer.map(Some).map_err(|error| error.to_string());
     }
-    if metadata.text("tokenizer.ggml.model")? != Some("llama") {
-        return Ok(None);
+    match metadata.text("tokenizer.ggml.model")? {
+        Some("llama") => sentencepiece(metadata).map(Some),
+        Some("gpt2") => byte_level::read(metadata),
+        _ => Ok(None),
     }
+}
+
+fn sentencepiece(metadata: &Metadata<'_>) -> Result<Tokenizer, String> {
     let id = |name: &str| {
         let id = metadata.unsigned(&format!("tokenizer.ggml.{name}_token_id"))?;
         Ok::<_, String>(id.and_then(|id| u32::try_from(id).ok()))
@@ -32,18 +39,23 @@ pub(super) fn read(metadata: &Metadata<'_>) -> Result<Option<Tokenizer>, String>
         ..default
     };
     let tokenizer = Tokenizer::from_sentencepiece(&parts.to_bytes(), options, Vec::new());
-    tokenizer.map(Some).map_err(|error| error.to_string())
+    tokenizer.map_err(|error| error.to_string())
+}
+
+/// A list of the tokenizer, which must be there.
+pub(super) fn list<'m, 'a>(metadata: &'m Metadata<'a>, name: &str) -> Result<&'m List<'a>, String> {
+    let key = format!("tokenizer.ggml.{name}");
+    let list = metadata.list(&key)?;
+    list.ok_or_else(|| format!("the key {key:?} is missing"))
 }
 
 /// Texts, scores and types stand in lists of their own.
 fn pieces<'a>(metadata: &Metadata<'a>) -> Result<Vec<PieceEntry<'a>>, String> {
-    let list = |name: &str| -> Result<&List<'a>, String> {
-        let key = format!("tokenizer.ggml.{name}");
-        metadata
-            .list(&key)?
-            .ok_or_else(|| format!("the key {key:?} is missing"))
-    };
-    let (texts, scores, kinds) = (list("tokens")?, list("scores")?, list("token_type")?);
+    let (texts, scores, kinds) = (
+        list(metadata, "tokens")?,
+        list(metadata, "scores")?,
+        list(metadata, "token_type")?,
+    );
     if texts.len() != scores.len() || texts.len() != kinds.len() {
         return Err(format!(
             "{} pieces with {} scores and {} types",
