@@ -43,6 +43,13 @@ impl Backend {
         }
     }
 
+    /// The first one in [`ALL`](Self::ALL) that the build contains; `Cpu` in a build without any.
+    #[must_use]
+    pub fn preferred() -> Self {
+        let built = Self::ALL.into_iter().find(|backend| backend.is_built());
+        built.unwrap_or(Self::Cpu)
+    }
+
     /// The first device of the backend.
     ///
     /// # Errors

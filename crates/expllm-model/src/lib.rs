@@ -15,12 +15,14 @@ mod loading;
 mod model;
 pub mod nn;
 pub mod parity;
+mod processor;
 mod random;
 mod tokenizer;
 mod weights;
 
 pub use burn::tensor::DType;
 pub use expllm_face::device::{Backend, default_device};
+pub use expllm_kernels::Format;
 
 pub use config::{
     ConvolutionalConfig, Dinov2Config, LlmConfig, LoraConfig, ModelConfig, ProjectorKind,

@@ -3,11 +3,17 @@
 use std::collections::BTreeSet;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use expllm_kernels::Format;
 use half::{bf16, f16};
 
+use crate::checkpoint::merge::{Merged, merged_config};
+use crate::nn::VisionEncoder;
+use crate::nn::dinov2::VisionTransformer;
+use crate::processor::{self, Loader, ProcessorDecoder, ProcessorEncoder, ProcessorProjector};
 use crate::{
-    ExpLlm, ModelError, ProjectorKind, TensorInfo, TensorSource, WeightsMismatch, WrongShape,
+    ExpLlm, ModelConfig, ModelError, ProjectorKind, TensorInfo, TensorSource, VisionConfig,
+    WeightsMismatch, WrongShape,
 };
 
 /// A part of the model that may be missing in a source and is then made anew.
@@ -39,6 +45,10 @@ pub struct LoadOptions {
     pub dtype: DType,
     /// Parts that the source may lack.
     pub fresh: Vec<FreshPart>,
+    /// For inference on the processor: weights are packed in this format for the kernels of
+    /// `expllm-kernels`, adapters merged, and `dtype` has no effect. Such a model cannot be
+    /// trained, saved or read back.
+    pub kernels: Option<Format>,
 }
 
 impl Default for LoadOptions {
@@ -47,6 +57,7 @@ impl Default for LoadOptions {
         Self {
             dtype: DType::F32,
             fresh: Vec::new(),
+            kernels: None,
         }
     }
 }
@@ -97,6 +108,10 @@ impl TensorSource for ExpLlm {
     }
 
     fn read(&self, name: &str) -> Result<TensorData, ModelError> {
+        if self.llm.packed_bytes().is_some() {
+            let reason = "weights are packed for inference; read them from the checkpoint";
+            return Err(ModelError::tensor(name, reason));
+        }
         let mut reader = Reader {
             path: Path::new(self),
             wanted: name,
@@ -132,6 +147,83 @@ pub(crate) fn load_into(
     match filler.error {
         Some(error) => Err(error),
         None => Ok(model),
+    }
+}
+
+/// A model with packed weights; the parameters of burn stay empty, but for a convolutional vision
+/// encoder, which is small and stays burn's.
+pub(crate) fn load_packed(
+    config: &ModelConfig,
+    source: &dyn TensorSource,
+    (options, format): (&LoadOptions, Format),
+    device: &Device,
+) -> Result<ExpLlm, ModelError> {
+    let fresh = check(&ExpLlm::init(config, device)?, source, options)?;
+    if let Some(name) = fresh.first() {
+        let reason = "is missing; parts are made anew for training alone";
+        return Err(ModelError::tensor(name, reason));
+    }
+    let merged = Merged::new(source, config);
+    let mut model = ExpLlm::init(&merged_config(config), device)?;
+    let mut loader = Loader {
+        source: &merged,
+        // The vision encoder is a twentieth of a large model, and four bits cost it more.
+        format: match format {
+            Format::Q4_0 | Format::Q4A => Format::Q8_0,
+            other => other,
+        },
+    };
+    model.vision = match model.vision {
+        VisionEncoder::Dinov2(encoder) => {
+            VisionEncoder::Dinov2(pack_vision(encoder, &config.vision, &loader)?)
+        }
+        convolutional @ VisionEncoder::Convolutional(_) => {
+            let path = Path {
+                parts: vec!["vision".to_owned()],
+                projector: config.projector,
+            };
+            fill(convolutional, path, &merged)?
+        }
+    };
+    let widths = [config.vision.width(), config.llm.hidden_size];
+    let projector = ProcessorProjector::load(config.projector, widths, &loader)?;
+    model.projector.set_processor(projector);
+    loader.format = format;
+    let decoder = ProcessorDecoder::load(&config.llm, &loader)?;
+    model.llm.set_processor(decoder);
+    Ok(model)
+}
+
+fn pack_vision(
+    mut encoder: VisionTransformer,
+    config: &VisionConfig,
+    loader: &Loader<'_>,
+) -> Result<VisionTransformer, ModelError> {
+    let Some(config) = config.dinov2() else {
+        return Ok(encoder);
+    };
+    let width = config.embed_dim;
+    let stored = loader.numbers("vision_model.pos_embed")?;
+    let shape = [1, stored.len() / width, width];
+    let stored = processor::tensor(stored, shape, &encoder.pos_embed.lazy_device());
+    let positions = processor::numbers(encoder.resample(stored));
+    encoder.set_processor(ProcessorEncoder::load(config, loader, positions)?);
+    Ok(encoder)
+}
+
+/// Fills a part of a model in f32.
+fn fill<M: Module>(part: M, path: Path, source: &dyn TensorSource) -> Result<M, ModelError> {
+    let mut filler = Filler {
+        path,
+        source,
+        dtype: DType::F32,
+        fresh: BTreeSet::new(),
+        error: None,
+    };
+    let part = part.map(&mut filler);
+    match filler.error {
+        Some(error) => Err(error),
+        None => Ok(part),
     }
 }
 

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, s};
 
-use crate::loading::{LoadOptions, load_into};
+use crate::loading::{LoadOptions, load_into, load_packed};
 use crate::nn::llama::{KvCache, Llama, TokenMask};
 use crate::nn::{Projector, VisionEncoder};
 use crate::{ModelConfig, ModelError, TensorSource};
@@ -59,7 +59,10 @@ impl ExpLlm {
         options: &LoadOptions,
         device: &Device,
     ) -> Result<Self, ModelError> {
-        load_into(Self::init(config, device)?, source, options)
+        match options.kernels {
+            Some(format) => load_packed(config, source, (options, format), device),
+            None => load_into(Self::init(config, device)?, source, options),
+        }
     }
 
     /// Sizes and options.

@@ -1,6 +1,7 @@
 //! Where tensors come from, one at a time.
 
 use burn::tensor::{DType, TensorData};
+use expllm_kernels::Format;
 
 use crate::ModelError;
 
@@ -42,4 +43,23 @@ pub trait TensorSource: Send + Sync {
     ///
     /// [`ModelError::UnknownTensor`], or whatever stops the data from being read.
     fn read(&self, name: &str) -> Result<TensorData, ModelError>;
+
+    /// The format of a matrix whose numbers share scales in the source; `None` for all others.
+    /// [`read`](Self::read) gives the numbers of either.
+    fn block_format(&self, name: &str) -> Option<Format> {
+        let _ = name;
+        None
+    }
+
+    /// The rows of a matrix in its [`block_format`](Self::block_format), one after the other as
+    /// [`Rows::Encoded`](expllm_kernels::Rows::Encoded) takes them, so that nothing is lost by
+    /// rounding twice. `None` for a tensor without such a format.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    fn read_blocks(&self, name: &str) -> Result<Option<Vec<u8>>, ModelError> {
+        let _ = name;
+        Ok(None)
+    }
 }

@@ -4,14 +4,7 @@ use std::path::PathBuf;
 
 use expllm_core::ExpressionSet;
 use expllm_model::checkpoint::{self, Checkpoint};
-use expllm_model::{
-    Backend, DType, ExpLlmExplainer, FacePixels, LoadOptions, ModelError, default_device,
-};
-
-/// Numbers of a model above which the weights keep the format of their file. Smaller models are
-/// loaded in f32, the fastest format on processors (see `docs/benchmarks.md`); f32 weights of a
-/// larger one would fill 4 GB and more.
-const LARGE: u64 = 1_000_000_000;
+use expllm_model::{Backend, DType, ExpLlmExplainer, FacePixels, Format, LoadOptions, ModelError};
 
 /// Where the weights, the tokenizer and the template of a multimodal model are. All of them are
 /// used in the same way.
@@ -29,9 +22,9 @@ pub struct ExplainerOptions {
     pub set: ExpressionSet,
     /// Where it runs; `None` takes the first backend of the build.
     pub backend: Option<Backend>,
-    /// Number format of the weights in memory. `None` takes f32 for models of up to a billion
-    /// numbers and the format of the file for larger ones.
-    pub dtype: Option<DType>,
+    /// Number format of the weights in memory; `None` takes that of the file. Formats of 8 and 4
+    /// bits run on the `cpu` backend alone.
+    pub format: Option<Format>,
     /// Start of the random numbers where the model samples; `None` keeps the folder's own.
     pub seed: Option<u64>,
     /// Sampling temperature, 0 to 100; 0 takes the likeliest token each time, `None` keeps the
@@ -47,7 +40,7 @@ impl Default for ExplainerOptions {
         Self {
             set: ExpressionSet::Eight,
             backend: None,
-            dtype: None,
+            format: None,
             seed: None,
             temperature: None,
             max_new_tokens: None,
@@ -56,16 +49,16 @@ impl Default for ExplainerOptions {
 }
 
 impl ModelSource {
-    /// Loads the model with everything that it needs to explain aligned faces.
+    /// Loads the model with everything that it needs to explain aligned faces. On the `cpu`
+    /// backend its weights are packed for the kernels of `expllm-kernels`.
     ///
     /// # Errors
     ///
     /// As [`checkpoint::open`] and [`ExpLlmExplainer::load`]; [`ModelError::Face`] when the
-    /// build lacks the backend.
+    /// build lacks the backend, [`ModelError::Device`] when the backend lacks the format.
     pub fn load(&self, options: &ExplainerOptions) -> Result<ExpLlmExplainer, ModelError> {
-        let device = options
-            .backend
-            .map_or_else(|| Ok(default_device()), Backend::device)?;
+        let backend = options.backend.unwrap_or_else(Backend::preferred);
+        let device = backend.device()?;
         let mut checkpoint = match self {
             Self::Folder(dir) => checkpoint::open(dir)?,
         };
@@ -73,33 +66,49 @@ impl ModelSource {
         settings.seed = options.seed.unwrap_or(settings.seed);
         settings.temperature = options.temperature.unwrap_or(settings.temperature);
         settings.max_new_tokens = options.max_new_tokens.unwrap_or(settings.max_new_tokens);
-        let load = LoadOptions {
-            dtype: options.dtype.unwrap_or_else(|| fitting_dtype(&checkpoint)),
-            ..LoadOptions::default()
-        };
+        let format = options
+            .format
+            .unwrap_or_else(|| stored_format(&checkpoint, backend));
+        let load = load_options(format, backend)?;
         let pixels = FacePixels::of(&checkpoint.config.vision);
         ExpLlmExplainer::load(checkpoint, &load, &device, options.set, pixels)
     }
 }
 
-/// The format of the largest tensor for a large model, else f32.
-fn fitting_dtype(checkpoint: &Checkpoint) -> DType {
+/// How weights are kept on a backend.
+fn load_options(format: Format, backend: Backend) -> Result<LoadOptions, ModelError> {
+    let mut options = LoadOptions::default();
+    match (backend, format) {
+        (Backend::Cpu, format) => options.kernels = Some(format),
+        (_, Format::F32) => options.dtype = DType::F32,
+        (_, Format::F16) => options.dtype = DType::F16,
+        (_, Format::Bf16) => options.dtype = DType::BF16,
+        (backend, format) => {
+            let name = format.name();
+            return Err(ModelError::Device(format!(
+                "{name} weights run on the cpu backend alone; take f16 or bf16 on {backend}"
+            )));
+        }
+    }
+    Ok(options)
+}
+
+/// The format of the largest tensor of a checkpoint; where blocks are not to be had, what they
+/// are read as.
+fn stored_format(checkpoint: &Checkpoint, backend: Backend) -> Format {
     let source = &checkpoint.source;
     let sizes = source.names().into_iter().filter_map(|name| {
         let info = source.info(&name)?;
-        Some((info.count()? as u64, info.dtype))
+        Some((info.count()?, name, info.dtype))
     });
-    let (total, largest) = sizes.fold((0, (0, DType::F32)), |(total, largest), tensor| {
-        let largest = if tensor.0 > largest.0 {
-            tensor
-        } else {
-            largest
-        };
-        (total + tensor.0, largest)
-    });
-    match largest.1 {
-        half @ (DType::F16 | DType::BF16) if total > LARGE => half,
-        _ => DType::F32,
+    let Some((_, name, dtype)) = sizes.max_by_key(|(count, ..)| *count) else {
+        return Format::F32;
+    };
+    match (source.block_format(&name), dtype) {
+        (Some(format), _) if backend == Backend::Cpu => format,
+        (_, DType::F16) => Format::F16,
+        (_, DType::BF16) => Format::Bf16,
+        _ => Format::F32,
     }
 }
 
@@ -109,7 +118,8 @@ mod tests {
 
     use super::*;
 
-    fn checkpoint(config: ModelConfig, dtype: DType) -> Checkpoint {
+    fn checkpoint(dtype: DType) -> Checkpoint {
+        let config = ModelConfig::tiny();
         Checkpoint {
             // Random weights are drawn when they are read, so this takes no memory.
             source: Box::new(RandomWeights::new(&config, dtype, 1).unwrap()),
@@ -121,15 +131,20 @@ mod tests {
     }
 
     #[test]
-    fn only_large_models_keep_half_precision() {
-        let large = ModelConfig::expllm_7b();
-        for (config, stored, kept) in [
-            (large.clone(), DType::F16, DType::F16),
-            (large.clone(), DType::BF16, DType::BF16),
-            (large, DType::F32, DType::F32),
-            (ModelConfig::tiny(), DType::F16, DType::F32),
+    fn weights_keep_the_format_of_their_file() {
+        for (stored, kept) in [
+            (DType::F16, Format::F16),
+            (DType::BF16, Format::Bf16),
+            (DType::F32, Format::F32),
         ] {
-            assert_eq!(fitting_dtype(&checkpoint(config, stored)), kept);
+            for backend in Backend::ALL {
+                assert_eq!(stored_format(&checkpoint(stored), backend), kept);
+                let options = load_options(kept, backend).unwrap();
+                assert_eq!(options.kernels.is_some(), backend == Backend::Cpu);
+                assert!(options.kernels.is_some() || options.dtype == stored);
+            }
         }
+        let refused = load_options(Format::Q8_0, Backend::Wgpu).unwrap_err();
+        assert!(refused.to_string().contains("cpu"), "{refused}");
     }
 }

@@ -1,13 +1,14 @@
 //! Weights with their adapters added in, one tensor at a time.
 
 use burn::tensor::{DType, TensorData};
+use expllm_kernels::Format;
 use rayon::prelude::*;
 
 use crate::{ModelConfig, ModelError, TensorInfo, TensorSource};
 
 /// A source whose adapters are merged: `W + (alpha / rank) B A`, computed in f32 and kept in the
 /// number format of `W`.
-pub(super) struct Merged<'a> {
+pub(crate) struct Merged<'a> {
     source: &'a dyn TensorSource,
     llm_scale: f32,
     vision_scale: f32,
@@ -22,7 +23,7 @@ struct Adapter {
 }
 
 /// The configuration of the merged model.
-pub(super) fn merged_config(config: &ModelConfig) -> ModelConfig {
+pub(crate) fn merged_config(config: &ModelConfig) -> ModelConfig {
     let mut merged = config.clone();
     merged.llm.lora = None;
     if let Some(vision) = merged.vision.dinov2_mut() {
@@ -32,7 +33,7 @@ pub(super) fn merged_config(config: &ModelConfig) -> ModelConfig {
 }
 
 impl<'a> Merged<'a> {
-    pub(super) fn new(source: &'a dyn TensorSource, config: &ModelConfig) -> Self {
+    pub(crate) fn new(source: &'a dyn TensorSource, config: &ModelConfig) -> Self {
         let scale = |lora: Option<&crate::LoraConfig>| lora.map_or(0.0, |lora| lora.scale() as f32);
         Self {
             source,
@@ -136,5 +137,17 @@ impl TensorSource for Merged<'_> {
             self.add(&mut weight, shape, adapter)?;
         }
         Ok(TensorData::new(weight, shape).convert_dtype(info.dtype))
+    }
+
+    fn block_format(&self, name: &str) -> Option<Format> {
+        let plain = self.adapters(name).is_empty();
+        plain.then(|| self.source.block_format(name)).flatten()
+    }
+
+    fn read_blocks(&self, name: &str) -> Result<Option<Vec<u8>>, ModelError> {
+        match self.block_format(name) {
+            Some(_) => self.source.read_blocks(name),
+            None => Ok(None),
+        }
     }
 }

@@ -11,7 +11,7 @@ mod fresh;
 mod gguf;
 mod hf_config;
 mod language;
-mod merge;
+pub(crate) mod merge;
 mod open;
 mod peft;
 mod pickle;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path};
 
 use burn::tensor::TensorData;
+use expllm_kernels::Format;
 use serde_json::Value;
 
 use super::files;
@@ -76,6 +77,18 @@ impl TensorSource for Joined {
             .place(name)
             .ok_or_else(|| ModelError::UnknownTensor(name.to_owned()))?;
         source.read(inner)
+    }
+
+    fn block_format(&self, name: &str) -> Option<Format> {
+        let (source, name) = self.place(name)?;
+        source.block_format(name)
+    }
+
+    fn read_blocks(&self, name: &str) -> Result<Option<Vec<u8>>, ModelError> {
+        let (source, inner) = self
+            .place(name)
+            .ok_or_else(|| ModelError::UnknownTensor(name.to_owned()))?;
+        source.read_blocks(inner)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The stages by name.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use expllm::evaluation::{Judge, Stages, View};
 use expllm::explaining::{ExplainerOptions, ModelSource};
@@ -11,6 +11,7 @@ use expllm_face::device::default_device;
 use expllm_face::{LandmarkNet, RustfaceDetector, SimilarityAligner};
 use expllm_model::ExpLlmExplainer;
 
+use super::WeightFormat;
 use crate::CliError;
 
 /// A stage that can be judged.
@@ -95,6 +96,9 @@ pub struct ModelArgs {
     /// What the model looks at.
     #[arg(long, value_enum, default_value_t = ViewName::Aligned)]
     pub view: ViewName,
+    /// Number format of the model's weights in memory [default: that of the file].
+    #[arg(long, value_enum)]
+    pub dtype: Option<WeightFormat>,
 }
 
 /// Puts the stages together; `cropped` images are one face each and need no detector.
@@ -113,7 +117,7 @@ pub fn load(
         },
         StageName::Classifier => Judge::Classifier(Box::new(network()?)),
         StageName::Expllm => Judge::Explainer {
-            explainer: Box::new(explainer(model.model.as_deref(), set)?),
+            explainer: Box::new(explainer(model, set)?),
             question: model.mode.into(),
             view: match model.view {
                 ViewName::Aligned => View::Aligned,
@@ -135,14 +139,15 @@ pub fn load(
 }
 
 /// The multimodal model of a checkpoint folder.
-fn explainer(model: Option<&Path>, set: ExpressionSet) -> Result<ExpLlmExplainer, CliError> {
-    let folder = model.ok_or_else(|| {
+fn explainer(model: &ModelArgs, set: ExpressionSet) -> Result<ExpLlmExplainer, CliError> {
+    let folder = model.model.clone().ok_or_else(|| {
         CliError::Usage("stage expllm needs --model DIR, a checkpoint folder".to_owned())
     })?;
     let options = ExplainerOptions {
         set,
+        format: model.dtype.map(WeightFormat::format),
         ..ExplainerOptions::default()
     };
-    let source = ModelSource::Folder(folder.to_path_buf());
+    let source = ModelSource::Folder(folder);
     source.load(&options).map_err(CliError::library)
 }

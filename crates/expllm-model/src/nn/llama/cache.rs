@@ -3,6 +3,7 @@
 use burn::tensor::{DType, Device, Tensor, s};
 
 use super::TokenMask;
+use crate::processor::ProcessorCache;
 use crate::{LlmConfig, ModelError};
 
 /// Keys and values of one layer, in memory for the whole sequence from the start.
@@ -19,6 +20,8 @@ pub struct LayerCache {
 #[derive(Debug, Clone)]
 pub struct KvCache {
     pub(super) layers: Vec<LayerCache>,
+    /// In place of the layers, for a model with packed weights.
+    pub(super) processor: Option<ProcessorCache>,
     capacity: usize,
     limit: usize,
     mask: TokenMask,
@@ -39,6 +42,18 @@ impl KvCache {
         };
         Self {
             layers: (0..config.num_layers).map(|_| layer()).collect(),
+            processor: None,
+            capacity,
+            limit: config.max_positions,
+            mask: TokenMask::default(),
+        }
+    }
+
+    /// As [`new`](Self::new), in f16 and for packed weights.
+    pub(crate) fn on_processor(config: &LlmConfig, [batch, capacity]: [usize; 2]) -> Self {
+        Self {
+            layers: Vec::new(),
+            processor: Some(ProcessorCache::new(config, [batch, capacity])),
             capacity,
             limit: config.max_positions,
             mask: TokenMask::default(),
@@ -85,6 +100,9 @@ impl KvCache {
             self.layers
                 .iter_mut()
                 .for_each(|layer| layer.grow(length, capacity));
+            if let Some(processor) = &mut self.processor {
+                processor.grow(length, capacity);
+            }
             self.capacity = capacity;
         }
         Ok(())
@@ -122,6 +140,7 @@ impl KvCache {
         let layers = self.layers.iter().map(|layer| layer.select(rows));
         Self {
             layers: layers.collect(),
+            processor: self.processor.as_ref().map(|cache| cache.select(rows)),
             capacity: self.capacity,
             limit: self.limit,
             mask: self.mask.select(rows),

@@ -1,11 +1,14 @@
 //! The whole language model.
 
+use std::sync::Arc;
+
 use burn::module::{Initializer, Module, Param};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use super::super::{Linear, RmsNorm};
 use super::mask::Branches;
 use super::{AttentionContext, DecoderLayer, KvCache, Rotary, TokenMask};
+use crate::processor::{self, Pass, ProcessorDecoder, Seen};
 use crate::{LlmConfig, ModelError};
 
 /// A language model of the LLaMA family.
@@ -19,6 +22,9 @@ pub struct Llama {
     pub norm: RmsNorm,
     /// The head: `[vocab, width]`; `None` when it is the embedding table.
     pub lm_head: Option<Linear>,
+    /// Packed weights, which are used in place of all of the above.
+    #[module(skip)]
+    processor: Option<Arc<ProcessorDecoder>>,
     #[module(skip)]
     rotary: Rotary,
     #[module(skip)]
@@ -51,6 +57,7 @@ impl Llama {
             layers: layers.collect(),
             norm: RmsNorm::new(width, config.rms_norm_eps, device),
             lm_head: (!config.tie_word_embeddings).then(head),
+            processor: None,
             rotary: Rotary::new(config),
             config: config.clone(),
         }
@@ -62,9 +69,23 @@ impl Llama {
         &self.config
     }
 
-    /// Number format of the weights.
+    /// Runs with packed weights from now on.
+    pub(crate) fn set_processor(&mut self, decoder: ProcessorDecoder) {
+        self.processor = Some(Arc::new(decoder));
+    }
+
+    /// Bytes of packed weights; `None` for weights of burn.
+    #[must_use]
+    pub fn packed_bytes(&self) -> Option<usize> {
+        self.processor.as_ref().map(|decoder| decoder.memory())
+    }
+
+    /// Number format of the weights; that of activations when weights are packed.
     #[must_use]
     pub fn dtype(&self) -> DType {
+        if self.processor.is_some() {
+            return DType::F32;
+        }
         self.embed_tokens.weight.val().dtype()
     }
 
@@ -78,6 +99,9 @@ impl Llama {
     #[must_use]
     pub fn cache(&self, batch: usize, capacity: usize) -> KvCache {
         let size = [batch, capacity];
+        if self.processor.is_some() {
+            return KvCache::on_processor(&self.config, size);
+        }
         KvCache::new(&self.config, size, self.dtype(), &self.device())
     }
 
@@ -95,6 +119,15 @@ impl Llama {
         let outside = |&&id: &&u32| id as usize >= vocab_size;
         if let Some(&id) = tokens.iter().flatten().find(outside) {
             return Err(ModelError::TokenOutsideVocabulary { id, vocab_size });
+        }
+        if let Some(decoder) = &self.processor {
+            let rows = decoder.embed(tokens.iter().flatten().copied())?;
+            let shape = [
+                tokens.len(),
+                tokens.first().map_or(0, Vec::len),
+                self.config.hidden_size,
+            ];
+            return Ok(processor::tensor(rows, shape, &self.device()));
         }
         let ids: Vec<i64> = tokens.iter().flatten().map(|&id| i64::from(id)).collect();
         let (batch, count) = (tokens.len(), ids.len());
@@ -131,6 +164,9 @@ impl Llama {
                     mask.length()
                 ),
             });
+        }
+        if let Some(decoder) = &self.processor {
+            return self.forward_packed(decoder, embeddings, mask, cache);
         }
         let context = self.context(&embeddings, mask, cache.as_deref_mut())?;
         Ok(self.run_layers(embeddings, &context, cache))
@@ -171,6 +207,19 @@ impl Llama {
         cache.reserve(start + tokens.len())?;
         let device = embeddings.device();
         let branches = Branches::new(cache.mask(), parents, &device);
+        if let Some(decoder) = &self.processor {
+            cache.begin(&TokenMask::full(batch, tokens.len()))?;
+            let seen = seen_by(branches.bias, batch);
+            let pass = Pass {
+                length: tokens.len(),
+                start,
+                positions: &branches.positions,
+                seen: &seen,
+            };
+            let hidden = run_packed(decoder, embeddings, &pass, cache);
+            cache.truncate(start);
+            return hidden;
+        }
         let rotary = &self.rotary;
         let context = AttentionContext {
             rotary: rotary.tables(&branches.positions, embeddings.dtype(), &device),
@@ -181,6 +230,40 @@ impl Llama {
         let hidden = self.run_layers(embeddings, &context, Some(cache));
         cache.truncate(start);
         Ok(hidden)
+    }
+
+    fn forward_packed(
+        &self,
+        decoder: &ProcessorDecoder,
+        embeddings: Tensor<3>,
+        mask: &TokenMask,
+        cache: Option<&mut KvCache>,
+    ) -> Result<Tensor<3>, ModelError> {
+        let mut own = KvCache::on_processor(&self.config, [mask.batch(), mask.length()]);
+        let cache = match cache {
+            Some(cache) => cache,
+            None => &mut own,
+        };
+        let start = cache.length();
+        cache.begin(mask)?;
+        let whole = cache.mask();
+        let padded = whole.rows().iter().flatten().any(|&real| !real);
+        let bias = match padded {
+            true => whole.bias(start, &self.device()),
+            false => None,
+        };
+        let seen = match bias {
+            Some(bias) => seen_by(bias, mask.batch()),
+            None => vec![Seen::Before; mask.batch()],
+        };
+        let positions = whole.positions(start);
+        let pass = Pass {
+            length: mask.length(),
+            start,
+            positions: &positions,
+            seen: &seen,
+        };
+        run_packed(decoder, embeddings, &pass, cache)
     }
 
     fn run_layers(
@@ -230,6 +313,15 @@ impl Llama {
     /// `[batch, length, width]` to `[batch, length, vocab]`, f32.
     #[must_use]
     pub fn logits(&self, hidden: Tensor<3>) -> Tensor<3> {
+        if let Some(decoder) = &self.processor {
+            let [batch, length, _] = hidden.dims();
+            let vocab = self.config.vocab_size;
+            let device = hidden.device();
+            let scores = decoder.logits(&processor::numbers(hidden));
+            // Sizes always fit; scores that are no numbers end generation with an error.
+            let scores = scores.unwrap_or_else(|_| vec![f32::NAN; batch * length * vocab]);
+            return processor::tensor(scores, [batch, length, vocab], &device);
+        }
         let logits = match &self.lm_head {
             Some(head) => head.forward(hidden),
             None => {
@@ -247,4 +339,36 @@ impl Llama {
         self.layers = layers.collect();
         self
     }
+}
+
+/// Runs packed weights over new tokens, which the cache has taken note of.
+fn run_packed(
+    decoder: &ProcessorDecoder,
+    embeddings: Tensor<3>,
+    pass: &Pass<'_>,
+    cache: &mut KvCache,
+) -> Result<Tensor<3>, ModelError> {
+    let (shape, device) = (embeddings.dims(), embeddings.device());
+    let cache = cache.processor.as_mut().ok_or_else(|| ModelError::Input {
+        what: "cache",
+        reason: "it belongs to a model whose weights are not packed".to_owned(),
+    })?;
+    let hidden = decoder.forward(processor::numbers(embeddings), pass, cache)?;
+    Ok(processor::tensor(hidden, shape, &device))
+}
+
+/// What each row sees, from what is added to its scores: `[batch or 1, 1, length, total]`.
+fn seen_by(bias: Tensor<4>, batch: usize) -> Vec<Seen> {
+    let rows = bias.dims()[0];
+    let open: Vec<bool> = processor::numbers(bias)
+        .into_iter()
+        .map(|added| added == 0.0)
+        .collect();
+    let size = open.len() / rows.max(1);
+    (0..batch)
+        .map(|row| {
+            let start = row.min(rows - 1) * size;
+            Seen::Rows(open[start..start + size].to_vec())
+        })
+        .collect()
 }

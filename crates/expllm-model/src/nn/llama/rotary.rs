@@ -51,6 +51,15 @@ impl Rotary {
         }
     }
 
+    /// Appends the cosines and sines of one position, one of each per pair.
+    pub(crate) fn append(&self, position: usize, cos: &mut Vec<f32>, sin: &mut Vec<f32>) {
+        let angles = self.frequencies.iter().map(|f| position as f32 * f);
+        for (sine, cosine) in angles.map(f32::sin_cos) {
+            cos.push(cosine * self.magnitude);
+            sin.push(sine * self.magnitude);
+        }
+    }
+
     /// Sines and cosines for rows of positions of equal length.
     #[must_use]
     pub fn tables(&self, positions: &[Vec<usize>], dtype: DType, device: &Device) -> RotaryTables {

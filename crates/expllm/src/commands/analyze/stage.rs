@@ -8,7 +8,7 @@ use expllm_core::{ExplainQuestion, Expression, ExpressionSet};
 use expllm_model::Backend;
 
 use crate::CliError;
-use crate::commands::NumberFormat;
+use crate::commands::WeightFormat;
 use crate::commands::stages::Mode;
 use crate::faces::Explaining;
 
@@ -38,10 +38,9 @@ pub struct StageArgs {
     /// cpu].
     #[arg(long)]
     device: Option<Backend>,
-    /// Number format of the model's weights in memory [default: f32; above a billion numbers that
-    /// of the file].
+    /// Number format of the model's weights in memory [default: that of the file].
     #[arg(long, value_enum)]
-    dtype: Option<NumberFormat>,
+    dtype: Option<WeightFormat>,
 }
 
 /// A stage that explains faces.
@@ -105,7 +104,7 @@ impl StageArgs {
         let options = ExplainerOptions {
             set,
             backend: self.device,
-            dtype: self.dtype.map(NumberFormat::dtype),
+            format: self.dtype.map(WeightFormat::format),
             seed: self.seed,
             ..ExplainerOptions::default()
         };

@@ -1,0 +1,315 @@
+//! The language model.
+
+use std::sync::Mutex;
+
+use expllm_kernels::{
+    Attention, AttentionShape, Cached, CachedNumbers, Format, Input, Isa, Matrix, Store, Visible,
+    decode_row, multiply, on_pool, rms_norm, rotate, silu_times,
+};
+use rayon::prelude::*;
+
+use super::{Loader, ProcessorCache};
+use crate::nn::llama::Rotary;
+use crate::{LlmConfig, ModelError};
+
+/// A language model of the LLaMA family with packed weights.
+#[derive(Debug)]
+pub(crate) struct ProcessorDecoder {
+    isa: Isa,
+    config: LlmConfig,
+    format: Format,
+    /// Embeddings, row by row as in files.
+    table: Vec<u8>,
+    layers: Vec<Layer>,
+    norm: Vec<f32>,
+    head: Matrix,
+    rotary: Rotary,
+    /// Memory of passes that ended, for the next ones.
+    scratch: Mutex<Vec<Scratch>>,
+}
+
+#[derive(Debug)]
+struct Layer {
+    attention_norm: Vec<f32>,
+    /// Queries, keys and values, one below the other.
+    qkv: Matrix,
+    output: Matrix,
+    mlp_norm: Vec<f32>,
+    /// Gate and up, one below the other.
+    gate_up: Matrix,
+    down: Matrix,
+}
+
+/// Buffers of one pass.
+#[derive(Debug, Default)]
+struct Scratch {
+    normed: Vec<f32>,
+    qkv: Vec<f32>,
+    mixed: Vec<f32>,
+    gate_up: Vec<f32>,
+    hidden: Vec<f32>,
+    input: Input,
+    cos: Vec<f32>,
+    sin: Vec<f32>,
+}
+
+/// What the tokens of one row of the batch see.
+#[derive(Debug, Clone)]
+pub(crate) enum Seen {
+    /// Everything up to themselves.
+    Before,
+    /// The positions of a row each.
+    Rows(Vec<bool>),
+}
+
+/// New tokens of a batch.
+#[derive(Debug)]
+pub(crate) struct Pass<'a> {
+    /// Tokens per row.
+    pub(crate) length: usize,
+    /// Tokens per row that the cache held before.
+    pub(crate) start: usize,
+    /// Position of each token, row after row.
+    pub(crate) positions: &'a [Vec<usize>],
+    /// What each row sees.
+    pub(crate) seen: &'a [Seen],
+}
+
+impl ProcessorDecoder {
+    pub(crate) fn load(config: &LlmConfig, loader: &Loader<'_>) -> Result<Self, ModelError> {
+        let width = config.hidden_size;
+        let table = loader.table(width, "model.embed_tokens.weight")?;
+        let layers = (0..config.num_layers).map(|index| Layer::load(config, loader, index));
+        let head = match config.tie_word_embeddings {
+            true => "model.embed_tokens.weight",
+            false => "lm_head.weight",
+        };
+        Ok(Self {
+            isa: Isa::detect(),
+            config: config.clone(),
+            format: loader.format,
+            table,
+            layers: layers.collect::<Result<_, _>>()?,
+            norm: loader.numbers("model.norm.weight")?,
+            head: loader.matrix(width, head)?,
+            rotary: Rotary::new(config),
+            scratch: Mutex::default(),
+        })
+    }
+
+    /// Embeddings of tokens, all of which are in the vocabulary.
+    pub(crate) fn embed(&self, tokens: impl Iterator<Item = u32>) -> Result<Vec<f32>, ModelError> {
+        let width = self.config.hidden_size;
+        let bytes = self.format.row_bytes(width).unwrap_or(0);
+        let mut embeddings = Vec::new();
+        for token in tokens {
+            let place = embeddings.len();
+            embeddings.resize(place + width, 0.0);
+            let row = &self.table[token as usize * bytes..][..bytes];
+            decode_row(self.format, row, &mut embeddings[place..]).map_err(failed)?;
+        }
+        Ok(embeddings)
+    }
+
+    /// Runs the layers over `[batch, length, width]` and gives the same after the final norm.
+    pub(crate) fn forward(
+        &self,
+        mut tokens: Vec<f32>,
+        pass: &Pass<'_>,
+        cache: &mut ProcessorCache,
+    ) -> Result<Vec<f32>, ModelError> {
+        self.with_scratch(|scratch| {
+            self.turn(pass, scratch);
+            for index in 0..self.layers.len() {
+                self.layer(index, &mut tokens, (pass, &mut *cache), scratch)?;
+            }
+            let Scratch { normed, .. } = scratch;
+            self.normalise(&tokens, &self.norm, normed);
+            tokens.copy_from_slice(normed);
+            Ok(tokens)
+        })
+    }
+
+    /// Scores of the vocabulary for rows of hidden states.
+    pub(crate) fn logits(&self, hidden: &[f32]) -> Result<Vec<f32>, ModelError> {
+        let width = self.config.hidden_size;
+        let mut scores = vec![0.0; hidden.len() / width * self.config.vocab_size];
+        self.with_scratch(|scratch| {
+            scratch.input.set(self.isa, self.format, hidden, width);
+            multiply(
+                self.isa,
+                &self.head,
+                &scratch.input,
+                &mut scores,
+                Store::Set,
+            )
+            .map_err(failed)?;
+            Ok(scores)
+        })
+    }
+
+    fn with_scratch<R: Send>(
+        &self,
+        run: impl FnOnce(&mut Scratch) -> Result<R, ModelError> + Send,
+    ) -> Result<R, ModelError> {
+        let kept = self.scratch.lock().ok().and_then(|mut kept| kept.pop());
+        let mut scratch = kept.unwrap_or_default();
+        let result = on_pool(|| run(&mut scratch));
+        if let Ok(mut kept) = self.scratch.lock() {
+            kept.push(scratch);
+        }
+        result
+    }
+
+    /// Sines and cosines of all tokens.
+    fn turn(&self, pass: &Pass<'_>, scratch: &mut Scratch) {
+        scratch.cos.clear();
+        scratch.sin.clear();
+        for &position in pass.positions.iter().flatten() {
+            self.rotary
+                .append(position, &mut scratch.cos, &mut scratch.sin);
+        }
+    }
+
+    fn normalise(&self, tokens: &[f32], weight: &[f32], normed: &mut Vec<f32>) {
+        normed.resize(tokens.len(), 0.0);
+        let (width, eps) = (weight.len(), self.config.rms_norm_eps as f32);
+        let rows = tokens.par_chunks(width).zip(normed.par_chunks_mut(width));
+        match tokens.len() == width {
+            true => rms_norm(self.isa, tokens, weight, eps, normed),
+            false => rows.for_each(|(row, normed)| rms_norm(self.isa, row, weight, eps, normed)),
+        }
+    }
+
+    fn layer(
+        &self,
+        index: usize,
+        tokens: &mut [f32],
+        (pass, cache): (&Pass<'_>, &mut ProcessorCache),
+        scratch: &mut Scratch,
+    ) -> Result<(), ModelError> {
+        let (isa, config, layer) = (self.isa, &self.config, &self.layers[index]);
+        let width = config.hidden_size;
+        let count = tokens.len() / width;
+        let (queries, shared) = (
+            config.num_heads * config.head_dim,
+            config.num_kv_heads * config.head_dim,
+        );
+        let stride = queries + 2 * shared;
+        self.normalise(tokens, &layer.attention_norm, &mut scratch.normed);
+        scratch.input.set(isa, self.format, &scratch.normed, width);
+        scratch.qkv.resize(count * stride, 0.0);
+        multiply(
+            isa,
+            &layer.qkv,
+            &scratch.input,
+            &mut scratch.qkv,
+            Store::Set,
+        )
+        .map_err(failed)?;
+        let half = config.head_dim / 2;
+        let angles = scratch
+            .cos
+            .par_chunks(half)
+            .zip(scratch.sin.par_chunks(half));
+        let rows = scratch.qkv.par_chunks_mut(stride).zip(angles);
+        rows.for_each(|(row, (cos, sin))| rotate(isa, &mut row[..queries + shared], cos, sin));
+        let new = (pass.start, pass.length);
+        cache.write(index, new, &scratch.qkv, (stride, queries));
+        scratch.mixed.resize(count * queries, 0.0);
+        self.attend(index, pass, cache, (&scratch.qkv, &mut scratch.mixed));
+        scratch.input.set(isa, self.format, &scratch.mixed, queries);
+        multiply(isa, &layer.output, &scratch.input, tokens, Store::Add).map_err(failed)?;
+
+        self.normalise(tokens, &layer.mlp_norm, &mut scratch.normed);
+        scratch.input.set(isa, self.format, &scratch.normed, width);
+        let inner = config.intermediate_size;
+        scratch.gate_up.resize(count * 2 * inner, 0.0);
+        multiply(
+            isa,
+            &layer.gate_up,
+            &scratch.input,
+            &mut scratch.gate_up,
+            Store::Set,
+        )
+        .map_err(failed)?;
+        scratch.hidden.resize(count * inner, 0.0);
+        let rows = scratch.gate_up.par_chunks(2 * inner);
+        rows.zip(scratch.hidden.par_chunks_mut(inner))
+            .for_each(|(row, hidden)| silu_times(isa, row, inner, hidden));
+        scratch.input.set(isa, self.format, &scratch.hidden, inner);
+        multiply(isa, &layer.down, &scratch.input, tokens, Store::Add).map_err(failed)
+    }
+
+    fn attend(
+        &self,
+        index: usize,
+        pass: &Pass<'_>,
+        cache: &ProcessorCache,
+        (qkv, mixed): (&[f32], &mut [f32]),
+    ) {
+        let config = &self.config;
+        let queries = config.num_heads * config.head_dim;
+        let stride = queries + 2 * config.num_kv_heads * config.head_dim;
+        let [keys, values] = cache.layer(index);
+        for (row, mixed) in mixed.chunks_mut(pass.length * queries).enumerate() {
+            let first = row * cache.row_stride();
+            let attention = Attention {
+                shape: AttentionShape {
+                    heads: config.num_heads,
+                    kv_heads: config.num_kv_heads,
+                    head_dim: config.head_dim,
+                },
+                query: &qkv[row * pass.length * stride..],
+                query_stride: stride,
+                tokens: pass.length,
+                cached: Cached {
+                    keys: CachedNumbers::F16(&keys[first..]),
+                    values: CachedNumbers::F16(&values[first..]),
+                    head_stride: cache.head_stride(),
+                    position_stride: config.head_dim,
+                    length: pass.start + pass.length,
+                },
+                visible: match &pass.seen[row] {
+                    Seen::Before => Visible::Causal { start: pass.start },
+                    Seen::Rows(rows) => Visible::Rows(rows),
+                },
+            };
+            attention.run(self.isa, mixed);
+        }
+    }
+
+    /// Bytes of the weights.
+    pub(crate) fn memory(&self) -> usize {
+        let layers = self.layers.iter().map(|layer| {
+            let parts = [&layer.qkv, &layer.output, &layer.gate_up, &layer.down];
+            parts.iter().map(|matrix| matrix.memory()).sum::<usize>()
+        });
+        layers.sum::<usize>() + self.table.len() + self.head.memory()
+    }
+}
+
+impl Layer {
+    fn load(config: &LlmConfig, loader: &Loader<'_>, index: usize) -> Result<Self, ModelError> {
+        let name = |part: &str| format!("model.layers.{index}.{part}.weight");
+        let names = |parts: &[&str]| parts.iter().map(|part| name(part)).collect::<Vec<_>>();
+        let width = config.hidden_size;
+        let attention = ["q_proj", "k_proj", "v_proj"].map(|part| format!("self_attn.{part}"));
+        let attention = attention.each_ref().map(String::as_str);
+        Ok(Self {
+            attention_norm: loader.numbers(&name("input_layernorm"))?,
+            qkv: loader.stack(width, &names(&attention))?,
+            output: loader.matrix(
+                config.num_heads * config.head_dim,
+                &name("self_attn.o_proj"),
+            )?,
+            mlp_norm: loader.numbers(&name("post_attention_layernorm"))?,
+            gate_up: loader.stack(width, &names(&["mlp.gate_proj", "mlp.up_proj"]))?,
+            down: loader.matrix(config.intermediate_size, &name("mlp.down_proj"))?,
+        })
+    }
+}
+
+fn failed(error: expllm_kernels::KernelError) -> ModelError {
+    ModelError::Device(error.to_string())
+}

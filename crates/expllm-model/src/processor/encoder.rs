@@ -1,0 +1,304 @@
+//! The vision encoder and the projector.
+
+use expllm_kernels::{
+    Attention, AttentionShape, Cached, CachedNumbers, Format, Input, Isa, KernelError, Matrix,
+    Store, Visible, gelu, layer_norm, multiply, on_pool,
+};
+use rayon::prelude::*;
+
+use super::Loader;
+use crate::{Dinov2Config, ModelError, ProjectorKind};
+
+/// A linear layer with a bias.
+#[derive(Debug)]
+struct Affine {
+    weight: Matrix,
+    bias: Vec<f32>,
+}
+
+impl Affine {
+    fn load(loader: &Loader<'_>, name: &str, columns: usize) -> Result<Self, ModelError> {
+        Ok(Self {
+            weight: loader.matrix(columns, &format!("{name}.weight"))?,
+            bias: loader.numbers(&format!("{name}.bias"))?,
+        })
+    }
+
+    /// As [`load`](Self::load), with the factors that follow the layer multiplied in.
+    fn load_scaled(
+        loader: &Loader<'_>,
+        name: &str,
+        columns: usize,
+        factors: &str,
+    ) -> Result<Self, ModelError> {
+        let factors = loader.numbers(factors)?;
+        let bias = loader.numbers(&format!("{name}.bias"))?;
+        Ok(Self {
+            weight: loader.scaled(columns, &format!("{name}.weight"), &factors)?,
+            bias: bias.iter().zip(&factors).map(|(b, f)| b * f).collect(),
+        })
+    }
+
+    /// Adds the layer of an input to rows.
+    fn add_to(&self, isa: Isa, input: &Input, rows: &mut [f32]) -> Result<(), KernelError> {
+        for row in rows.chunks_mut(self.bias.len()) {
+            row.iter_mut().zip(&self.bias).for_each(|(x, b)| *x += b);
+        }
+        multiply(isa, &self.weight, input, rows, Store::Add)
+    }
+
+    /// Writes the layer of an input.
+    fn write(&self, isa: Isa, input: &Input, rows: &mut Vec<f32>) -> Result<(), KernelError> {
+        rows.clear();
+        for _ in 0..input.tokens() {
+            rows.extend_from_slice(&self.bias);
+        }
+        multiply(isa, &self.weight, input, rows, Store::Add)
+    }
+}
+
+#[derive(Debug)]
+struct Norm([Vec<f32>; 2]);
+
+impl Norm {
+    fn load(loader: &Loader<'_>, name: &str) -> Result<Self, ModelError> {
+        Ok(Self([
+            loader.numbers(&format!("{name}.weight"))?,
+            loader.numbers(&format!("{name}.bias"))?,
+        ]))
+    }
+
+    fn apply(&self, isa: Isa, eps: f32, tokens: &[f32], normed: &mut Vec<f32>) {
+        let [weight, bias] = &self.0;
+        normed.resize(tokens.len(), 0.0);
+        let width = weight.len();
+        let rows = tokens.par_chunks(width).zip(normed.par_chunks_mut(width));
+        rows.for_each(|(row, normed)| layer_norm(isa, row, [weight, bias], eps, normed));
+    }
+}
+
+#[derive(Debug)]
+struct Block {
+    norm1: Norm,
+    qkv: Affine,
+    proj: Affine,
+    norm2: Norm,
+    fc1: Affine,
+    fc2: Affine,
+}
+
+/// A DINOv2 vision transformer with packed weights.
+#[derive(Debug)]
+pub(crate) struct ProcessorEncoder {
+    isa: Isa,
+    config: Dinov2Config,
+    format: Format,
+    patch: Affine,
+    class: Vec<f32>,
+    /// `[1 + patches, width]`.
+    positions: Vec<f32>,
+    blocks: Vec<Block>,
+    norm: Norm,
+}
+
+#[derive(Default)]
+struct Buffers {
+    normed: Vec<f32>,
+    wide: Vec<f32>,
+    mixed: Vec<f32>,
+    input: Input,
+}
+
+impl ProcessorEncoder {
+    /// Loads the weights; `positions` are those of the class token and the grid of the image.
+    pub(crate) fn load(
+        config: &Dinov2Config,
+        loader: &Loader<'_>,
+        positions: Vec<f32>,
+    ) -> Result<Self, ModelError> {
+        let patch = 3 * config.patch_size * config.patch_size;
+        let block = |index: usize| {
+            let name = |part: &str| format!("vision_model.blocks.{index}.{part}");
+            let width = config.embed_dim;
+            Ok(Block {
+                norm1: Norm::load(loader, &name("norm1"))?,
+                qkv: Affine::load(loader, &name("attn.qkv"), width)?,
+                proj: Affine::load_scaled(loader, &name("attn.proj"), width, &name("ls1.gamma"))?,
+                norm2: Norm::load(loader, &name("norm2"))?,
+                fc1: Affine::load(loader, &name("mlp.fc1"), width)?,
+                fc2: {
+                    let inner = config.mlp_dim();
+                    Affine::load_scaled(loader, &name("mlp.fc2"), inner, &name("ls2.gamma"))?
+                },
+            })
+        };
+        Ok(Self {
+            isa: Isa::detect(),
+            config: config.clone(),
+            format: loader.format,
+            patch: Affine::load(loader, "vision_model.patch_embed.proj", patch)?,
+            class: loader.numbers("vision_model.cls_token")?,
+            positions,
+            blocks: (0..config.depth)
+                .map(block)
+                .collect::<Result<_, ModelError>>()?,
+            norm: Norm::load(loader, "vision_model.norm")?,
+        })
+    }
+
+    /// `[1 + patches, width]`.
+    pub(crate) fn positions(&self) -> &[f32] {
+        &self.positions
+    }
+
+    /// Patch tokens of images: `[batch, 3, side, side]` to `[batch, patches, width]`.
+    pub(crate) fn forward(&self, images: &[f32]) -> Result<Vec<f32>, ModelError> {
+        on_pool(|| self.run(images)).map_err(|error| ModelError::Device(error.to_string()))
+    }
+
+    fn run(&self, images: &[f32]) -> Result<Vec<f32>, KernelError> {
+        let (side, width) = (self.config.image_size, self.config.embed_dim);
+        let (isa, eps) = (self.isa, self.config.layer_norm_eps as f32);
+        let mut buffers = Buffers::default();
+        let mut tokens = Vec::new();
+        for image in images.chunks_exact(3 * side * side) {
+            let patches = self.patches(image);
+            let columns = patches.len() / self.config.num_patches();
+            buffers.input.set(isa, self.format, &patches, columns);
+            let start = tokens.len();
+            tokens.extend_from_slice(&self.positions);
+            let image = &mut tokens[start..];
+            image.iter_mut().zip(&self.class).for_each(|(x, c)| *x += c);
+            self.patch
+                .add_to(isa, &buffers.input, &mut image[width..])?;
+        }
+        for block in &self.blocks {
+            self.block(block, &mut tokens, &mut buffers)?;
+        }
+        self.norm.apply(isa, eps, &tokens, &mut buffers.normed);
+        let images = buffers.normed.chunks_exact(self.positions.len());
+        Ok(images.flat_map(|image| &image[width..]).copied().collect())
+    }
+
+    /// The pixels of each patch: `[patches, 3 * patch * patch]`.
+    fn patches(&self, image: &[f32]) -> Vec<f32> {
+        let (side, patch, grid) = (
+            self.config.image_size,
+            self.config.patch_size,
+            self.config.grid(),
+        );
+        let mut patches = Vec::with_capacity(image.len());
+        for (row, column) in (0..grid).flat_map(|row| (0..grid).map(move |column| (row, column))) {
+            for channel in image.chunks_exact(side * side) {
+                for y in row * patch..(row + 1) * patch {
+                    let start = y * side + column * patch;
+                    patches.extend_from_slice(&channel[start..start + patch]);
+                }
+            }
+        }
+        patches
+    }
+
+    fn block(
+        &self,
+        block: &Block,
+        tokens: &mut [f32],
+        buffers: &mut Buffers,
+    ) -> Result<(), KernelError> {
+        let (isa, eps) = (self.isa, self.config.layer_norm_eps as f32);
+        let width = self.config.embed_dim;
+        let Buffers {
+            normed,
+            wide,
+            mixed,
+            input,
+        } = buffers;
+        block.norm1.apply(isa, eps, tokens, normed);
+        input.set(isa, self.format, normed, width);
+        block.qkv.write(isa, input, wide)?;
+        mixed.resize(tokens.len(), 0.0);
+        self.attend(wide, mixed);
+        input.set(isa, self.format, mixed, width);
+        block.proj.add_to(isa, input, tokens)?;
+        block.norm2.apply(isa, eps, tokens, normed);
+        input.set(isa, self.format, normed, width);
+        block.fc1.write(isa, input, wide)?;
+        wide.par_chunks_mut(self.config.mlp_dim())
+            .for_each(|row| gelu(isa, row));
+        input.set(isa, self.format, wide, self.config.mlp_dim());
+        block.fc2.add_to(isa, input, tokens)
+    }
+
+    fn attend(&self, qkv: &[f32], mixed: &mut [f32]) {
+        let (width, heads) = (self.config.embed_dim, self.config.num_heads);
+        let count = self.positions.len() / width;
+        let images = qkv.chunks_exact(count * 3 * width);
+        for (qkv, mixed) in images.zip(mixed.chunks_exact_mut(count * width)) {
+            let attention = Attention {
+                shape: AttentionShape {
+                    heads,
+                    kv_heads: heads,
+                    head_dim: width / heads,
+                },
+                query: qkv,
+                query_stride: 3 * width,
+                tokens: count,
+                cached: Cached {
+                    keys: CachedNumbers::F32(&qkv[width..]),
+                    values: CachedNumbers::F32(&qkv[2 * width..]),
+                    head_stride: width / heads,
+                    position_stride: 3 * width,
+                    length: count,
+                },
+                visible: Visible::All,
+            };
+            attention.run(self.isa, mixed);
+        }
+    }
+}
+
+/// One linear layer, or two with an exact GELU between them, with packed weights.
+#[derive(Debug)]
+pub(crate) struct ProcessorProjector {
+    isa: Isa,
+    format: Format,
+    layers: Vec<Affine>,
+}
+
+impl ProcessorProjector {
+    pub(crate) fn load(
+        kind: ProjectorKind,
+        [input, output]: [usize; 2],
+        loader: &Loader<'_>,
+    ) -> Result<Self, ModelError> {
+        let layer = |name: &str, columns| Affine::load(loader, name, columns);
+        let layers = match kind {
+            ProjectorKind::Linear => vec![layer("mm_projector", input)?],
+            ProjectorKind::Mlp => vec![
+                layer("mm_projector.0", input)?,
+                layer("mm_projector.2", output)?,
+            ],
+        };
+        Ok(Self {
+            isa: Isa::detect(),
+            format: loader.format,
+            layers,
+        })
+    }
+
+    /// `[tokens, vision width]` to `[tokens, language width]`.
+    pub(crate) fn forward(&self, mut tokens: Vec<f32>) -> Result<Vec<f32>, ModelError> {
+        let run = || {
+            let (isa, mut input) = (self.isa, Input::new());
+            for (index, layer) in self.layers.iter().enumerate() {
+                if index > 0 {
+                    gelu(isa, &mut tokens);
+                }
+                input.set(isa, self.format, &tokens, layer.weight.columns());
+                layer.write(isa, &input, &mut tokens)?;
+            }
+            Ok(tokens)
+        };
+        on_pool(run).map_err(|error: KernelError| ModelError::Device(error.to_string()))
+    }
+}

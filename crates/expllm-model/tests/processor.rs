@@ -1,0 +1,147 @@
+//! Packed weights on the processor against burn's tensors.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // A failure ends the test.
+
+mod common;
+
+use burn::tensor::Tensor;
+use common::{File, device, fixture_config, largest_difference, numbers, shared};
+use expllm_face::backbone::BackboneConfig;
+use expllm_face::encoder::FaceEncoderConfig;
+use expllm_model::generation::{
+    AnswerTrie, BatchPrompt, CancelToken, GenerationSettings, Prefix, TokenStream, generate_batch,
+};
+use expllm_model::nn::llama::TokenMask;
+use expllm_model::{
+    ConvolutionalConfig, DType, ExpLlm, Format, LoadOptions, ModelConfig, RandomWeights,
+    TensorSource, VisionConfig,
+};
+
+fn load(config: &ModelConfig, source: &dyn TensorSource, kernels: Option<Format>) -> ExpLlm {
+    let options = LoadOptions {
+        kernels,
+        ..LoadOptions::default()
+    };
+    ExpLlm::load(config, source, &options, &device()).unwrap()
+}
+
+fn logits(model: &ExpLlm, tokens: &[Vec<u32>], images: &Tensor<4>) -> Vec<f32> {
+    let images = model.encode_images(images.clone()).unwrap();
+    let mask = TokenMask::full(tokens.len(), tokens[0].len());
+    let hidden = model.forward(tokens, &mask, Some(&images), None).unwrap();
+    numbers(model.llm.logits(hidden))
+}
+
+fn cosine(left: &[f32], right: &[f32]) -> f64 {
+    let dot = |a: &[f32], b: &[f32]| -> f64 {
+        a.iter()
+            .zip(b)
+            .map(|(a, b)| f64::from(*a) * f64::from(*b))
+            .sum()
+    };
+    dot(left, right) / (dot(left, left) * dot(right, right)).sqrt()
+}
+
+#[test]
+fn the_fixture_gives_the_same_numbers_and_tokens() {
+    let Some(folder) = shared("fixtures/locllm_tiny") else {
+        return;
+    };
+    let expected = File::open(&folder.join("expected.safetensors"));
+    let source = File::open(&folder.join("model.safetensors"));
+    let (tokens, pixels) = (expected.tokens("input_ids"), expected.tensor("images"));
+    let plain = logits(&load(&fixture_config(), &source, None), &tokens, &pixels);
+    for (format, least) in [
+        (Format::F32, 0.999_999),
+        (Format::F16, 0.999_99),
+        (Format::Bf16, 0.999),
+        (Format::Q8_0, 0.999),
+        (Format::Q4A, 0.99),
+    ] {
+        let model = load(&fixture_config(), &source, Some(format));
+        let found = cosine(&logits(&model, &tokens, &pixels), &plain);
+        println!("{format:?}: cosine of the logits {found:.6}");
+        assert!(found >= least, "{format:?}: {found}");
+    }
+    let model = load(&fixture_config(), &source, Some(Format::F32));
+    let images = model.encode_images(pixels).unwrap();
+    let settings = GenerationSettings {
+        max_new_tokens: 24,
+        ..GenerationSettings::default()
+    };
+    let mut prompts = Vec::new();
+    for (row, (tokens, wanted)) in tokens.iter().zip(expected.tokens("greedy_24")).enumerate() {
+        let image = images.clone().narrow(0, row, 1);
+        let prefix = Prefix::new(&model, tokens, Some(image.clone())).unwrap();
+        let stream = TokenStream::new(prefix, &settings, CancelToken::default()).unwrap();
+        assert_eq!(stream.map(Result::unwrap).collect::<Vec<_>>(), wanted);
+        prompts.push(BatchPrompt {
+            tokens: tokens.clone(),
+            image: Some(image),
+        });
+    }
+    let mut longer = prompts[0].clone();
+    longer.tokens.extend([9, 12, 40, 7, 301]);
+    prompts.push(longer);
+    let answers = generate_batch(&model, &prompts, &settings).unwrap();
+    assert_eq!(answers[..2], expected.tokens("greedy_24"), "left-padded");
+}
+
+#[test]
+fn random_models_give_the_same_labels_and_scores() {
+    let config = ModelConfig::tiny();
+    for seed in 0..3 {
+        let source = RandomWeights::new(&config, DType::F32, seed).unwrap();
+        let [plain, packed] = [None, Some(Format::F32)].map(|f| load(&config, &source, f));
+        let image = vec![config.image_token_id; config.vision.num_patches()];
+        let prompt = [&[1][..], &image, &[7, 8, 9]].concat();
+        let side = config.vision.image_size();
+        let pixels = Tensor::ones([1, 3, side, side], &device());
+        let run = |model: &ExpLlm| {
+            let image = model.encode_images(pixels.clone()).unwrap();
+            let mut prefix = Prefix::new(model, &prompt, Some(image)).unwrap();
+            let labels = [vec![10], vec![10, 11], vec![12, 13]];
+            let trie = AnswerTrie::new(&labels, 2).unwrap();
+            let shares = trie.probabilities(&mut prefix).unwrap();
+            prefix.push(&[20]).unwrap();
+            (shares, prefix.scores().to_vec())
+        };
+        let ((plain, plain_scores), (packed, packed_scores)) = (run(&plain), run(&packed));
+        for (plain, packed) in plain.iter().zip(&packed) {
+            // The cache is kept in f16.
+            assert!((plain - packed).abs() < 2e-3, "{plain} {packed}");
+        }
+        assert!(largest_difference(&plain_scores, &packed_scores) < 1e-2);
+    }
+}
+
+#[test]
+fn detectors_as_vision_encoders_stay_as_they_are() {
+    let mut config = ModelConfig::tiny();
+    config.llm.lora = None;
+    config.vision = VisionConfig::Convolutional(ConvolutionalConfig {
+        view: [0.1, 0.1, 0.8],
+        encoder: FaceEncoderConfig::new()
+            .with_side(32)
+            .with_fine(BackboneConfig::new(vec![8], vec![16, 32], vec![1, 1]).with_grid(2)),
+    });
+    let source = RandomWeights::new(&config, DType::F32, 4).unwrap();
+    let pixels = Tensor::ones([2, 1, 32, 32], &device());
+    let tokens = vec![
+        vec![1, config.image_token_id, config.image_token_id, 7, 8],
+        vec![2, config.image_token_id, config.image_token_id, 9, 3],
+    ];
+    let [plain, packed] = [None, Some(Format::F32)]
+        .map(|format| logits(&load(&config, &source, format), &tokens, &pixels));
+    assert!(largest_difference(&plain, &packed) < 1e-2);
+}
+
+#[test]
+fn packed_weights_cannot_be_read_back() {
+    let config = ModelConfig::tiny();
+    let source = RandomWeights::new(&config, DType::F32, 1).unwrap();
+    let model = load(&config, &source, Some(Format::Q8_0));
+    let error = model.read("lm_head.weight").unwrap_err().to_string();
+    assert!(error.contains("packed"), "{error}");
+    assert!(model.llm.packed_bytes().unwrap() < 300_000);
+}
