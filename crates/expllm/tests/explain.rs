@@ -139,6 +139,24 @@ fn chains_are_held_against_the_readings() {
 }
 
 #[test]
+fn packed_weights_of_any_format_give_nearly_the_same_probabilities() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = checkpoint(dir.path(), Some(tokenizer()));
+    let probabilities = |arguments: &[&str]| -> Vec<f64> {
+        let output = analyze(&model, &[&["--format", "json"], arguments].concat());
+        let rows: Value = serde_json::from_str(&stdout(&output)).unwrap();
+        let share = |e: Expression| rows[0]["probabilities"][e.name()].as_f64().unwrap();
+        Expression::ALL.into_iter().map(share).collect()
+    };
+    let plain = probabilities(&["--dtype", "f32"]);
+    for (format, bound) in [("f16", 1e-3), ("bf16", 0.02), ("q8", 0.02), ("q4", 0.2)] {
+        for (found, wanted) in probabilities(&["--dtype", format]).iter().zip(&plain) {
+            assert!((found - wanted).abs() < bound, "{format}: {found} {wanted}");
+        }
+    }
+}
+
+#[test]
 fn seven_classes_leave_contempt_out() {
     let dir = tempfile::tempdir().unwrap();
     let model = checkpoint(dir.path(), Some(tokenizer()));

@@ -70,6 +70,9 @@ pub struct Setup {
     pub mode: String,
     /// The pixels that a multimodal model looks at.
     pub view: String,
+    /// Number format of its weights in memory; `None` for that of the file.
+    #[serde(default)]
+    pub weights: Option<String>,
 }
 
 /// An append-only file: the setup in its first line, then one prediction a line.
@@ -156,6 +159,7 @@ mod tests {
             model: None,
             mode: "label-first".into(),
             view: "aligned".into(),
+            weights: None,
         }
     }
 

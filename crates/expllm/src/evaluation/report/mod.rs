@@ -118,6 +118,7 @@ impl Report<'_> {
             model => setup.model.as_ref().map(|path| path.display().to_string()),
             mode => setup.mode.clone(),
             view => setup.view.clone(),
+            weights => setup.weights.clone(),
         }
     }
 

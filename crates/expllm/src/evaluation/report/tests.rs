@@ -78,6 +78,7 @@ impl Run {
                 model: Some(EVIL.into()),
                 mode: "label-first".into(),
                 view: "aligned".into(),
+                weights: None,
             },
             records,
             predictions,
