@@ -12,7 +12,7 @@ use crate::format::{Format, LANES, PanelLayout};
 use crate::input::{InputKind, TileInput, interleave};
 use crate::isa::IsaKind;
 use crate::multiply::tile::Tile;
-use crate::multiply::{Part, panels_of};
+use crate::multiply::{panels_of, run};
 use crate::parallel::for_each_index;
 use crate::shared::SharedMut;
 use crate::{BLOCK, Isa};
@@ -379,14 +379,6 @@ impl Panels<'_> {
             // SAFETY: numbers looked at as bytes.
             let bytes =
                 unsafe { std::slice::from_raw_parts(floats.as_ptr().cast(), size_of_val(floats)) };
-            let part = Part {
-                isa: self.isa,
-                layout: self.layout,
-                panels: bytes,
-                panel_bytes: 4 * numbers,
-                count,
-                rows: (self.rows - first * LANES).min(count * LANES),
-            };
             let tile = Tile {
                 layout: self.layout,
                 panels: bytes,
@@ -395,11 +387,11 @@ impl Panels<'_> {
                 input: TileInput::F32(input),
                 output: output.wrapping_add(first * LANES),
                 stride,
-                rows: part.rows,
+                rows: (self.rows - first * LANES).min(count * LANES),
                 add: false,
             };
             // SAFETY: the promise of the caller.
-            unsafe { part.run(&tile, InputKind::F32, tokens) };
+            unsafe { run(self.isa, &tile, InputKind::F32, [count, tokens]) };
         }
     }
 }

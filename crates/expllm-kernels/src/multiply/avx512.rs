@@ -88,7 +88,7 @@ unsafe fn floating<const F: u8, const R: usize, const T: usize>(tile: &Tile<'_>)
                 for r in 0..R {
                     let panel = weights.add(r * tile.panel_bytes);
                     let place = panel.add(pair * 2 * block_bytes / BLOCK);
-                    if T == 1 && (F == F32 || pair % 2 == 0) {
+                    if T == 1 {
                         fetch(place.wrapping_add(AHEAD));
                         if F == F32 {
                             fetch(place.wrapping_add(AHEAD + 64));

@@ -12,8 +12,12 @@ mod portable;
 mod tests;
 pub(crate) mod tile;
 
+use std::cell::RefCell;
+use std::ops::Range;
+
 use tile::{Kernel, Tile};
 
+use crate::buffer::Numbers;
 use crate::format::{Format, LANES, PanelLayout};
 use crate::input::InputKind;
 use crate::isa::IsaKind;
@@ -22,10 +26,18 @@ use crate::shared::SharedMut;
 use crate::{Input, Isa, KernelError, Matrix};
 
 /// Bytes of weights that are multiplied with all tiles of tokens before the next ones, so that
-/// they stay in the second-level cache.
-const BYTES_AT_A_TIME: usize = 384 << 10;
+/// they stay in the first-level cache.
+const BYTES_AT_A_TIME: usize = 16 << 10;
 
-/// Bytes of weights that one thread takes at once, at least.
+/// Groups of panels that are multiplied with a stretch of activations before the next one, so that
+/// it is fetched into the second-level cache once for all of them.
+const GROUPS_AT_A_TIME: usize = 4;
+
+/// Tokens whose sums are gathered before the next ones: with those of [`GROUPS_AT_A_TIME`] they
+/// fill a quarter of a second-level cache of 1 MiB. A multiple of all tiles.
+const TOKENS_AT_A_TIME: usize = 480;
+
+/// Bytes of weights that one thread takes at once for a single tile of tokens, at least.
 const PIECE: usize = 192 << 10;
 
 /// Products below which sharing the work among threads costs more than it saves.
@@ -58,33 +70,28 @@ pub fn multiply(
     if tokens == 0 {
         return Ok(());
     }
-    let layout = weights.layout();
     let output = SharedMut::new(output);
     let panels_at_once = panels_of(isa);
     let group_bytes = panels_at_once * weights.panel_bytes();
     let groups = rows.div_ceil(LANES * panels_at_once);
-    let groups_at_once = (PIECE / group_bytes).clamp(1, groups.div_ceil(8).max(1));
-    let run_group = |group: usize| {
-        let first = group * panels_at_once;
-        let panels = rows.div_ceil(LANES).min(first + panels_at_once) - first;
-        let part = Part {
-            isa,
-            layout,
-            panels: &weights.panels()[first * weights.panel_bytes()..]
-                [..panels * weights.panel_bytes()],
-            panel_bytes: weights.panel_bytes(),
-            count: panels,
-            rows: (rows - first * LANES).min(panels * LANES),
-        };
+    let single = tokens <= input.tile();
+    let groups_at_once = match single {
+        true => (PIECE / group_bytes).clamp(1, groups.div_ceil(8).max(1)),
+        false => GROUPS_AT_A_TIME,
+    };
+    let run_piece = |piece: usize| {
+        let groups = piece * groups_at_once..groups.min((piece + 1) * groups_at_once);
+        let part = Part::of(isa, weights, groups);
         // SAFETY: the parts of one call write different rows, and the output has room for
         // `tokens` times `rows`, which was checked.
-        unsafe { part.multiply(input, output.pointer(first * LANES), rows, store) };
+        unsafe {
+            match single {
+                true => part.multiply_tile(input, output.pointer(part.first_row()), rows, store),
+                false => part.multiply_all(input, output.pointer(part.first_row()), rows, store),
+            }
+        }
     };
     let pieces = groups.div_ceil(groups_at_once);
-    let run_piece = |piece: usize| {
-        let end = groups.min((piece + 1) * groups_at_once);
-        (piece * groups_at_once..end).for_each(run_group);
-    };
     match rows
         .saturating_mul(weights.columns())
         .saturating_mul(tokens)
@@ -121,68 +128,151 @@ fn check(isa: Isa, weights: &Matrix, input: &Input, output: usize) -> Result<(),
     Ok(())
 }
 
-/// Panels that one thread multiplies with all tokens before the next ones.
+thread_local! {
+    /// Sums of a part, which keep their memory from call to call.
+    static SUMS: RefCell<Numbers<f32>> = RefCell::default();
+}
+
+/// Neighbouring panels that one thread multiplies.
 pub(crate) struct Part<'a> {
     pub(crate) isa: Isa,
     pub(crate) layout: PanelLayout,
     pub(crate) panels: &'a [u8],
     pub(crate) panel_bytes: usize,
-    /// How many panels there are; at most [`panels_of`] the instruction set.
+    /// The first panel in its matrix.
+    pub(crate) first: usize,
+    /// How many panels there are.
     pub(crate) count: usize,
     /// Rows that are no padding.
     pub(crate) rows: usize,
 }
 
-impl Part<'_> {
-    /// Multiplies with all tokens of an input.
+impl<'a> Part<'a> {
+    /// Some groups of as many panels as a kernel multiplies at once.
+    fn of(isa: Isa, weights: &'a Matrix, groups: Range<usize>) -> Self {
+        let at_once = panels_of(isa);
+        let panels = weights.rows().div_ceil(LANES);
+        let (first, end) = (groups.start * at_once, panels.min(groups.end * at_once));
+        let bytes = weights.panel_bytes();
+        Self {
+            isa,
+            layout: weights.layout(),
+            panels: &weights.panels()[first * bytes..end * bytes],
+            panel_bytes: bytes,
+            first,
+            count: end - first,
+            rows: weights.rows().min(end * LANES) - first * LANES,
+        }
+    }
+
+    fn first_row(&self) -> usize {
+        self.first * LANES
+    }
+
+    /// Multiplies with an input of one tile, group after group.
     ///
     /// # Safety
     ///
     /// `rows` numbers may be read and written at `output` for each token, `stride` apart, and no
     /// other thread uses them.
-    unsafe fn multiply(&self, input: &Input, output: *mut f32, stride: usize, store: Store) {
-        let blocks = self.layout.blocks;
-        let block_bytes = self.count * PanelLayout::block_bytes(self.layout.format);
-        let step = (BYTES_AT_A_TIME / block_bytes).clamp(1, blocks);
-        // Equal steps, so that the last one is not short.
-        let step = blocks.div_ceil(blocks.div_ceil(step));
-        for start in (0..blocks).step_by(step) {
-            let range = start..blocks.min(start + step);
-            let mut token = 0;
-            while token < input.tokens() {
-                let width = input.tile().min(input.tokens() - token);
-                let tile = Tile {
-                    layout: self.layout,
-                    panels: self.panels,
-                    panel_bytes: self.panel_bytes,
-                    blocks: range.clone(),
-                    input: input.tile_at(token, width),
-                    output: output.wrapping_add(token * stride),
-                    stride,
-                    rows: self.rows,
-                    add: store == Store::Add || start > 0,
-                };
-                // SAFETY: the promise of the caller, for these tokens.
-                unsafe { self.run(&tile, input.kind(), width) };
-                token += width;
-            }
-        }
+    unsafe fn multiply_tile(&self, input: &Input, output: *mut f32, stride: usize, store: Store) {
+        let (tokens, blocks) = (0..input.tokens(), 0..self.layout.blocks);
+        // SAFETY: the promise of the caller.
+        unsafe { self.multiply_groups(input, tokens, blocks, (output, stride), store) };
     }
 
-    /// Multiplies one tile.
+    /// Multiplies with an input of many tiles.
+    ///
+    /// Sums grow in memory of the thread, over stretches of columns that are short enough for
+    /// their weights to stay in the first-level cache while all tokens meet them. In the output
+    /// itself, whose rows often lie a power of two apart, they would push each other out of it.
     ///
     /// # Safety
     ///
-    /// As [`Kernel`] says of the output.
-    pub(crate) unsafe fn run(&self, tile: &Tile<'_>, kind: InputKind, tokens: usize) {
-        tile.assert_fits(self.count, tokens);
-        let kernel = kernel(self.isa, self.layout.format, kind, [self.count, tokens]);
-        debug_assert!(kernel.is_some(), "{kind:?} {} x {tokens}", self.count);
-        if let Some(kernel) = kernel {
-            // SAFETY: `Isa` holds only what the processor has, the tile was checked, and the
-            // output is the promise of the caller.
-            unsafe { kernel(tile) };
+    /// As [`multiply_tile`](Self::multiply_tile).
+    unsafe fn multiply_all(&self, input: &Input, output: *mut f32, stride: usize, store: Store) {
+        let blocks = self.layout.blocks;
+        let block_bytes = panels_of(self.isa) * PanelLayout::block_bytes(self.layout.format);
+        let step = (BYTES_AT_A_TIME / block_bytes).clamp(1, blocks);
+        // Equal steps, so that the last one is not short.
+        let step = blocks.div_ceil(blocks.div_ceil(step));
+        SUMS.with_borrow_mut(|sums| {
+            for first in (0..input.tokens()).step_by(TOKENS_AT_A_TIME) {
+                let tokens = first..input.tokens().min(first + TOKENS_AT_A_TIME);
+                sums.resize(tokens.len() * self.rows);
+                for start in (0..blocks).step_by(step) {
+                    let store = if start == 0 { Store::Set } else { Store::Add };
+                    let range = start..blocks.min(start + step);
+                    let place = (sums.as_mut_ptr(), self.rows);
+                    // SAFETY: the sums belong to this thread and have room for these tokens.
+                    unsafe { self.multiply_groups(input, tokens.clone(), range, place, store) };
+                }
+                for (token, sums) in tokens.zip(sums.chunks_exact(self.rows)) {
+                    // SAFETY: the promise of the caller.
+                    let output = unsafe {
+                        std::slice::from_raw_parts_mut(output.add(token * stride), self.rows)
+                    };
+                    match store {
+                        Store::Set => output.copy_from_slice(sums),
+                        Store::Add => output.iter_mut().zip(sums).for_each(|(o, s)| *o += s),
+                    }
+                }
+            }
+        });
+    }
+
+    /// Multiplies all groups of panels with some tokens over some blocks of columns.
+    ///
+    /// # Safety
+    ///
+    /// As [`multiply_tile`](Self::multiply_tile), for the tokens in question; the output is that
+    /// of the first of them.
+    unsafe fn multiply_groups(
+        &self,
+        input: &Input,
+        tokens: Range<usize>,
+        blocks: Range<usize>,
+        (output, stride): (*mut f32, usize),
+        store: Store,
+    ) {
+        let at_once = panels_of(self.isa);
+        for first in (0..self.count).step_by(at_once) {
+            let count = at_once.min(self.count - first);
+            let place = output.wrapping_add(first * LANES);
+            for token in tokens.clone().step_by(input.tile()) {
+                let width = input.tile().min(tokens.end - token);
+                let tile = Tile {
+                    layout: self.layout,
+                    panels: &self.panels[first * self.panel_bytes..][..count * self.panel_bytes],
+                    panel_bytes: self.panel_bytes,
+                    blocks: blocks.clone(),
+                    input: input.tile_at(token, width),
+                    output: place.wrapping_add((token - tokens.start) * stride),
+                    stride,
+                    rows: (self.rows - first * LANES).min(count * LANES),
+                    add: store == Store::Add,
+                };
+                // SAFETY: the promise of the caller, for these rows and tokens.
+                unsafe { run(self.isa, &tile, input.kind(), [count, width]) };
+            }
         }
+    }
+}
+
+/// Multiplies one tile of some panels and tokens.
+///
+/// # Safety
+///
+/// As [`Kernel`] says of the output.
+pub(crate) unsafe fn run(isa: Isa, tile: &Tile<'_>, kind: InputKind, sizes: [usize; 2]) {
+    let [panels, tokens] = sizes;
+    tile.assert_fits(panels, tokens);
+    let kernel = kernel(isa, tile.layout.format, kind, sizes);
+    debug_assert!(kernel.is_some(), "{kind:?} {panels} x {tokens}");
+    if let Some(kernel) = kernel {
+        // SAFETY: `Isa` holds only what the processor has, the tile was checked, and the output
+        // is the promise of the caller.
+        unsafe { kernel(tile) };
     }
 }
 

@@ -99,6 +99,9 @@ fn products_equal_those_in_f64_on_every_path() {
             [33, 64, 30],
             [129, 2080, 1],
             [64, 4128, 5],
+            // Several stretches of columns, groups of panels and stretches of tokens.
+            [300, 2080, 30],
+            [40, 64, 500],
         ]
     };
     for format in Format::ALL {

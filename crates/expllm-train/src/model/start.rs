@@ -123,6 +123,7 @@ fn from_checkpoint(
     let options = LoadOptions {
         dtype: config.run.precision.dtype(),
         fresh: FreshPart::ALL.to_vec(),
+        ..LoadOptions::default()
     };
     let on = training_device(config, device);
     let mut model = ExpLlm::load(&model_config, source.as_ref(), &options, &on)?;
