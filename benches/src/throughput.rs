@@ -3,6 +3,8 @@
 use criterion::Throughput;
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 
+use crate::reading::read_speed;
+
 /// Wall time whose throughput in elements is printed as floating point operations.
 #[derive(Debug, Default)]
 pub struct OperationTime;
@@ -37,6 +39,23 @@ impl Measurement for OperationTime {
 }
 
 impl ValueFormatter for OperationTime {
+    /// Bytes come with the share of what the machine reads from memory, measured in the same run.
+    fn format_throughput(&self, throughput: &Throughput, value: f64) -> String {
+        let mut values = [value];
+        let unit = self.scale_throughputs(value, throughput, &mut values);
+        match throughput {
+            Throughput::Bytes(_) | Throughput::BytesDecimal(_) => {
+                let read = read_speed();
+                let share = 100.0 * values[0] / read;
+                format!(
+                    "{:.1} {unit} ({share:.0} % of {read:.1} GB/s read)",
+                    values[0]
+                )
+            }
+            _ => format!("{:.1} {unit}", values[0]),
+        }
+    }
+
     fn scale_values(&self, typical: f64, values: &mut [f64]) -> &'static str {
         WallTime.formatter().scale_values(typical, values)
     }
