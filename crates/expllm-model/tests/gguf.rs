@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::TensorData;
 use common::File;
 use expllm_model::checkpoint::{LanguageModel, SaveOptions, WeightFile, WeightFormat};
+use expllm_kernels::{Format, decode_row};
 use expllm_model::nn::llama::TokenMask;
 use expllm_model::{
     DType, ExpLlm, LoadOptions, ModelConfig, ModelError, RandomWeights, TensorInfo, TensorSource,
@@ -165,6 +166,28 @@ fn every_kind_of_blocks_is_decoded_as_by_the_reference() {
         let [found, expected] = [found, expected].map(|data| data.try_into_vec::<f32>().unwrap());
         assert_eq!(found, expected, "{name}");
     }
+}
+
+#[test]
+fn blocks_that_kernels_know_are_given_as_they_are() {
+    let model = LanguageModel::open(&fixture("model.gguf")).unwrap();
+    for projection in ["q_proj", "k_proj"] {
+        let name = format!("model.layers.1.self_attn.{projection}.weight");
+        assert_eq!(model.source.block_format(&name), Some(Format::Q8_0));
+        let blocks = model.source.read_blocks(&name).unwrap().unwrap();
+        let numbers: Vec<f32> = model.source.read(&name).unwrap().try_into_vec().unwrap();
+        let mut decoded = vec![0.0; numbers.len()];
+        decode_row(Format::Q8_0, &blocks, &mut decoded).unwrap();
+        assert_eq!(decoded, numbers, "{name}");
+    }
+    let plain = "model.layers.1.mlp.up_proj.weight";
+    assert_eq!(model.source.block_format(plain), None);
+    assert_eq!(model.source.read_blocks(plain).unwrap(), None);
+    // Blocks without a kernel are decoded.
+    let file = WeightFile::open(&fixture("blocks.gguf")).unwrap();
+    assert_eq!(file.block_format("Q4_0"), Some(Format::Q4_0));
+    assert_eq!(file.block_format("Q6_K"), None);
+    assert_eq!(file.read_blocks("Q6_K").unwrap(), None);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::tensor::TensorData;
+use expllm_kernels::Format;
 
 use super::gguf::BlockFormat;
 use super::storage::Storage;
@@ -84,6 +85,11 @@ impl WeightFile {
         Self { storage, directory }
     }
 
+    fn entry(&self, name: &str) -> Result<&Entry, ModelError> {
+        let entry = self.directory.get(name);
+        entry.ok_or_else(|| ModelError::UnknownTensor(name.to_owned()))
+    }
+
     fn list(format: WeightFormat, storage: Storage) -> Result<Self, ModelError> {
         let list = match format {
             WeightFormat::Safetensors => safetensors::list,
@@ -106,8 +112,7 @@ impl TensorSource for WeightFile {
     }
 
     fn read(&self, name: &str) -> Result<TensorData, ModelError> {
-        let entry = self.directory.get(name);
-        let entry = entry.ok_or_else(|| ModelError::UnknownTensor(name.to_owned()))?;
+        let entry = self.entry(name)?;
         let shape = entry.info.shape.clone();
         self.storage
             .with_range(entry.start, entry.bytes, |bytes| match entry.blocks {
@@ -115,5 +120,20 @@ impl TensorSource for WeightFile {
                 None => TensorData::try_from_bytes_vec(bytes.to_vec(), shape, entry.info.dtype)
                     .map_err(|error| self.storage.fault(error.to_string())),
             })
+    }
+
+    fn block_format(&self, name: &str) -> Option<Format> {
+        let entry = self.directory.get(name)?;
+        let blocks = entry.blocks.filter(|_| entry.info.shape.len() == 2)?;
+        blocks.kernel_format()
+    }
+
+    fn read_blocks(&self, name: &str) -> Result<Option<Vec<u8>>, ModelError> {
+        let entry = self.entry(name)?;
+        if self.block_format(name).is_none() {
+            return Ok(None);
+        }
+        let copy = |bytes: &[u8]| Ok(Some(bytes.to_vec()));
+        self.storage.with_range(entry.start, entry.bytes, copy)
     }
 }

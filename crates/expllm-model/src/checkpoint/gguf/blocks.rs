@@ -119,6 +119,15 @@ impl BlockFormat {
         }
     }
 
+    /// The same format among those of the kernels; `None` for the others.
+    pub(in crate::checkpoint) fn kernel_format(self) -> Option<Format> {
+        match self {
+            Self::Q4_0 => Some(Format::Q4_0),
+            Self::Q8_0 => Some(Format::Q8_0),
+            _ => None,
+        }
+    }
+
     /// The numbers of whole blocks.
     pub(in crate::checkpoint) fn decode(self, bytes: &[u8]) -> Vec<f32> {
         let mut numbers = vec![0.0; bytes.len() / self.bytes() * self.numbers()];

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::TensorData;
+use expllm_kernels::Format;
 
 use crate::checkpoint::weight_file::WeightFile;
 use crate::{ModelError, TensorInfo, TensorSource};
@@ -83,6 +84,11 @@ impl LlamaWeights {
         }
         Ok(Self { file, names })
     }
+
+    fn stored(&self, name: &str) -> Result<&Stored, ModelError> {
+        let stored = self.names.get(name);
+        stored.ok_or_else(|| ModelError::UnknownTensor(name.to_owned()))
+    }
 }
 
 impl TensorSource for LlamaWeights {
@@ -95,22 +101,38 @@ impl TensorSource for LlamaWeights {
     }
 
     fn read(&self, name: &str) -> Result<TensorData, ModelError> {
-        let stored = self.names.get(name);
-        let stored = stored.ok_or_else(|| ModelError::UnknownTensor(name.to_owned()))?;
+        let stored = self.stored(name)?;
         let data = self.file.read(&stored.name)?;
-        match stored.paired {
-            Some(heads) => unpair(&data, heads).map_err(|reason| ModelError::tensor(name, reason)),
-            None => Ok(data),
-        }
+        let Some(heads) = stored.paired else {
+            return Ok(data);
+        };
+        let shape = data.shape().to_vec();
+        let rows = shape.first().copied().unwrap_or(0);
+        let ordered = unpair(data.as_bytes(), rows, heads);
+        TensorData::try_from_bytes_vec(ordered, shape, data.dtype())
+            .map_err(|error| ModelError::tensor(name, error.to_string()))
+    }
+
+    fn block_format(&self, name: &str) -> Option<Format> {
+        self.file.block_format(&self.names.get(name)?.name)
+    }
+
+    fn read_blocks(&self, name: &str) -> Result<Option<Vec<u8>>, ModelError> {
+        let stored = self.stored(name)?;
+        let blocks = self.file.read_blocks(&stored.name)?;
+        let info = self.file.info(&stored.name);
+        let rows = info.and_then(|info| info.shape.first().copied());
+        Ok(match (blocks, stored.paired, rows) {
+            (Some(blocks), Some(heads), Some(rows)) => Some(unpair(&blocks, rows, heads)),
+            (blocks, ..) => blocks,
+        })
     }
 }
 
 /// llama.cpp turns channel `2 i` of a head with channel `2 i + 1`, transformers channel `i` with
-/// `i + width / 2`; its converter moves the rows accordingly, and this moves them back.
-fn unpair(data: &TensorData, heads: usize) -> Result<TensorData, String> {
-    let shape = data.shape().to_vec();
-    let rows = shape.first().copied().unwrap_or(0);
-    let bytes = data.as_bytes();
+/// `i + width / 2`; its converter moves the rows accordingly, and this moves them back. The number
+/// of rows is a multiple of twice the heads.
+fn unpair(bytes: &[u8], rows: usize, heads: usize) -> Vec<u8> {
     let row_bytes = bytes.len() / rows.max(1);
     let half = rows / heads / 2;
     let mut ordered = Vec::with_capacity(bytes.len());
@@ -119,5 +141,5 @@ fn unpair(data: &TensorData, heads: usize) -> Result<TensorData, String> {
         let from = head * 2 * half + channel % half * 2 + channel / half;
         ordered.extend_from_slice(&bytes[from * row_bytes..(from + 1) * row_bytes]);
     }
-    TensorData::try_from_bytes_vec(ordered, shape, data.dtype()).map_err(|error| error.to_string())
+    ordered
 }
