@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::TensorData;
 use common::File;
-use expllm_model::checkpoint::{LanguageModel, SaveOptions, WeightFile, WeightFormat};
 use expllm_kernels::{Format, decode_row};
+use expllm_model::checkpoint::{LanguageModel, SaveOptions, WeightFile, WeightFormat};
 use expllm_model::nn::llama::TokenMask;
 use expllm_model::{
     DType, ExpLlm, LoadOptions, ModelConfig, ModelError, RandomWeights, TensorInfo, TensorSource,
