@@ -7,6 +7,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use expllm_kernels::Format;
 use half::{bf16, f16};
 
+use crate::checkpoint::blocks::format_beside;
 use crate::checkpoint::merge::{Merged, merged_config};
 use crate::nn::VisionEncoder;
 use crate::nn::dinov2::VisionTransformer;
@@ -167,11 +168,7 @@ pub(crate) fn load_packed(
     let mut model = ExpLlm::init(&merged_config(config), device)?;
     let mut loader = Loader {
         source: &merged,
-        // The vision encoder is a twentieth of a large model, and four bits cost it more.
-        format: match format {
-            Format::Q4_0 | Format::Q4A => Format::Q8_0,
-            other => other,
-        },
+        format: format_beside(format),
     };
     model.vision = match model.vision {
         VisionEncoder::Dinov2(encoder) => {

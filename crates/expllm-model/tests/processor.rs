@@ -8,6 +8,7 @@ use burn::tensor::Tensor;
 use common::{File, device, fixture_config, largest_difference, numbers, shared};
 use expllm_face::backbone::BackboneConfig;
 use expllm_face::encoder::FaceEncoderConfig;
+use expllm_model::checkpoint::{self, Checkpoint, SaveOptions};
 use expllm_model::generation::{
     AnswerTrie, BatchPrompt, CancelToken, GenerationSettings, Prefix, TokenStream, generate_batch,
 };
@@ -134,6 +135,116 @@ fn detectors_as_vision_encoders_stay_as_they_are() {
     let [plain, packed] = [None, Some(Format::F32)]
         .map(|format| logits(&load(&config, &source, format), &tokens, &pixels));
     assert!(largest_difference(&plain, &packed) < 1e-2);
+}
+
+/// Writes a folder in blocks and gives the checkpoint that was written from.
+fn quantised(folder: &std::path::Path, format: Format) -> Checkpoint {
+    let config = ModelConfig::tiny();
+    let checkpoint = Checkpoint {
+        source: Box::new(RandomWeights::new(&config, DType::F32, 6).unwrap()),
+        config,
+        tokenizer: None,
+        prompt: Default::default(),
+        generation: Default::default(),
+    };
+    let options = SaveOptions {
+        quantize: Some(format),
+        ..SaveOptions::default()
+    };
+    checkpoint::save(folder, &checkpoint, &options).unwrap();
+    checkpoint
+}
+
+#[test]
+fn checkpoints_in_blocks_give_what_packing_gives() {
+    let dir = tempfile::tempdir().unwrap();
+    for format in [Format::Q8_0, Format::Q4_0, Format::Q4A] {
+        let folder = dir.path().join(format.name());
+        let plain = quantised(&folder, format);
+        let stored = checkpoint::open(&folder).unwrap();
+        stored.verify().unwrap();
+        assert_eq!(stored.source.block_format("lm_head.weight"), Some(format));
+        assert!(stored.config.llm.lora.is_none(), "adapters are merged");
+        let tokens = vec![vec![1, 9, 12, 40, 7, 301]];
+        let run = |model: &ExpLlm| {
+            let mask = TokenMask::full(1, 6);
+            let hidden = model.forward(&tokens, &mask, None, None).unwrap();
+            numbers(model.llm.logits(hidden))
+        };
+        let [wanted, found, decoded] = [
+            (&plain, Some(format)),
+            (&stored, Some(format)),
+            (&stored, None),
+        ]
+        .map(|(c, kernels)| run(&load(&c.config, c.source.as_ref(), kernels)));
+        assert_eq!(found, wanted, "{format:?}: the same blocks");
+        assert!(
+            cosine(&decoded, &found) > 0.999,
+            "{format:?}: as plain numbers"
+        );
+        // Written again, blocks stay as they are.
+        let again = dir.path().join("again");
+        let options = SaveOptions {
+            quantize: Some(format),
+            ..SaveOptions::default()
+        };
+        checkpoint::save(&again, &stored, &options).unwrap();
+        let file =
+            |folder: &std::path::Path| std::fs::read(folder.join("model.safetensors")).unwrap();
+        assert_eq!(file(&again), file(&folder));
+        std::fs::remove_dir_all(&again).unwrap();
+    }
+}
+
+#[test]
+fn blocks_that_cannot_be_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("model");
+    quantised(&folder, Format::Q8_0);
+    let error = |folder: &std::path::Path| {
+        let opened = checkpoint::open(folder);
+        let loaded = opened.and_then(|c| {
+            let options = LoadOptions {
+                kernels: Some(Format::Q8_0),
+                ..LoadOptions::default()
+            };
+            ExpLlm::load(&c.config, c.source.as_ref(), &options, &device())
+        });
+        loaded.map(drop).unwrap_err().to_string()
+    };
+    // A scale that is no number.
+    let path = folder.join("model.safetensors");
+    let whole = std::fs::read(&path).unwrap();
+    let length = u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
+    let header: serde_json::Value = serde_json::from_slice(&whole[8..8 + length]).unwrap();
+    let start = &header["lm_head.weight.q8_0"]["data_offsets"][0];
+    let place = 8 + length + start.as_u64().unwrap() as usize + 3 * 68;
+    let mut spoilt = whole.clone();
+    spoilt[place..place + 2].copy_from_slice(&0x7e00_u16.to_le_bytes());
+    std::fs::write(&path, &spoilt).unwrap();
+    let message = error(&folder);
+    assert!(
+        message.contains("lm_head") && message.contains("row 3"),
+        "{message}"
+    );
+    std::fs::write(&path, &whole).unwrap();
+    // Sizes of another model.
+    let config = folder.join("config.json");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(
+        &config,
+        text.replace("\"vocab_size\": 640", "\"vocab_size\": 608"),
+    )
+    .unwrap();
+    let message = error(&folder);
+    assert!(message.contains("[608, 68] bytes"), "{message}");
+    std::fs::write(
+        &config,
+        text.replace("\"num_layers\": 2", "\"num_layers\": 1"),
+    )
+    .unwrap();
+    let message = error(&folder);
+    assert!(message.contains("no matrix of this model"), "{message}");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! offsets and shapes are checked before anything is read, and pickles execute nothing. The
 //! layouts are described in `docs/checkpoints.md`.
 
+pub(crate) mod blocks;
 pub(crate) mod files;
 mod fresh;
 mod gguf;

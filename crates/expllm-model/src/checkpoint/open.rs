@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use super::blocks::FromBlocks;
 use super::files;
 use super::fresh::FreshProjector;
 use super::hf_config::{CONFIG_FILE, Fields, MAX_CONFIG_BYTES, vision_shape};
@@ -135,7 +136,8 @@ fn open_native(
     config
         .validate()
         .map_err(|error| fault(error.to_string()))?;
-    finish(dir, config, needed_weights(dir)?, Tokenizer::open(dir)?)
+    let source = FromBlocks::open(needed_weights(dir)?, &config)?;
+    finish(dir, config, source, Tokenizer::open(dir)?)
 }
 
 /// Reads the sizes of a native folder; a vision encoder without a kind is a DINOv2.

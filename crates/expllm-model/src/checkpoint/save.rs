@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::DType;
+use expllm_kernels::Format;
 use serde_json::json;
 
+use super::blocks::IntoBlocks;
 use super::files;
 use super::hf_config::CONFIG_FILE;
 use super::merge::{Merged, merged_config};
@@ -19,6 +21,10 @@ pub struct SaveOptions {
     pub dtype: Option<DType>,
     /// Whether adapters are added into the weights.
     pub merge_lora: bool,
+    /// Block format of the matrices, `Q8_0`, `Q4_0` or `Q4A`, with adapters added into them; the
+    /// vision encoder and the projector are kept in 8 bits at least. `dtype` is then that of all
+    /// other tensors.
+    pub quantize: Option<Format>,
     /// Bytes of tensors after which a new file begins.
     pub shard_bytes: u64,
     /// Whether numbers that are not finite, or not in the new format, are an error.
@@ -30,6 +36,7 @@ impl Default for SaveOptions {
         Self {
             dtype: None,
             merge_lora: false,
+            quantize: None,
             shard_bytes: SHARD_BYTES,
             check_finite: true,
         }
@@ -39,6 +46,10 @@ impl Default for SaveOptions {
 impl SaveOptions {
     /// Weights are written in floating point.
     pub(super) fn validate(&self) -> Result<(), ModelError> {
+        if let Some(format) = self.quantize.filter(|format| !format.is_quantised()) {
+            let reason = format!("{} has no blocks; take q8_0, q4_0 or q4a", format.name());
+            return Err(ModelError::config("quantize", reason));
+        }
         match self.dtype {
             None | Some(DType::F32 | DType::F16 | DType::BF16) => Ok(()),
             Some(other) => {
@@ -76,13 +87,20 @@ pub fn save(
     options.validate()?;
     checkpoint.verify()?;
     whole_folder(dir, |folder| {
-        if options.merge_lora {
-            let merged = Merged::new(checkpoint.source.as_ref(), &checkpoint.config);
-            let config = merged_config(&checkpoint.config);
-            write_folder(folder, checkpoint, (&config, &merged), options)
-        } else {
-            let parts = (&checkpoint.config, checkpoint.source.as_ref());
-            write_folder(folder, checkpoint, parts, options)
+        let merged = Merged::new(checkpoint.source.as_ref(), &checkpoint.config);
+        let config = merged_config(&checkpoint.config);
+        match options.quantize {
+            Some(format) => {
+                let blocks = IntoBlocks::new(&merged, &config, format);
+                write_folder(folder, checkpoint, (&config, &blocks), options)
+            }
+            None if options.merge_lora => {
+                write_folder(folder, checkpoint, (&config, &merged), options)
+            }
+            None => {
+                let parts = (&checkpoint.config, checkpoint.source.as_ref());
+                write_folder(folder, checkpoint, parts, options)
+            }
         }
     })
 }

@@ -8,7 +8,7 @@ use expllm_model::checkpoint::{
     save, save_adapter,
 };
 
-use super::NumberFormat;
+use super::{BlockFormat, NumberFormat};
 use crate::{CliError, Outcome};
 
 /// Arguments of `expllm convert`.
@@ -24,6 +24,10 @@ pub struct Args {
     /// The number format of the weights; by default each tensor keeps its own.
     #[arg(long, value_enum)]
     dtype: Option<NumberFormat>,
+    /// Keep matrices in blocks of 8 or 4 bits, with the adapters added into them; --dtype is then
+    /// the format of all other weights.
+    #[arg(long, value_enum, conflicts_with = "adapter_only")]
+    quantize: Option<BlockFormat>,
     /// Add the adapters into the weights.
     #[arg(long, conflicts_with = "adapter_only")]
     merge_lora: bool,
@@ -66,6 +70,14 @@ fn convert(args: &Args) -> Result<Outcome, ModelError> {
 
 /// A GGUF file without anything to put before it.
 fn convert_language(args: &Args) -> Result<Outcome, ModelError> {
+    if args.quantize.is_some() {
+        return Err(ModelError::Input {
+            what: "--quantize",
+            reason: "a LLaMA folder holds no blocks; put a vision encoder before the file with \
+                     --vision"
+                .to_owned(),
+        });
+    }
     let language = LanguageModel::open(&args.from)?;
     let saved = language.save(&args.to, &args.options())?;
     report(args, &saved, language.tokenizer.is_some());
@@ -92,6 +104,7 @@ impl Args {
         SaveOptions {
             dtype: self.dtype.map(NumberFormat::dtype),
             merge_lora: self.merge_lora,
+            quantize: self.quantize.map(BlockFormat::format),
             ..SaveOptions::default()
         }
     }

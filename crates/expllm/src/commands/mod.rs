@@ -21,7 +21,7 @@ mod train;
 mod train_model;
 mod units;
 
-use number_format::{NumberFormat, WeightFormat};
+use number_format::{BlockFormat, NumberFormat, WeightFormat};
 
 /// The commands of the program.
 #[derive(Debug, Subcommand)]

@@ -25,6 +25,25 @@ impl NumberFormat {
     }
 }
 
+/// Formats in blocks of numbers that share a scale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BlockFormat {
+    /// 8 bits.
+    Q8,
+    /// 4 bits, the vision encoder in 8.
+    Q4,
+}
+
+impl BlockFormat {
+    /// The format as the libraries name it.
+    pub const fn format(self) -> Format {
+        match self {
+            Self::Q8 => Format::Q8_0,
+            Self::Q4 => Format::Q4A,
+        }
+    }
+}
+
 /// Number formats of weights in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum WeightFormat {
