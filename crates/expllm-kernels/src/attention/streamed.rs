@@ -1,0 +1,171 @@
+//! One query at a time, straight from a cache in f16: the cache is read once and nothing is unpacked.
+#![allow(unsafe_code)] // Instructions and pointers.
+
+use half::f16;
+use half::slice::HalfFloatSliceExt;
+
+use super::{Attention, Scratch};
+use crate::Isa;
+use crate::elementwise::softmax;
+use crate::isa::IsaKind;
+
+impl Attention<'_> {
+    /// One query, straight from the cache.
+    pub(super) fn stream(
+        &self,
+        isa: Isa,
+        (token, head): (usize, usize),
+        [keys, values]: [&[f16]; 2],
+        scratch: &mut Scratch,
+        output: &mut [f32],
+    ) {
+        let end = self.visible.end(token, self.cached.length);
+        let stride = self.cached.position_stride;
+        scratch.scores.resize(end, 0.0);
+        scratch.row.resize(self.shape.head_dim, 0.0);
+        let query = self.query(token, head);
+        streamed_scores(
+            isa,
+            query,
+            (keys, stride),
+            &mut scratch.row,
+            &mut scratch.scores,
+        );
+        self.visible
+            .hide(token, self.cached.length, &mut scratch.scores);
+        softmax(isa, &mut scratch.scores, self.scale());
+        streamed_mix(
+            isa,
+            &scratch.scores,
+            (values, stride),
+            &mut scratch.row,
+            output,
+        );
+    }
+}
+
+/// Products of a query with the key of each position; `row` is room for one key.
+fn streamed_scores(
+    isa: Isa,
+    query: &[f32],
+    (keys, stride): (&[f16], usize),
+    row: &mut [f32],
+    scores: &mut [f32],
+) {
+    match isa.kind() {
+        // SAFETY: `Isa` holds only what the processor has; `assert_sizes` and the end of what is
+        // visible keep to the keys.
+        #[cfg(target_arch = "x86_64")]
+        IsaKind::Avx512 | IsaKind::Avx512Bf16 => unsafe {
+            wide::scores(query, (keys, stride), scores);
+        },
+        _ => {
+            for (position, score) in scores.iter_mut().enumerate() {
+                let key = &keys[position * stride..][..query.len()];
+                key.convert_to_f32_slice(row);
+                *score = query.iter().zip(&*row).map(|(q, k)| q * k).sum();
+            }
+        }
+    }
+}
+
+/// The sum of values, each times its share; `row` is room for one value.
+fn streamed_mix(
+    isa: Isa,
+    shares: &[f32],
+    (values, stride): (&[f16], usize),
+    row: &mut [f32],
+    output: &mut [f32],
+) {
+    match isa.kind() {
+        // SAFETY: as for the scores.
+        #[cfg(target_arch = "x86_64")]
+        IsaKind::Avx512 | IsaKind::Avx512Bf16 => unsafe {
+            wide::mix(shares, (values, stride), output);
+        },
+        _ => {
+            output.fill(0.0);
+            for (position, share) in shares.iter().enumerate() {
+                values[position * stride..][..output.len()].convert_to_f32_slice(row);
+                for (output, value) in output.iter_mut().zip(&*row) {
+                    *output += share * value;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod wide {
+    //! The cache read in registers of sixteen numbers.
+
+    use std::arch::x86_64::*;
+
+    use half::f16;
+
+    const LANES: usize = 16;
+
+    /// The first `count` of sixteen lanes.
+    fn first(count: usize) -> u16 {
+        ((1_u32 << count.min(LANES)) - 1) as u16
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+    pub(super) unsafe fn scores(
+        query: &[f32],
+        (keys, stride): (&[f16], usize),
+        scores: &mut [f32],
+    ) {
+        assert!(scores.is_empty() || keys.len() >= (scores.len() - 1) * stride + query.len());
+        for (position, score) in scores.iter_mut().enumerate() {
+            let mut sums = [_mm512_setzero_ps(); 2];
+            for (index, part) in query.chunks(LANES).enumerate() {
+                let mask = first(part.len());
+                // SAFETY: the masked lanes are within the query and, by the assertion, the keys.
+                unsafe {
+                    let key = keys.as_ptr().add(position * stride + index * LANES);
+                    let key = _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask, key.cast()));
+                    let part = _mm512_maskz_loadu_ps(mask, part.as_ptr());
+                    sums[index % 2] = _mm512_fmadd_ps(part, key, sums[index % 2]);
+                }
+            }
+            *score = _mm512_reduce_add_ps(_mm512_add_ps(sums[0], sums[1]));
+        }
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+    pub(super) unsafe fn mix(
+        shares: &[f32],
+        (values, stride): (&[f16], usize),
+        output: &mut [f32],
+    ) {
+        assert!(shares.is_empty() || values.len() >= (shares.len() - 1) * stride + output.len());
+        for (index, output) in output.chunks_mut(4 * LANES).enumerate() {
+            let mut sums = [_mm512_setzero_ps(); 4];
+            let mut masks = [0_u16; 4];
+            for (part, mask) in masks.iter_mut().enumerate() {
+                *mask = first(output.len().saturating_sub(part * LANES));
+            }
+            for (position, share) in shares.iter().enumerate() {
+                let share = _mm512_set1_ps(*share);
+                let place = position * stride + index * 4 * LANES;
+                for part in 0..4 {
+                    // SAFETY: the masked lanes are within the values by the assertion; addresses
+                    // beyond are not read.
+                    unsafe {
+                        let value = values.as_ptr().wrapping_add(place + part * LANES);
+                        let value = _mm256_maskz_loadu_epi16(masks[part], value.cast());
+                        sums[part] = _mm512_fmadd_ps(_mm512_cvtph_ps(value), share, sums[part]);
+                    }
+                }
+            }
+            for part in 0..4 {
+                // SAFETY: the masked lanes are within the output.
+                unsafe {
+                    let place = output.as_mut_ptr().wrapping_add(part * LANES);
+                    _mm512_mask_storeu_ps(place, masks[part], sums[part]);
+                }
+            }
+        }
+    }
+}
