@@ -138,4 +138,23 @@ impl ExpressionHead {
     pub fn forward(&self, features: Tensor<2>) -> Tensor<2> {
         self.linear.forward(self.dropout.forward(features))
     }
+
+    /// The same head where expressions are expected in these shares: their logarithms are added
+    /// to the logits for good.
+    ///
+    /// # Panics
+    ///
+    /// When a share is not above 0.
+    #[must_use]
+    pub fn expecting(mut self, shares: [f32; Expression::COUNT]) -> Self {
+        assert!(shares.iter().all(|&share| share > 0.0), "shares above 0");
+        let linear = &mut self.linear;
+        linear.bias = linear.bias.clone().map(|bias| {
+            bias.map(|bias| {
+                let shift = Tensor::<1>::from_floats(shares.map(f32::ln), &bias.device());
+                (bias + shift).detach()
+            })
+        });
+        self
+    }
 }

@@ -10,7 +10,7 @@ use crate::backbone::{Backbone, BackboneConfig};
 ///
 /// It leaves about as much detail as the most blurred faces that the expression is learnt from,
 /// so that sharp and blurred photographs look alike.
-pub const COARSE_BLUR: f32 = 2.8;
+pub const COARSE_BLUR: f32 = 4.1;
 
 /// Keeps a nearly flat coarse look from being blown up to full contrast.
 const COARSE_FLOOR: f32 = 0.01;

@@ -138,7 +138,7 @@ fn make_batch(faces: &[LandmarkFace], run: &RunConfig, side: usize, step: usize)
 /// A crop of a face at random and what the network should say of it.
 fn example(face: &LandmarkFace, side: usize, rng: &mut impl Rng) -> (Vec<f32>, Vec<f32>) {
     let proper = face_crop(&face.landmarks.points, side);
-    let jitter = if rng.random_bool(0.5) {
+    let jitter = if rng.random_bool(0.35) {
         FIRST_LOOK
     } else {
         SECOND_LOOK

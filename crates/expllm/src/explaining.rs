@@ -11,6 +11,8 @@ use expllm_model::{Backend, DType, ExpLlmExplainer, FacePixels, Format, LoadOpti
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ModelSource {
+    /// The tiny model that is part of `expllm-model`.
+    Shipped,
     /// A checkpoint folder of any layout that [`checkpoint::open`] knows.
     Folder(PathBuf),
 }
@@ -60,6 +62,7 @@ impl ModelSource {
         let backend = options.backend.unwrap_or_else(Backend::preferred);
         let device = backend.device()?;
         let mut checkpoint = match self {
+            Self::Shipped => checkpoint::shipped()?,
             Self::Folder(dir) => checkpoint::open(dir)?,
         };
         let settings = &mut checkpoint.generation;

@@ -19,13 +19,22 @@ static WEIGHTS: &[u8] = include_bytes!("../../weights/landmarks.safetensors");
 /// Faces per run of the network; bounds memory on photos of crowds.
 const BATCH: usize = 32;
 
-/// Looks at each face twice: the first look finds the crop for the second.
-const LOOKS: usize = 2;
+/// How a crop is looked at.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Look {
+    /// As it is: good enough to find the crop of the next look.
+    Plain,
+    /// As it is and in the mirror; what is found is averaged.
+    Mirrored,
+}
 
 /// Side of the first crop, as a multiple of the box's longer side.
 const BOX_MARGIN: f32 = 1.15;
 
 /// Finds 68 landmarks and the head pose with a [`LandmarkNetwork`].
+///
+/// Each face is looked at twice: a wide look finds the crop for a close one, which is also taken
+/// in the mirror.
 #[derive(Debug, Clone)]
 pub struct LandmarkNet {
     network: LandmarkNetwork,
@@ -63,46 +72,64 @@ impl LandmarkNet {
     }
 
     /// Landmarks in pixels of the image for each crop (a transform from crop to image).
-    fn look(&self, image: &GreyImage, crops: &[Similarity]) -> Result<Vec<Landmarks>, FaceError> {
+    fn look(
+        &self,
+        image: &GreyImage,
+        crops: &[Similarity],
+        how: Look,
+    ) -> Result<Vec<Landmarks>, FaceError> {
         let mut found = Vec::with_capacity(crops.len());
         for batch in crops.chunks(BATCH) {
-            let mut values = Vec::with_capacity(batch.len() * self.side * self.side);
+            let mut pixels = Vec::with_capacity(batch.len() * self.side * self.side);
             for crop in batch {
-                let mut pixels = image.crop(crop, self.side);
-                standardise(&mut pixels);
-                values.extend(pixels);
+                let mut face = image.crop(crop, self.side);
+                standardise(&mut face);
+                pixels.extend(face);
             }
-            let data = TensorData::new(values, [batch.len(), 1, self.side, self.side]);
-            let outputs = self.network.forward(Tensor::from_data(data, &self.device));
-            let rows: Vec<f32> = outputs
-                .into_data()
-                .convert::<f32>()
-                .try_to_vec()
-                .map_err(FaceError::tensor)?;
-            let decoded = batch.iter().zip(rows.chunks(super::OUTPUTS));
-            found.extend(decoded.map(|(crop, row)| decode(crop, row, self.side)));
+            let data = TensorData::new(pixels, [batch.len(), 1, self.side, self.side]);
+            let faces = Tensor::<4>::from_data(data, &self.device);
+            let mut seen = self.read(faces.clone())?;
+            if how == Look::Mirrored {
+                let mirrored = self.read(faces.flip([3]))?;
+                let side = self.side as f32;
+                let pairs = seen.iter().zip(&mirrored);
+                seen = pairs.map(|(a, b)| mean(a, &b.mirrored(side))).collect();
+            }
+            found.extend(batch.iter().zip(&seen).map(|(crop, l)| on_photo(crop, l)));
         }
         Ok(found)
     }
 
+    /// Landmarks of faces in pixels of their crops.
+    fn read(&self, faces: Tensor<4>) -> Result<Vec<Landmarks>, FaceError> {
+        let rows: Vec<f32> = self
+            .network
+            .forward(faces)
+            .into_data()
+            .convert::<f32>()
+            .try_to_vec()
+            .map_err(FaceError::tensor)?;
+        Ok(rows
+            .chunks(super::OUTPUTS)
+            .map(|row| in_crop(row, self.side))
+            .collect())
+    }
+
     fn locate(&self, photo: &Photo, boxes: &[FaceBox]) -> Result<Vec<Landmarks>, FaceError> {
         let image = GreyImage::from_photo(photo);
-        let mut crops: Vec<_> = boxes
+        let wide: Vec<_> = boxes
             .iter()
             .map(|b| {
                 let extent = b.width.max(b.height).max(1.0) * BOX_MARGIN;
                 square(b.center(), extent, (1.0, 0.0), self.side)
             })
             .collect();
-        let mut found = self.look(&image, &crops)?;
-        for _ in 1..LOOKS {
-            crops = found
-                .iter()
-                .map(|l| face_crop(&l.points, self.side))
-                .collect();
-            found = self.look(&image, &crops)?;
-        }
-        Ok(found)
+        let close: Vec<_> = self
+            .look(&image, &wide, Look::Plain)?
+            .iter()
+            .map(|l| face_crop(&l.points, self.side))
+            .collect();
+        self.look(&image, &close, Look::Mirrored)
     }
 }
 
@@ -113,24 +140,43 @@ impl LandmarkDetector for LandmarkNet {
     }
 }
 
-/// One row of network outputs as landmarks in pixels of the image.
-fn decode(crop: &Similarity, row: &[f32], side: usize) -> Landmarks {
-    let side = side as f32;
-    let points: [Point; LANDMARK_COUNT] = std::array::from_fn(|i| {
-        crop.apply(Point::new(
-            (row[2 * i] + 0.5) * side,
-            (row[2 * i + 1] + 0.5) * side,
-        ))
-    });
-    let angle = |i: usize| row[2 * LANDMARK_COUNT + i] * ANGLE_UNIT;
+/// One row of network outputs as landmarks in pixels of the crop.
+fn in_crop(row: &[f32], side: usize) -> Landmarks {
+    let at = |i: usize| (row[i] + 0.5) * side as f32;
+    let angle = |i: usize| Degrees(row[2 * LANDMARK_COUNT + i] * ANGLE_UNIT);
+    Landmarks {
+        points: std::array::from_fn(|i| Point::new(at(2 * i), at(2 * i + 1))),
+        head_pose: HeadPose {
+            pitch: angle(0),
+            yaw: angle(1),
+            roll: angle(2),
+        },
+    }
+}
+
+/// Landmarks of a crop in pixels of the photo.
+fn on_photo(crop: &Similarity, seen: &Landmarks) -> Landmarks {
+    let mut head_pose = seen.head_pose;
     // The network sees the roll within its crop; the crop itself is turned.
-    let roll = angle(2) + crop.b.atan2(crop.a).to_degrees();
-    let head_pose = HeadPose {
-        pitch: Degrees(angle(0)),
-        yaw: Degrees(angle(1)),
-        roll: Degrees(roll),
-    };
-    Landmarks { points, head_pose }
+    head_pose.roll.0 += crop.b.atan2(crop.a).to_degrees();
+    Landmarks {
+        points: seen.points.map(|p| crop.apply(p)),
+        head_pose,
+    }
+}
+
+/// Halfway between two findings.
+fn mean(a: &Landmarks, b: &Landmarks) -> Landmarks {
+    let angle = |a: Degrees, b: Degrees| Degrees((a.0 + b.0) / 2.0);
+    let (p, q) = (a.head_pose, b.head_pose);
+    Landmarks {
+        points: std::array::from_fn(|i| Point::mean(&[a.points[i], b.points[i]])),
+        head_pose: HeadPose {
+            pitch: angle(p.pitch, q.pitch),
+            yaw: angle(p.yaw, q.yaw),
+            roll: angle(p.roll, q.roll),
+        },
+    }
 }
 
 /// Fills a network from an f16 (or f32) safetensors file in memory; every tensor must be there.
@@ -153,5 +199,33 @@ pub fn load_weights<M: ModuleSnapshot>(
         Ok(())
     } else {
         Err(failed(result.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+    use crate::device::default_device;
+
+    #[test]
+    fn a_mirrored_photo_gives_mirrored_landmarks() {
+        const SIDE: u32 = 96;
+        let side = NonZeroU32::new(SIDE).unwrap();
+        let photo = Photo::from_fn(side, side, |x, y| [((x * x + 3 * y * y) % 251) as u8; 3]);
+        let net = LandmarkNet::pretrained(&default_device()).unwrap();
+        let middle = SIDE as f32 / 2.0;
+        let crop = square(Point::new(middle, middle), 80.0, (1.0, 0.0), net.side);
+        let look = |photo: &Photo| {
+            let image = GreyImage::from_photo(photo);
+            net.look(&image, &[crop], Look::Mirrored).unwrap().remove(0)
+        };
+        let (plain, back) = (look(&photo), look(&photo.mirrored()).mirrored(SIDE as f32));
+        for (a, b) in plain.points.iter().zip(&back.points) {
+            assert!(a.distance(*b) < 0.05, "{a:?} {b:?}");
+        }
+        let (a, b) = (plain.head_pose, back.head_pose);
+        assert!((a.yaw.0 - b.yaw.0).abs() < 0.1 && (a.roll.0 - b.roll.0).abs() < 0.1);
     }
 }

@@ -178,7 +178,7 @@ fn finish(
 
 /// Adds the image token as the reference does at run time, and checks that the tokenizer is the
 /// model's.
-fn with_image_token(
+pub(super) fn with_image_token(
     tokenizer: Tokenizer,
     config: &ModelConfig,
     prompt: &PromptTemplate,

@@ -20,7 +20,10 @@ use crate::run::{Recipe, row_rng, train};
 use crate::{Progress, RunConfig, TrainError};
 
 /// Of every 8 faces of a batch, how many are of FER2013; the others are of `wild`.
-const FER_SHARE: usize = 5;
+const FER_SHARE: usize = 6;
+
+/// Faces that are imagined of every expression in a pool, so that none is impossible there.
+const IMAGINED: f32 = 0.1;
 
 /// How far a crop strays from its proper place.
 const JITTER: Jitter = Jitter {
@@ -30,8 +33,8 @@ const JITTER: Jitter = Jitter {
 };
 
 /// Range of the blur of a look, in pixels of the fine crop: small photographs are blurred already.
-const SMALL_BLUR: std::ops::Range<f32> = 0.8..1.8;
-const LARGE_BLUR: std::ops::Range<f32> = 2.2..3.4;
+const SMALL_BLUR: std::ops::Range<f32> = 0.6..1.8;
+const LARGE_BLUR: std::ops::Range<f32> = 3.4..4.8;
 
 /// A coarse look and its head.
 #[derive(Module, Debug)]
@@ -40,13 +43,29 @@ pub(super) struct ExpressionPupil {
     pub head: ExpressionHead,
 }
 
+/// Share of each expression, in expression order.
+type Shares = [f32; Expression::COUNT];
+
+/// A pool of faces and how often each expression is among them.
+struct Pool<'a> {
+    faces: &'a [AuFace],
+    shares: Shares,
+}
+
 /// Coarse looks and what they show, as distributions.
 struct Batch {
     looks: Vec<f32>,
     wanted: Vec<f32>,
+    /// Logarithms of the shares of the pool that each face is of.
+    expected: Vec<f32>,
 }
 
 /// Trains the coarse look, resuming from `dir`.
+///
+/// The two pools hold the expressions in other shares, and look different. So that the network
+/// does not answer by where a face is from, the shares of its pool are added to its logits while
+/// it learns (logit adjustment, Menon et al. 2021); what it learns is what the face itself says.
+/// The mean of both pools' shares is added for good at the end.
 pub(super) fn train_expressions(
     faces: &AuFaces,
     network: &AuNetworkConfig,
@@ -57,13 +76,17 @@ pub(super) fn train_expressions(
 ) -> Result<ExpressionPupil, TrainError> {
     let sides = (network.encoder.side, network.encoder.coarse_side);
     let mut host = HostBackbone::new(&network.encoder.coarse, sides.1);
+    let pools = [Pool::new(&faces.fer), Pool::new(&faces.wild)];
     let recipe = Recipe {
-        batch: |step| make_batch(faces, run, sides, step),
+        batch: |step| make_batch(&pools, run, sides, step),
         gradients: |pupil: &ExpressionPupil, batch: Batch| {
-            let wanted = TensorData::new(batch.wanted, [run.batch, Expression::COUNT]);
-            let wanted = Tensor::<2>::from_data(wanted, device);
+            let rows = |numbers: Vec<f32>| {
+                let data = TensorData::new(numbers, [run.batch, Expression::COUNT]);
+                Tensor::<2>::from_data(data, device)
+            };
+            let (wanted, expected) = (rows(batch.wanted), rows(batch.expected));
             let loss = |features| {
-                let found = log_softmax(pupil.head.forward(features), 1);
+                let found = log_softmax(pupil.head.forward(features) + expected, 1);
                 (found * wanted).sum().neg() / run.batch as f32
             };
             host.step((pupil, &pupil.backbone), &batch.looks, device, loss)
@@ -74,26 +97,60 @@ pub(super) fn train_expressions(
         backbone: network.encoder.coarse.init(device),
         head: network.expression_head(device),
     };
-    train(pupil, run, dir, recipe, report)
+    let mut pupil = train(pupil, run, dir, recipe, report)?;
+    let shares = std::array::from_fn(|i| (pools[0].shares[i] + pools[1].shares[i]) / 2.0);
+    pupil.head = pupil.head.expecting(shares);
+    Ok(pupil)
 }
 
-fn make_batch(faces: &AuFaces, run: &RunConfig, sides: (usize, usize), step: usize) -> Batch {
+impl<'a> Pool<'a> {
+    fn new(faces: &'a [AuFace]) -> Self {
+        let mut counts = [IMAGINED; Expression::COUNT];
+        for expression in faces.iter().filter_map(|face| face.expression) {
+            counts[expression.index()] += 1.0;
+        }
+        let sum: f32 = counts.iter().sum();
+        Self {
+            faces,
+            shares: counts.map(|count| count / sum),
+        }
+    }
+}
+
+/// The batch of a step from the pools of small and of large faces.
+fn make_batch(
+    [small, large]: &[Pool<'_>; 2],
+    run: &RunConfig,
+    sides: (usize, usize),
+    step: usize,
+) -> Batch {
     let rows: Vec<_> = (0..run.batch)
         .into_par_iter()
         .map(|row| {
             let mut rng = row_rng(run, step, row);
-            let small = row % 8 < FER_SHARE && !faces.fer.is_empty();
-            let pool = if small { &faces.fer } else { &faces.wild };
-            let face = &pool[rng.random_range(0..pool.len())];
-            let blur = rng.random_range(if small { SMALL_BLUR } else { LARGE_BLUR });
-            (look(face, sides, blur, &mut rng), smoothed(face.expression))
+            let is_small = row % 8 < FER_SHARE && !small.faces.is_empty();
+            let (pool, blur) = match is_small {
+                true => (small, SMALL_BLUR),
+                false => (large, LARGE_BLUR),
+            };
+            let face = &pool.faces[rng.random_range(0..pool.faces.len())];
+            let blur = rng.random_range(blur);
+            let wanted = smoothed(face.expression, &pool.shares);
+            let expected = pool.shares.map(f32::ln);
+            (look(face, sides, blur, &mut rng), wanted, expected)
         })
         .collect();
-    let (looks, wanted): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
-    Batch {
-        looks: looks.concat(),
-        wanted: wanted.concat(),
+    let mut batch = Batch {
+        looks: Vec::new(),
+        wanted: Vec::new(),
+        expected: Vec::new(),
+    };
+    for (look, wanted, expected) in rows {
+        batch.looks.extend(look);
+        batch.wanted.extend(wanted);
+        batch.expected.extend(expected);
     }
+    batch
 }
 
 /// A coarse look at a face, moved, lit, mirrored and partly hidden at random.
@@ -111,12 +168,13 @@ fn look(face: &AuFace, (side, coarse): (usize, usize), blur: f32, rng: &mut impl
     coarse_look(&pixels, side, coarse, blur)
 }
 
-/// The label as a distribution; all zero without a label.
-fn smoothed(expression: Option<Expression>) -> Vec<f32> {
+/// The label as a distribution, in which the other expressions keep a little of their shares; all
+/// zero without a label.
+fn smoothed(expression: Option<Expression>, shares: &Shares) -> Shares {
     let Some(expression) = expression else {
-        return vec![0.0; Expression::COUNT];
+        return [0.0; Expression::COUNT];
     };
-    let mut wanted = vec![SMOOTHING / Expression::COUNT as f32; Expression::COUNT];
+    let mut wanted = shares.map(|share| SMOOTHING * share);
     wanted[expression.index()] += 1.0 - SMOOTHING;
     wanted
 }
@@ -127,18 +185,29 @@ mod tests {
 
     #[test]
     fn labels_become_distributions() {
-        let sum: f32 = smoothed(Some(Expression::Fear)).iter().sum();
+        let shares = [1.0 / Expression::COUNT as f32; Expression::COUNT];
+        let sum: f32 = smoothed(Some(Expression::Fear), &shares).iter().sum();
         assert!((sum - 1.0).abs() < 1e-6);
-        assert!(smoothed(None).iter().all(|&p| p == 0.0));
+        assert!(smoothed(None, &shares).iter().all(|&p| p == 0.0));
     }
 
     #[test]
     fn the_same_step_gives_the_same_looks() {
         let faces = super::super::data::tests::faces();
         let run = RunConfig::new(10, 16, 1e-3);
-        let looks = |step| make_batch(&faces, &run, (48, 16), step).looks;
+        let pools = [Pool::new(&faces.fer), Pool::new(&faces.wild)];
+        let looks = |step| make_batch(&pools, &run, (48, 16), step).looks;
         assert_eq!(looks(3), looks(3));
         assert_ne!(looks(3), looks(4));
         assert_eq!(looks(1).len(), 16 * 16 * 16);
+    }
+
+    #[test]
+    fn shares_count_every_expression_and_add_up() {
+        let faces = super::super::data::tests::faces();
+        let shares = Pool::new(&faces.wild).shares;
+        assert!((shares.iter().sum::<f32>() - 1.0).abs() < 1e-6);
+        assert!(shares[Expression::Anger.index()] > 0.5);
+        assert!(shares.iter().all(|&share| share > 0.0));
     }
 }

@@ -67,10 +67,7 @@ impl EyesAndJaw {
             (ActionUnit::RightEyeClose, close(self.right_eye)),
             (ActionUnit::LeftLidRaise, raise(self.left_eye)),
             (ActionUnit::RightLidRaise, raise(self.right_eye)),
-            (
-                ActionUnit::JawDrop,
-                ((self.lip_gap - 0.03) / 0.67).clamp(0.0, 1.0),
-            ),
+            (ActionUnit::JawDrop, (self.lip_gap / 0.7).clamp(0.0, 1.0)),
         ]
     }
 }

@@ -447,11 +447,20 @@ impl NewModel {
 mod tests {
     use super::*;
 
-    const TINY: &str = include_str!("../../presets/tiny.toml");
+    const TINY: &str = include_str!("../../presets/tiny-language.toml");
 
     #[test]
     fn presets_are_read_and_hold_the_values_of_the_paper() {
-        assert!(TrainConfig::from_toml(TINY).is_ok());
+        for tiny in [
+            TINY,
+            include_str!("../../presets/tiny.toml"),
+            include_str!("../../presets/tiny-longer.toml"),
+        ] {
+            assert_eq!(
+                TrainConfig::from_toml(tiny).unwrap().stage,
+                TrainStage::Full
+            );
+        }
         let alignment = include_str!("../../presets/paper-alignment.toml");
         assert_eq!(
             TrainConfig::from_toml(alignment).unwrap().stage,
@@ -488,9 +497,13 @@ mod tests {
         for (from, to, word) in [
             ("layers = ", "layer = ", "layer"),
             ("rate = 3e-3", "rate = -1.0", "optimiser.rate"),
-            ("ema = 0.995", "ema = 1.0", "optimiser.ema"),
-            ("label_only = 0.4", "label_only = 1.5", "records.label_only"),
-            ("micro_batch = 32", "micro_batch = 0", "run.micro_batch"),
+            ("ema = 0.99", "ema = 1.0", "optimiser.ema"),
+            (
+                "label_only = 0.25",
+                "label_only = 1.5",
+                "records.label_only",
+            ),
+            ("micro_batch = 24", "micro_batch = 0", "run.micro_batch"),
             ("devices = 2", "devices = 1000", "run.devices"),
             (
                 "vocabulary = 1400",

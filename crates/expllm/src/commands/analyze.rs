@@ -1,5 +1,6 @@
 //! `expllm analyze`: action units, expression and chain of thought of every face.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
@@ -29,7 +30,8 @@ pub struct Args {
     /// Take each image as the crop of one face, as in data sets of crops.
     #[arg(long)]
     cropped: bool,
-    /// Show the text while it is written; for text output.
+    /// Show the text while it is written; for text output. A single photo is always shown so in
+    /// a terminal.
     #[arg(long)]
     stream: bool,
     #[command(flatten)]
@@ -46,6 +48,13 @@ enum Format {
     Jsonl,
     /// One self-contained page with a picture of every face.
     Html,
+}
+
+impl Args {
+    /// Whether somebody looks on while the output is written.
+    fn in_terminal(&self) -> bool {
+        self.out.is_none() && std::io::stdout().is_terminal()
+    }
 }
 
 /// Analyses the photos.
@@ -78,7 +87,7 @@ fn write(
     output: &mut Output,
 ) -> Result<bool, CliError> {
     match args.format {
-        Format::Text if args.stream => {
+        Format::Text if args.stream || (found.len() == 1 && args.in_terminal()) => {
             let mut writer = text::StreamWriter::new(output);
             for_each_step(job, found, &mut |step| writer.step(&step))
         }

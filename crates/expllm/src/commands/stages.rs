@@ -87,7 +87,8 @@ impl ViewName {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Stage expllm")]
 pub struct ModelArgs {
-    /// Checkpoint folder (docs/checkpoints.md).
+    /// Checkpoint folder (docs/checkpoints.md) [default: the tiny model that is part of the
+    /// program].
     #[arg(long, value_name = "DIR")]
     pub model: Option<PathBuf>,
     /// Order of the questions.
@@ -138,16 +139,14 @@ pub fn load(
     })
 }
 
-/// The multimodal model of a checkpoint folder.
+/// The multimodal model of a checkpoint folder, or the one that is part of the program.
 fn explainer(model: &ModelArgs, set: ExpressionSet) -> Result<ExpLlmExplainer, CliError> {
-    let folder = model.model.clone().ok_or_else(|| {
-        CliError::Usage("stage expllm needs --model DIR, a checkpoint folder".to_owned())
-    })?;
     let options = ExplainerOptions {
         set,
         format: model.dtype.map(WeightFormat::format),
         ..ExplainerOptions::default()
     };
-    let source = ModelSource::Folder(folder);
+    let folder = model.model.clone().map(ModelSource::Folder);
+    let source = folder.unwrap_or(ModelSource::Shipped);
     source.load(&options).map_err(CliError::library)
 }

@@ -16,10 +16,12 @@ use crate::faces::Explaining;
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Explanation")]
 pub struct StageArgs {
-    /// Who explains; `expllm` with --model, else `composer`.
+    /// Who explains: chains composed from the action units, or the multimodal language model
+    /// [default: `expllm` with --model, else `composer`].
     #[arg(long, value_enum)]
     stage: Option<StageName>,
-    /// Checkpoint folder of a multimodal model (docs/checkpoints.md).
+    /// Checkpoint folder of a multimodal model (docs/checkpoints.md) [default with --stage expllm:
+    /// the tiny model that is part of the program].
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
     /// The order of the questions to the model [default: label-first].
@@ -76,9 +78,7 @@ impl StageArgs {
             (Some(StageName::Composer), Some(_)) => Err(CliError::Usage(
                 "--stage composer uses no --model; leave one of them out".to_owned(),
             )),
-            (Some(StageName::Expllm), None) => Err(CliError::Usage(
-                "--stage expllm needs --model DIR, the folder of a checkpoint".to_owned(),
-            )),
+            (Some(StageName::Expllm), None) => Ok(Some(ModelSource::Shipped)),
             (_, folder) => Ok(folder),
         }
     }
@@ -90,7 +90,8 @@ impl StageArgs {
             ("--dtype", self.dtype.is_some()),
         ];
         if let Some((name, _)) = unused.into_iter().find(|(_, given)| *given) {
-            let reason = format!("{name} is for the multimodal model; name one with --model DIR");
+            let reason =
+                format!("{name} is for the multimodal model; ask for it with --stage expllm");
             return Err(CliError::Usage(reason));
         }
         Ok(Explaining::Composer {
