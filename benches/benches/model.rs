@@ -93,6 +93,15 @@ impl ModuleMapper for CastTo {
     }
 }
 
+/// Whether the command line asks for a row, looked at before gigabytes are drawn for it; a filter
+/// is a part of its name here.
+fn is_wanted(row: &str) -> bool {
+    let is_filter =
+        |argument: &String| !argument.starts_with('-') && argument.contains(char::is_alphabetic);
+    let mut filters = std::env::args().skip(1).filter(is_filter).peekable();
+    filters.peek().is_none() || filters.any(|filter| row.contains(&filter))
+}
+
 /// Four of the 32 layers of the 7B shape; no head, and a token table of next to nothing.
 fn llama_7b_4_layers(c: &mut Bencher) {
     let config = LlmConfig {
@@ -101,10 +110,9 @@ fn llama_7b_4_layers(c: &mut Bencher) {
         ..LlmConfig::llama_7b()
     };
     let mut group = slow(c, "llama_7b_4_layers");
-    // A filter such as `llama.*/f16` is looked at before gigabytes are drawn.
-    let wanted = std::env::args().next_back().unwrap_or_default();
     for (dtype, name) in DTYPES {
-        if wanted.contains("llama") && !wanted.ends_with(&format!("/{name}")) {
+        let wanted = |part| is_wanted(&format!("llama_7b_4_layers/{part}/{name}"));
+        if !wanted("prefill400") && !wanted("decode") {
             continue;
         }
         let model = Llama::new(&config, &device()).map(&mut CastTo(dtype));

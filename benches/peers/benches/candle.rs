@@ -51,6 +51,15 @@ fn slow<'a>(c: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
     group
 }
 
+/// Whether the command line asks for a row, looked at before gigabytes are drawn for it; a filter
+/// is a part of its name here.
+fn is_wanted(row: &str) -> bool {
+    let is_filter =
+        |argument: &String| !argument.starts_with('-') && argument.contains(char::is_alphabetic);
+    let mut filters = std::env::args().skip(1).filter(is_filter).peekable();
+    filters.peek().is_none() || filters.any(|filter| row.contains(&filter))
+}
+
 /// Times a pass once, and then properly unless it is long.
 fn measure(
     group: &mut BenchmarkGroup<'_, WallTime>,
@@ -94,14 +103,13 @@ fn llama_7b_4_layers(c: &mut Criterion) {
     let prompt = Tensor::zeros((1, PROMPT), DType::U32, &cpu).expect("a prompt");
     let token = Tensor::zeros((1, 1), DType::U32, &cpu).expect("a token");
     let mut group = slow(c, "candle_llama_7b_4_layers");
-    // A filter of the command line is looked at before gigabytes are drawn.
-    let wanted = std::env::args().last().unwrap_or_default();
     for (dtype, name) in [
         (DType::F32, "f32"),
         (DType::F16, "f16"),
         (DType::BF16, "bf16"),
     ] {
-        if wanted.contains("llama") && !wanted.ends_with(&format!("/{name}")) {
+        let wanted = |part| is_wanted(&format!("candle_llama_7b_4_layers/{part}/{name}"));
+        if !wanted("prefill400") && !wanted("decode") {
             continue;
         }
         let model = llama::Llama::load(weights(dtype), &config).expect("the model is made");
