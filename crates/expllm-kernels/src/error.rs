@@ -46,6 +46,17 @@ pub enum KernelError {
     Memory(usize),
 }
 
+impl KernelError {
+    /// The same error of a row that was encoded on its own, named as `row` of its matrix.
+    #[must_use]
+    pub fn at_row(mut self, index: usize) -> Self {
+        if let Self::Weight { row, .. } = &mut self {
+            *row = index;
+        }
+        self
+    }
+}
+
 /// A weight that a format cannot hold, before its row is known.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Unfit {

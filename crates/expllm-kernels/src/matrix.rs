@@ -57,7 +57,7 @@ impl Rows<'_> {
             Self::Encoded(from, rows) => {
                 let row = from.row_bytes(columns).unwrap_or(0);
                 let row = &rows[index * row..(index + 1) * row];
-                check_row(*from, columns, row).map_err(|error| at_row(error, index))?;
+                check_row(*from, columns, row).map_err(|error| error.at_row(index))?;
                 if *from == format {
                     bytes.copy_from_slice(row);
                     return Ok(());
@@ -77,25 +77,6 @@ impl Rows<'_> {
             }
         }
         encode(format, scratch, bytes).map_err(|unfit| unfit.at(index, format))
-    }
-}
-
-fn at_row(error: KernelError, index: usize) -> KernelError {
-    match error {
-        KernelError::Weight {
-            column,
-            value,
-            format,
-            advice,
-            ..
-        } => KernelError::Weight {
-            row: index,
-            column,
-            value,
-            format,
-            advice,
-        },
-        other => other,
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::{DType, TensorData};
-use expllm_kernels::{Format, KernelError, decode_row, encode_row};
+use expllm_kernels::{Format, decode_row, encode_row};
 use rayon::prelude::*;
 
 use super::sources::BoxedSource;
@@ -208,7 +208,7 @@ impl<'a> IntoBlocks<'a> {
                 places
                     .zip(numbers.par_chunks((*columns).max(1)))
                     .try_for_each(|((row, bytes), numbers)| {
-                        encode_row(format, numbers, bytes).map_err(|error| at_row(error, row))
+                        encode_row(format, numbers, bytes).map_err(|error| error.at_row(row))
                     })
                     .map_err(|error| fault(error.to_string()))?;
                 bytes
@@ -216,25 +216,6 @@ impl<'a> IntoBlocks<'a> {
         };
         TensorData::try_from_bytes_vec(bytes, vec![*rows, row_bytes], DType::U8)
             .map_err(|error| fault(error.to_string()))
-    }
-}
-
-fn at_row(error: KernelError, index: usize) -> KernelError {
-    match error {
-        KernelError::Weight {
-            column,
-            value,
-            format,
-            advice,
-            ..
-        } => KernelError::Weight {
-            row: index,
-            column,
-            value,
-            format,
-            advice,
-        },
-        other => other,
     }
 }
 
