@@ -41,11 +41,11 @@ impl AuNet {
         Ok(Self::new(network, &config, device))
     }
 
-    /// A detector around any network of this kind.
+    /// A detector around any network of this kind, moved to `device`.
     #[must_use]
     pub fn new(network: AuNetwork, config: &AuNetworkConfig, device: &Device) -> Self {
         Self {
-            network: network.valid(),
+            network: network.valid().to_device(device),
             side: config.encoder.side,
             device: device.clone(),
         }

@@ -2,7 +2,8 @@
 
 use burn::config::Config;
 use burn::module::Module;
-use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
+use burn::nn::{Dropout, DropoutConfig, Initializer, Linear, LinearConfig};
+use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor};
 use expllm_core::{ActionUnit, Expression};
 use expllm_face::encoder::{FaceEncoder, FaceEncoderConfig};
@@ -27,6 +28,7 @@ pub struct AuNetwork {
     encoder: FaceEncoder,
     units: UnitHead,
     expressions: ExpressionHead,
+    evidence: Linear,
 }
 
 /// Action units from the features of the fine look.
@@ -60,6 +62,7 @@ impl AuNetworkConfig {
             encoder: self.encoder.init(device),
             units: self.unit_head(device),
             expressions: self.expression_head(device),
+            evidence: self.evidence(device),
         }
     }
 
@@ -70,6 +73,14 @@ impl AuNetworkConfig {
             dropout: DropoutConfig::new(self.unit_dropout).init(),
             linear: LinearConfig::new(self.encoder.fine.features(), ActionUnit::COUNT).init(device),
         }
+    }
+
+    /// What units say of the expression: nothing yet.
+    #[must_use]
+    pub fn evidence(&self, device: &Device) -> Linear {
+        LinearConfig::new(ActionUnit::COUNT, Expression::COUNT)
+            .with_initializer(Initializer::Zeros)
+            .init(device)
     }
 
     /// A head for expressions with random weights.
@@ -84,14 +95,25 @@ impl AuNetworkConfig {
 }
 
 impl AuNetwork {
-    /// A network of parts that were trained on their own.
+    /// A network of parts that were trained on their own; its units say nothing yet of the
+    /// expression.
     #[must_use]
     pub fn new(encoder: FaceEncoder, units: UnitHead, expressions: ExpressionHead) -> Self {
+        let device = units.linear.weight.device();
         Self {
+            evidence: AuNetworkConfig::new().evidence(&device),
             encoder,
             units,
             expressions,
         }
+    }
+
+    /// The same network, whose units say this of the expression, `share` times: `evidence` maps
+    /// 24 intensities to 8 logits, which are added to those of the coarse look.
+    #[must_use]
+    pub fn with_evidence(mut self, evidence: Linear, share: f32) -> Self {
+        self.evidence = scaled(evidence, share);
+        self
     }
 
     /// Scores of a batch of faces.
@@ -100,10 +122,10 @@ impl AuNetwork {
     /// - `faces`: `[batch, 1, side, side]`, standardised grey
     #[must_use]
     pub fn forward(&self, faces: Tensor<4>) -> AuOutput {
-        AuOutput {
-            units: self.units.forward(self.encoder.fine(faces.clone())),
-            expressions: self.expressions.forward(self.encoder.coarse(faces)),
-        }
+        let units = self.units.forward(self.encoder.fine(faces.clone()));
+        let evidence = self.evidence.forward(sigmoid(units.clone()));
+        let expressions = self.expressions.forward(self.encoder.coarse(faces)) + evidence;
+        AuOutput { units, expressions }
     }
 
     /// The part that turns crops into features.
@@ -117,11 +139,17 @@ impl AuNetwork {
     #[must_use]
     pub fn with_temperature(mut self, temperature: f32) -> Self {
         let scale = 1.0 / temperature;
-        let linear = &mut self.expressions.linear;
-        linear.weight = linear.weight.clone().map(|w| w.mul_scalar(scale));
-        linear.bias = linear.bias.clone().map(|b| b.map(|b| b.mul_scalar(scale)));
+        self.expressions.linear = scaled(self.expressions.linear, scale);
+        self.evidence = scaled(self.evidence, scale);
         self
     }
+}
+
+/// A layer whose outputs are `scale` times as large.
+fn scaled(mut linear: Linear, scale: f32) -> Linear {
+    linear.weight = linear.weight.map(|w| w.mul_scalar(scale));
+    linear.bias = linear.bias.map(|b| b.map(|b| b.mul_scalar(scale)));
+    linear
 }
 
 impl UnitHead {

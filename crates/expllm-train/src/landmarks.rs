@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use expllm_core::{
     FaceBox, HeadPose, LANDMARK_COUNT, LandmarkDetector, Landmarks, Photo, StageError,
 };
+use expllm_face::device::Backend;
 use expllm_face::{
     ANGLE_UNIT, GreyImage, LANDMARK_OUTPUTS, LandmarkNet, LandmarkNetwork, LandmarkNetworkConfig,
     face_crop,
@@ -15,7 +16,7 @@ use rand::{Rng, RngExt};
 use rayon::prelude::*;
 
 use crate::augment::{Jitter, centred, degraded_crop, mirror, push};
-use crate::host::HostBackbone;
+use crate::backbone_steps::BackboneSteps;
 use crate::run::{Recipe, row_rng, train};
 use crate::{Progress, RunConfig, TrainError};
 
@@ -71,17 +72,18 @@ struct Batch {
 ///
 /// # Errors
 ///
-/// [`TrainError::Diverged`], or trouble with checkpoints.
+/// [`TrainError::Diverged`], a backend that the build lacks, or trouble with checkpoints.
 pub fn train_landmarks(
     faces: &[LandmarkFace],
     network: &LandmarkNetworkConfig,
     run: &RunConfig,
     dir: &Path,
-    device: &Device,
+    backend: Backend,
     report: impl FnMut(&Progress),
 ) -> Result<LandmarkNetwork, TrainError> {
-    let device = device.clone().autodiff();
     let side = network.side;
+    let mut steps = BackboneSteps::new(&network.backbone, side, backend)?;
+    let device = steps.device().clone();
     let weights: Vec<f32> = (0..LANDMARK_OUTPUTS)
         .map(|i| {
             if i < 2 * LANDMARK_COUNT {
@@ -92,7 +94,6 @@ pub fn train_landmarks(
         })
         .collect();
     let weights = Tensor::<1>::from_floats(weights.as_slice(), &device).unsqueeze::<2>();
-    let mut host = HostBackbone::new(&network.backbone, side);
     let recipe = Recipe {
         batch: |step| make_batch(faces, run, side, step),
         gradients: |network: &LandmarkNetwork, batch: Batch| {
@@ -102,7 +103,7 @@ pub fn train_landmarks(
                 let error = pseudo_huber(network.decode(features) - targets, LOSS_BEND);
                 (error * weights.clone()).mean()
             };
-            host.step((network, network.backbone()), &batch.crops, &device, loss)
+            steps.step((network, network.backbone()), batch.crops, loss)
         },
         marker: std::marker::PhantomData,
     };

@@ -2,6 +2,7 @@
 
 pub mod au;
 mod augment;
+mod backbone_steps;
 mod deblur;
 mod error;
 mod faces;

@@ -145,7 +145,7 @@ fn the_shipped_model_answers_and_its_claims_are_held_against_the_readings() {
         command.arg("analyze").args(arguments).arg(astronaut());
         stdout(&command.output().unwrap())
     };
-    let shipped = |more: &[&str]| run(&[&["--stage", "expllm"], more].concat());
+    let shipped = run;
     let rows: Value = serde_json::from_str(&shipped(&["--format", "json"])).unwrap();
     let chain = &rows[0]["chain"];
     let label = rows[0]["expression"].as_str().unwrap();
@@ -161,7 +161,7 @@ fn the_shipped_model_answers_and_its_claims_are_held_against_the_readings() {
     let chain_first = shipped(&["--mode", "chain-first"]);
     assert!(chain_first.contains("**Conclusion:**"), "{chain_first}");
     // The composer names what was read and nothing else.
-    let rows = run(&["--format", "json"]);
+    let rows = run(&["--stage", "composer", "--format", "json"]);
     let rows: Value = serde_json::from_str(&rows).unwrap();
     assert_eq!(rows[0]["grounding"]["precision"], 1.0);
     assert_eq!(
@@ -215,7 +215,9 @@ fn what_does_not_belong_together_is_refused() {
 #[test]
 fn the_composer_explains_a_given_label_and_streams() {
     let output = Command::new(env!("CARGO_BIN_EXE_expllm"))
-        .args(["analyze", "--stream", "--label", "Sadness"])
+        .args([
+            "analyze", "--stage", "composer", "--stream", "--label", "Sadness",
+        ])
         .arg(astronaut())
         .output()
         .unwrap();

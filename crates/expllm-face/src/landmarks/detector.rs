@@ -55,11 +55,11 @@ impl LandmarkNet {
         Ok(Self::new(network, &config, device))
     }
 
-    /// A detector around any network of this kind.
+    /// A detector around any network of this kind, moved to `device`.
     #[must_use]
     pub fn new(network: LandmarkNetwork, config: &LandmarkNetworkConfig, device: &Device) -> Self {
         Self {
-            network: network.valid(),
+            network: network.valid().to_device(device),
             side: config.side,
             device: device.clone(),
         }

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::activation::log_softmax;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use expllm_au::{AuNetworkConfig, ExpressionHead};
 use expllm_core::Expression;
 use expllm_face::backbone::Backbone;
+use expllm_face::device::Backend;
 use expllm_face::encoder::coarse_look;
 use rand::{Rng, RngExt};
 use rayon::prelude::*;
@@ -15,7 +16,7 @@ use rayon::prelude::*;
 use super::data::{AuFace, AuFaces};
 use super::units::{SMOOTHING, view_of};
 use crate::augment::{Jitter, hide_patch, mirror, tone};
-use crate::host::HostBackbone;
+use crate::backbone_steps::BackboneSteps;
 use crate::run::{Recipe, row_rng, train};
 use crate::{Progress, RunConfig, TrainError};
 
@@ -44,12 +45,12 @@ pub(super) struct ExpressionPupil {
 }
 
 /// Share of each expression, in expression order.
-type Shares = [f32; Expression::COUNT];
+pub(super) type Shares = [f32; Expression::COUNT];
 
 /// A pool of faces and how often each expression is among them.
-struct Pool<'a> {
+pub(super) struct Pool<'a> {
     faces: &'a [AuFace],
-    shares: Shares,
+    pub(super) shares: Shares,
 }
 
 /// Coarse looks and what they show, as distributions.
@@ -71,31 +72,32 @@ pub(super) fn train_expressions(
     network: &AuNetworkConfig,
     run: &RunConfig,
     dir: &Path,
-    device: &Device,
+    backend: Backend,
     report: impl FnMut(&Progress),
 ) -> Result<ExpressionPupil, TrainError> {
     let sides = (network.encoder.side, network.encoder.coarse_side);
-    let mut host = HostBackbone::new(&network.encoder.coarse, sides.1);
+    let mut steps = BackboneSteps::new(&network.encoder.coarse, sides.1, backend)?;
+    let device = steps.device().clone();
     let pools = [Pool::new(&faces.fer), Pool::new(&faces.wild)];
     let recipe = Recipe {
         batch: |step| make_batch(&pools, run, sides, step),
         gradients: |pupil: &ExpressionPupil, batch: Batch| {
             let rows = |numbers: Vec<f32>| {
                 let data = TensorData::new(numbers, [run.batch, Expression::COUNT]);
-                Tensor::<2>::from_data(data, device)
+                Tensor::<2>::from_data(data, &device)
             };
             let (wanted, expected) = (rows(batch.wanted), rows(batch.expected));
             let loss = |features| {
                 let found = log_softmax(pupil.head.forward(features) + expected, 1);
                 (found * wanted).sum().neg() / run.batch as f32
             };
-            host.step((pupil, &pupil.backbone), &batch.looks, device, loss)
+            steps.step((pupil, &pupil.backbone), batch.looks, loss)
         },
         marker: std::marker::PhantomData,
     };
     let pupil = ExpressionPupil {
-        backbone: network.encoder.coarse.init(device),
-        head: network.expression_head(device),
+        backbone: network.encoder.coarse.init(&device),
+        head: network.expression_head(&device),
     };
     let mut pupil = train(pupil, run, dir, recipe, report)?;
     let shares = std::array::from_fn(|i| (pools[0].shares[i] + pools[1].shares[i]) / 2.0);
@@ -104,7 +106,7 @@ pub(super) fn train_expressions(
 }
 
 impl<'a> Pool<'a> {
-    fn new(faces: &'a [AuFace]) -> Self {
+    pub(super) fn new(faces: &'a [AuFace]) -> Self {
         let mut counts = [IMAGINED; Expression::COUNT];
         for expression in faces.iter().filter_map(|face| face.expression) {
             counts[expression.index()] += 1.0;
@@ -170,7 +172,7 @@ fn look(face: &AuFace, (side, coarse): (usize, usize), blur: f32, rng: &mut impl
 
 /// The label as a distribution, in which the other expressions keep a little of their shares; all
 /// zero without a label.
-fn smoothed(expression: Option<Expression>, shares: &Shares) -> Shares {
+pub(super) fn smoothed(expression: Option<Expression>, shares: &Shares) -> Shares {
     let Some(expression) = expression else {
         return [0.0; Expression::COUNT];
     };

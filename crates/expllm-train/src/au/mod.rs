@@ -6,9 +6,10 @@
 //! stand in: the geometry of the mesh for eyes and jaw, and the units that FACS links to an
 //! expression (see [`weak`]). The coarse look learns expressions from both kinds of photographs;
 //! it is coarse because most of the labelled ones hold no more detail (see
-//! [`deblurred`](crate::deblurred)).
+//! [`deblurred`](crate::deblurred)). A last step learns what the units add to that.
 
 mod data;
+mod evidence;
 mod expressions;
 mod geometry;
 mod score;
@@ -20,7 +21,7 @@ use std::path::Path;
 use burn::module::Module;
 use expllm_au::{AuNetwork, AuNetworkConfig};
 use expllm_face::backbone::Backbone;
-use expllm_face::device::default_device;
+use expllm_face::device::{Backend, reading_device};
 
 use crate::{Progress, RunConfig, TrainError};
 
@@ -35,6 +36,8 @@ pub struct AuRun {
     pub expressions: RunConfig,
     /// The run of the fine look.
     pub units: RunConfig,
+    /// What both run on.
+    pub backend: Backend,
 }
 
 /// Trains an action unit network, resuming from the folders `expressions` and `units` of `dir`.
@@ -43,7 +46,7 @@ pub struct AuRun {
 ///
 /// # Errors
 ///
-/// [`TrainError::Diverged`], or trouble with checkpoints.
+/// [`TrainError::Diverged`], a backend that the build lacks, or trouble with checkpoints.
 pub fn train_au(
     faces: &AuFaces,
     network: &AuNetworkConfig,
@@ -52,13 +55,13 @@ pub fn train_au(
     start: &Backbone,
     mut report: impl FnMut(&str, &Progress),
 ) -> Result<AuNetwork, TrainError> {
-    let tracking = default_device().autodiff();
+    let sizes = network;
     let coarse = expressions::train_expressions(
         faces,
         network,
         &run.expressions,
         &dir.join("expressions"),
-        &tracking,
+        run.backend,
         |progress| report("expressions", progress),
     )?;
     let fine = units::train_units(
@@ -66,12 +69,14 @@ pub fn train_au(
         network,
         &run.units,
         &dir.join("units"),
-        (start, &tracking),
+        (start, run.backend),
         |progress| report("units", progress),
     )?;
     let encoder = network
         .encoder
-        .init(&tracking)
+        .init(&run.backend.device()?.autodiff())
         .with_backbones(fine.backbone, coarse.backbone);
-    Ok(AuNetwork::new(encoder, fine.head, coarse.head).valid())
+    let network = AuNetwork::new(encoder, fine.head, coarse.head).valid();
+    let network = network.to_device(&reading_device());
+    Ok(evidence::learn(network, &faces.wild, sizes))
 }

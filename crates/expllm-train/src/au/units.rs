@@ -10,13 +10,14 @@ use expllm_au::{AuNetworkConfig, UnitHead, face_crop};
 use expllm_core::{ActionUnit, LANDMARK_COUNT, Similarity};
 use expllm_face::ALIGNED_SIZE;
 use expllm_face::backbone::Backbone;
+use expllm_face::device::Backend;
 use rand::{Rng, RngExt};
 use rayon::prelude::*;
 
 use super::data::{AuFace, AuFaces};
 use super::weak;
 use crate::augment::{Jitter, degraded_crop, mirror, push};
-use crate::host::HostBackbone;
+use crate::backbone_steps::BackboneSteps;
 use crate::landmarks::{in_crop, pseudo_huber, target};
 use crate::run::{Recipe, row_rng, train};
 use crate::{Progress, RunConfig, TrainError};
@@ -25,7 +26,7 @@ use crate::{Progress, RunConfig, TrainError};
 const SHARES: [usize; 3] = [10, 5, 1];
 
 /// How far a crop strays from its proper place: as far as landmarks err.
-const JITTER: Jitter = Jitter {
+pub(super) const JITTER: Jitter = Jitter {
     turn: 5.0,
     zoom: 1.07,
     shift: 0.03,
@@ -75,29 +76,30 @@ pub(super) fn train_units(
     network: &AuNetworkConfig,
     run: &RunConfig,
     dir: &Path,
-    (start, device): (&Backbone, &Device),
+    (start, backend): (&Backbone, Backend),
     report: impl FnMut(&Progress),
 ) -> Result<UnitPupil, TrainError> {
     let side = network.encoder.side;
+    let mut steps = BackboneSteps::new(&network.encoder.fine, side, backend)?;
+    let device = steps.device().clone();
     let constants = Constants {
-        groups: weak::group_means(device),
-        importance: importance(&faces.synthetic, device),
+        groups: weak::group_means(&device),
+        importance: importance(&faces.synthetic, &device),
     };
-    let mut host = HostBackbone::new(&network.encoder.fine, side);
     let recipe = Recipe {
         batch: |step| make_batch(faces, run, side, step),
-        gradients: |pupil: &UnitPupil, batch: Batch| {
-            let crops = batch.crops.clone();
+        gradients: |pupil: &UnitPupil, mut batch: Batch| {
+            let crops = std::mem::take(&mut batch.crops);
             let loss = |features| loss(pupil, features, batch, &constants);
-            host.step((pupil, &pupil.backbone), &crops, device, loss)
+            steps.step((pupil, &pupil.backbone), crops, loss)
         },
         marker: std::marker::PhantomData,
     };
     let features = network.encoder.fine.features();
     let pupil = UnitPupil {
-        backbone: (network.encoder.fine.init(device)).load_record(start.clone().into_record()),
-        head: network.unit_head(device),
-        landmarks: LinearConfig::new(features, COORDINATES).init(device),
+        backbone: (network.encoder.fine.init(&device)).load_record(start.clone().into_record()),
+        head: network.unit_head(&device),
+        landmarks: LinearConfig::new(features, COORDINATES).init(&device),
     };
     train(pupil, run, dir, recipe, report)
 }

@@ -451,11 +451,7 @@ mod tests {
 
     #[test]
     fn presets_are_read_and_hold_the_values_of_the_paper() {
-        for tiny in [
-            TINY,
-            include_str!("../../presets/tiny.toml"),
-            include_str!("../../presets/tiny-longer.toml"),
-        ] {
+        for tiny in [TINY, include_str!("../../presets/tiny.toml")] {
             assert_eq!(
                 TrainConfig::from_toml(tiny).unwrap().stage,
                 TrainStage::Full
@@ -496,15 +492,15 @@ mod tests {
     fn impossible_values_are_named() {
         for (from, to, word) in [
             ("layers = ", "layer = ", "layer"),
-            ("rate = 3e-3", "rate = -1.0", "optimiser.rate"),
+            ("rate = 4e-3", "rate = -1.0", "optimiser.rate"),
             ("ema = 0.99", "ema = 1.0", "optimiser.ema"),
             (
-                "label_only = 0.25",
+                "label_only = 0.15",
                 "label_only = 1.5",
                 "records.label_only",
             ),
-            ("micro_batch = 24", "micro_batch = 0", "run.micro_batch"),
-            ("devices = 2", "devices = 1000", "run.devices"),
+            ("micro_batch = 128", "micro_batch = 0", "run.micro_batch"),
+            ("devices = 1", "devices = 1000", "run.devices"),
             (
                 "vocabulary = 1400",
                 "vocabulary = 2",

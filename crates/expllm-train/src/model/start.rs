@@ -5,6 +5,7 @@ use std::path::Path;
 use burn::module::Module;
 use burn::tensor::Device;
 use expllm_au::{AuNet, AuNetworkConfig};
+use expllm_face::device::reading_device;
 use expllm_face::load_weights;
 use expllm_model::checkpoint::{self, Checkpoint};
 use expllm_model::conversation::{PromptTemplate, Task, Turn};
@@ -181,20 +182,21 @@ impl Records {
                 }
             }
             Data::Faces(faces) => {
-                let detector = detector(faces, device)?;
+                let reading = reading_device();
+                let detector = detector(faces, &reading)?;
                 // A model on the detector's network sees with the detector that reads for it.
                 let shared =
-                    is_detector(vision).then(|| detector_encoder(detector.network(), device));
-                let own = model.map(|model| model.vision.valid());
+                    is_detector(vision).then(|| detector_encoder(detector.network(), &reading));
+                let own = model.map(|model| model.vision.valid().to_device(&reading));
                 let Some(encoder) = shared.clone().or(own) else {
                     return Err(TrainError::NoRecords(faces.folder.clone()));
                 };
-                let reader = Reader::new(&encoder, vision, detector, device);
+                let reader = Reader::new(&encoder, vision, detector, &reading);
                 let sets = FaceSets::build(faces, config.records, &reader, &config.output, report)?;
                 Self {
                     texts: sets.train.conversations(TOKENIZER_TEXTS).collect(),
                     judged: Some(sets.valid.clone()),
-                    encoder: shared,
+                    encoder: shared.map(|encoder| encoder.to_device(device)),
                     ..Self::of(Box::new(sets.train), Box::new(sets.valid))
                 }
             }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use expllm_au::{AuNet, AuNetworkConfig};
-use expllm_face::device::default_device;
+use expllm_face::device::{Backend, reading_device};
 use expllm_face::{LandmarkNet, LandmarkNetworkConfig};
 use expllm_train::au::{AuRun, FacePath, fit_temperature, score_au, train_au};
 use expllm_train::landmarks::{score_landmarks, train_landmarks};
@@ -68,11 +68,19 @@ struct RunArgs {
     /// Seed of everything random.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Backend to train on: cpu, wgpu or cuda; the first in the build without it. Faces are
+    /// prepared and figures taken on the processor where the build has it.
+    #[arg(long)]
+    device: Option<Backend>,
 }
 
 impl RunArgs {
     fn config(&self) -> RunConfig {
         RunConfig::new(self.steps, self.batch, self.rate).with_seed(self.seed)
+    }
+
+    fn backend(&self) -> Backend {
+        self.device.unwrap_or_else(Backend::preferred)
     }
 }
 
@@ -94,11 +102,16 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
 fn landmarks(args: &RunArgs) -> Result<(), CliError> {
     let data = TrainingData::new(&args.shared);
     let faces = data.landmark_faces("train").map_err(CliError::library)?;
-    let (device, config) = (default_device(), LandmarkNetworkConfig::new());
+    let (device, config) = (reading_device(), LandmarkNetworkConfig::new());
     let bar = progress_bar(args.steps);
-    let network = train_landmarks(&faces, &config, &args.config(), &args.run, &device, |p| {
-        show(&bar, p)
-    })
+    let network = train_landmarks(
+        &faces,
+        &config,
+        &args.config(),
+        &args.run,
+        args.backend(),
+        |p| show(&bar, p),
+    )
     .map_err(CliError::library)?;
     save_weights(&network, &args.out).map_err(CliError::library)?;
     print_landmark_score(&data, &LandmarkNet::new(network, &config, &device))
@@ -106,7 +119,7 @@ fn landmarks(args: &RunArgs) -> Result<(), CliError> {
 
 fn au(args: &RunArgs, synthetic: usize, expression_steps: usize) -> Result<(), CliError> {
     let data = TrainingData::new(&args.shared);
-    let (device, config) = (default_device(), AuNetworkConfig::new());
+    let (device, config) = (reading_device(), AuNetworkConfig::new());
     let landmarks = LandmarkNet::pretrained(&device).map_err(CliError::library)?;
     let (faces, held_back) = data
         .au_faces(synthetic, &landmarks)
@@ -114,6 +127,7 @@ fn au(args: &RunArgs, synthetic: usize, expression_steps: usize) -> Result<(), C
     let run = AuRun {
         expressions: RunConfig::new(expression_steps, 128, args.rate).with_seed(args.seed),
         units: args.config(),
+        backend: args.backend(),
     };
     let bar = progress_bar(args.steps);
     let start = landmarks.backbone();
@@ -135,7 +149,7 @@ fn au(args: &RunArgs, synthetic: usize, expression_steps: usize) -> Result<(), C
 }
 
 fn score(data: &TrainingData) -> Result<(), CliError> {
-    let device = default_device();
+    let device = reading_device();
     let landmarks = LandmarkNet::pretrained(&device).map_err(CliError::library)?;
     print_landmark_score(data, &landmarks)?;
     let units = AuNet::pretrained(&device).map_err(CliError::library)?;

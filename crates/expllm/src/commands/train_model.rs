@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use expllm_face::device::default_device;
+use expllm_face::device::Backend;
 use expllm_train::model::{Judgement, Observer, RunPlan, StepReport, TrainConfig, train_model};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
@@ -17,18 +17,23 @@ pub struct Args {
     /// Print parameters, memory and time, and train nothing.
     #[arg(long)]
     dry_run: bool,
+    /// Backend to train on: cpu, wgpu or cuda; the first in the build without it.
+    #[arg(long)]
+    device: Option<Backend>,
 }
 
 /// Trains, or goes on with a run that was stopped.
 pub fn run(args: &Args) -> Result<(), CliError> {
     let config = TrainConfig::open(&args.config).map_err(CliError::library)?;
+    let backend = args.device.unwrap_or_else(Backend::preferred);
+    let device = backend.device().map_err(CliError::library)?;
     if args.dry_run {
-        let plan = RunPlan::new(&config, &default_device()).map_err(CliError::library)?;
+        let plan = RunPlan::new(&config, &device).map_err(CliError::library)?;
         print_plan(&plan);
         return Ok(());
     }
     let mut screen = Screen::new(config.run.steps);
-    train_model(&config, &default_device(), &mut screen).map_err(CliError::library)?;
+    train_model(&config, &device, &mut screen).map_err(CliError::library)?;
     screen.bar.finish_and_clear();
     screen.line(&format!("model: {}", config.output.join("model").display()));
     Ok(())

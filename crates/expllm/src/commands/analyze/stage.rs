@@ -16,12 +16,11 @@ use crate::faces::Explaining;
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Explanation")]
 pub struct StageArgs {
-    /// Who explains: chains composed from the action units, or the multimodal language model
-    /// [default: `expllm` with --model, else `composer`].
-    #[arg(long, value_enum)]
-    stage: Option<StageName>,
-    /// Checkpoint folder of a multimodal model (docs/checkpoints.md) [default with --stage expllm:
-    /// the tiny model that is part of the program].
+    /// Who explains: the multimodal language model, or chains composed from the action units.
+    #[arg(long, value_enum, default_value_t = StageName::Expllm)]
+    stage: StageName,
+    /// Checkpoint folder of a multimodal model (docs/checkpoints.md) [default: the tiny model that
+    /// is part of the program].
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
     /// The order of the questions to the model [default: label-first].
@@ -73,13 +72,13 @@ impl StageArgs {
 
     /// The model to load; none for the composer.
     fn model_source(&self) -> Result<Option<ModelSource>, CliError> {
-        let folder = self.model.clone().map(ModelSource::Folder);
-        match (self.stage, folder) {
-            (Some(StageName::Composer), Some(_)) => Err(CliError::Usage(
+        match (self.stage, self.model.clone()) {
+            (StageName::Composer, Some(_)) => Err(CliError::Usage(
                 "--stage composer uses no --model; leave one of them out".to_owned(),
             )),
-            (Some(StageName::Expllm), None) => Ok(Some(ModelSource::Shipped)),
-            (_, folder) => Ok(folder),
+            (StageName::Composer, None) => Ok(None),
+            (StageName::Expllm, Some(folder)) => Ok(Some(ModelSource::Folder(folder))),
+            (StageName::Expllm, None) => Ok(Some(ModelSource::Shipped)),
         }
     }
 
@@ -90,8 +89,7 @@ impl StageArgs {
             ("--dtype", self.dtype.is_some()),
         ];
         if let Some((name, _)) = unused.into_iter().find(|(_, given)| *given) {
-            let reason =
-                format!("{name} is for the multimodal model; ask for it with --stage expllm");
+            let reason = format!("{name} is for the multimodal model; leave --stage composer out");
             return Err(CliError::Usage(reason));
         }
         Ok(Explaining::Composer {

@@ -1,0 +1,67 @@
+//! Gradients of a step over a backbone, by whichever way is fast on a device.
+
+use burn::module::Module;
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, ElementConversion, Tensor, TensorData};
+use expllm_face::backbone::{Backbone, BackboneConfig};
+use expllm_face::device::Backend;
+
+use crate::TrainError;
+use crate::host::HostBackbone;
+
+/// The way a backbone of one configuration and input size is trained.
+pub(crate) struct BackboneSteps {
+    /// Tracks gradients.
+    device: Device,
+    way: Way,
+}
+
+enum Way {
+    /// By hand, on the processor.
+    Host(HostBackbone),
+    /// By burn, for crops of a side.
+    Burn(usize),
+}
+
+impl BackboneSteps {
+    /// Steps over crops of `side` pixels: by hand on the processor, by burn elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// When the build lacks the backend.
+    pub fn new(config: &BackboneConfig, side: usize, backend: Backend) -> Result<Self, TrainError> {
+        let way = match backend {
+            Backend::Cpu => Way::Host(HostBackbone::new(config, side)),
+            _ => Way::Burn(side),
+        };
+        let device = backend.device()?.autodiff();
+        Ok(Self { device, way })
+    }
+
+    /// The device that everything of the step but a backbone by hand is on.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The loss of a batch of standardised grey crops and its gradients.
+    ///
+    /// `loss` gets the features, `[batch, features]`; `backbone` is a part of `module`.
+    pub fn step<M: Module>(
+        &mut self,
+        (module, backbone): (&M, &Backbone),
+        crops: Vec<f32>,
+        loss: impl FnOnce(Tensor<2>) -> Tensor<1>,
+    ) -> (f32, GradientsParams) {
+        match &mut self.way {
+            Way::Host(host) => host.step((module, backbone), &crops, &self.device, loss),
+            Way::Burn(side) => {
+                let batch = crops.len() / (*side * *side);
+                let crops = TensorData::new(crops, [batch, 1, *side, *side]);
+                let crops = Tensor::<4>::from_data(crops, &self.device);
+                let loss = loss(backbone.forward(crops));
+                let gradients = GradientsParams::from_grads(loss.backward(), module);
+                (loss.into_scalar::<f32>().elem(), gradients)
+            }
+        }
+    }
+}
