@@ -187,6 +187,12 @@ impl Records {
                 // A model on the detector's network sees with the detector that reads for it.
                 let shared =
                     is_detector(vision).then(|| detector_encoder(detector.network(), &reading));
+                if shared.is_none() && matches!(vision, VisionConfig::Convolutional(_)) {
+                    report(
+                        "the model looks through an encoder of its own: the sizes of that are not \
+                         those of the action unit detector",
+                    );
+                }
                 let own = model.map(|model| model.vision.valid().to_device(&reading));
                 let Some(encoder) = shared.clone().or(own) else {
                     return Err(TrainError::NoRecords(faces.folder.clone()));
