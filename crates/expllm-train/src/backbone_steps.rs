@@ -65,3 +65,32 @@ impl BackboneSteps {
         }
     }
 }
+
+#[cfg(all(test, feature = "cpu"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ways_find_the_same_loss_and_as_many_gradients() {
+        let config = BackboneConfig::new(vec![8], vec![16], vec![1]);
+        let mut by_hand = BackboneSteps::new(&config, 16, Backend::Cpu).unwrap();
+        let device = by_hand.device().clone();
+        let mut by_burn = BackboneSteps {
+            device: device.clone(),
+            way: Way::Burn(16),
+        };
+        let backbone = config.init(&device);
+        let crops: Vec<f32> = (0..2 * 256).map(|i| (i as f32 * 0.7).sin()).collect();
+        let step = |steps: &mut BackboneSteps| {
+            let loss = |features: Tensor<2>| features.powi_scalar(2).mean();
+            let (loss, gradients) = steps.step((&backbone, &backbone), crops.clone(), loss);
+            (loss, gradients.len())
+        };
+        let (hand, burn) = (step(&mut by_hand), step(&mut by_burn));
+        assert!(
+            (hand.0 - burn.0).abs() < 1e-4 * burn.0.abs(),
+            "{hand:?} {burn:?}"
+        );
+        assert_eq!(hand.1, burn.1);
+    }
+}

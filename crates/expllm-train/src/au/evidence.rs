@@ -113,7 +113,7 @@ mod tests {
     use expllm_face::encoder::FaceEncoderConfig;
 
     #[test]
-    fn evidence_takes_the_side_of_what_was_shown_and_ignores_left_and_right() {
+    fn evidence_changes_expressions_and_leaves_units_alone() {
         let small = || BackboneConfig::new(vec![8], vec![16], vec![1]);
         let encoder = FaceEncoderConfig::new().with_side(32).with_coarse_side(16);
         let sizes =

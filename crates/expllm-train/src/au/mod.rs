@@ -55,7 +55,6 @@ pub fn train_au(
     start: &Backbone,
     mut report: impl FnMut(&str, &Progress),
 ) -> Result<AuNetwork, TrainError> {
-    let sizes = network;
     let coarse = expressions::train_expressions(
         faces,
         network,
@@ -76,7 +75,7 @@ pub fn train_au(
         .encoder
         .init(&run.backend.device()?.autodiff())
         .with_backbones(fine.backbone, coarse.backbone);
-    let network = AuNetwork::new(encoder, fine.head, coarse.head).valid();
-    let network = network.to_device(&reading_device());
-    Ok(evidence::learn(network, &faces.wild, sizes))
+    let trained = AuNetwork::new(encoder, fine.head, coarse.head).valid();
+    let trained = trained.to_device(&reading_device());
+    Ok(evidence::learn(trained, &faces.wild, network))
 }
