@@ -134,6 +134,12 @@ impl AuNetwork {
         &self.encoder
     }
 
+    /// The part that turns features of the fine look into intensities.
+    #[must_use]
+    pub fn units(&self) -> &UnitHead {
+        &self.units
+    }
+
     /// Divides the expression logits by a temperature for good, so that the probabilities are
     /// as sure as they are right (Guo et al. 2017).
     #[must_use]

@@ -8,7 +8,7 @@
 use expllm_face::GreyImage;
 
 /// Deviation of the blur in pixels.
-const BLUR: f32 = 3.0;
+pub(crate) const BLUR: f32 = 3.0;
 
 /// Deviation of the blur that is left, in pixels: with less, sharp images that are blurred by as
 /// much would keep detail that the deblurred ones have lost in the noise.

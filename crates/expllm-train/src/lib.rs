@@ -21,4 +21,4 @@ pub use faces::{RealFace, read_fer2013, read_wild};
 pub use pose::fit_head_pose;
 pub use run::{Progress, RunConfig};
 pub use shared::TrainingData;
-pub use weights::save_weights;
+pub use weights::{read_weights, save_weights};

@@ -195,7 +195,8 @@ pub(crate) fn drive<M: Module, B: Send>(
             model = optimiser.step_multi(config.learning_rate(step), model, gradients);
             let flow = steps.after(&model, step, loss)?;
             let done = step + 1;
-            let due = done.is_multiple_of(config.checkpoint_every) && done < config.steps;
+            // The last step is kept too: a longer run goes on from it.
+            let due = done.is_multiple_of(config.checkpoint_every) || done == config.steps;
             if due || flow == Flow::Stop {
                 Checkpoint::save(dir, done, (&model, &optimiser), &mut |at| steps.save(at))?;
             }
@@ -365,15 +366,18 @@ mod tests {
         (value, GradientsParams::from_grads(loss.backward(), model))
     }
 
+    /// How far a line is from half the sum of its inputs.
+    fn example_step(model: &Linear, x: f32, device: &Device) -> (f32, GradientsParams) {
+        let x = Tensor::<2>::from_floats([[x, 1.0, x * x]], device);
+        let target = x.clone().sum_dim(1) * 0.5;
+        step_of((model.forward(x) - target).powi_scalar(2).mean(), model)
+    }
+
     fn fit(model: Linear, config: &RunConfig, dir: &Path, device: &Device) -> (Linear, Vec<usize>) {
         let mut reports = Vec::new();
         let recipe = Recipe {
             batch: |step: usize| (step as f32 * 0.37).sin(),
-            gradients: |model: &Linear, x: f32| {
-                let x = Tensor::<2>::from_floats([[x, 1.0, x * x]], device);
-                let target = x.clone().sum_dim(1) * 0.5;
-                step_of((model.forward(x) - target).powi_scalar(2).mean(), model)
-            },
+            gradients: |model: &Linear, x: f32| example_step(model, x, device),
             marker: PhantomData,
         };
         let trained = train(model, config, dir, recipe, |p| reports.push(p.step)).unwrap();
@@ -394,15 +398,44 @@ mod tests {
     fn a_resumed_run_equals_an_uninterrupted_one() {
         let device = default_device().autodiff();
         let model = LinearConfig::new(3, 1).init(&device);
-        let whole_dir = tempfile::tempdir().unwrap();
+        let (whole_dir, other_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let config = RunConfig::new(120, 1, 0.05).with_checkpoint_every(50);
         let (whole, _) = fit(model.clone(), &config, whole_dir.path(), &device);
-        // The checkpoint that the whole run left at step 100 is where another one goes on.
+        // Another run is stopped by a loss that is no number after its checkpoint of step 100.
+        let broken = Recipe {
+            batch: |step: usize| {
+                if step == 110 {
+                    f32::NAN
+                } else {
+                    (step as f32 * 0.37).sin()
+                }
+            },
+            gradients: |model: &Linear, x: f32| example_step(model, x, &device),
+            marker: PhantomData,
+        };
+        let stopped = train(model, &config, other_dir.path(), broken, |_| ());
+        assert!(matches!(
+            stopped,
+            Err(TrainError::Diverged { step: 110, .. })
+        ));
         let other = LinearConfig::new(3, 1).init(&device);
-        let (resumed, reports) = fit(other.clone(), &config, whole_dir.path(), &device);
+        let (resumed, reports) = fit(other.clone(), &config, other_dir.path(), &device);
         assert_eq!(reports, [120]);
         assert_eq!(numbers(&whole), numbers(&resumed));
         assert_ne!(numbers(&other), numbers(&resumed));
+    }
+
+    #[test]
+    fn a_finished_run_is_kept_and_a_longer_one_goes_on_from_it() {
+        let device = default_device().autodiff();
+        let dir = tempfile::tempdir().unwrap();
+        let fresh = || LinearConfig::new(3, 1).init(&device);
+        let (first, _) = fit(fresh(), &RunConfig::new(100, 1, 0.05), dir.path(), &device);
+        let (again, reports) = fit(fresh(), &RunConfig::new(100, 1, 0.05), dir.path(), &device);
+        assert!(reports.is_empty());
+        assert_eq!(numbers(&first), numbers(&again));
+        let (_, reports) = fit(fresh(), &RunConfig::new(300, 1, 0.05), dir.path(), &device);
+        assert_eq!(reports, [200, 300]);
     }
 
     #[test]

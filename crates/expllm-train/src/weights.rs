@@ -1,9 +1,10 @@
-//! Writing trained weights.
+//! Writing trained weights, and reading them again.
 
 use std::path::Path;
 
 use burn::store::{FloatCastAdapter, ModuleSnapshot, SafetensorsStore};
 use burn::tensor::DType;
+use expllm_face::load_weights;
 
 use crate::TrainError;
 
@@ -22,4 +23,18 @@ pub fn save_weights<M: ModuleSnapshot>(network: &M, path: &Path) -> Result<(), T
             path: path.to_path_buf(),
             reason: e.to_string(),
         })
+}
+
+/// Fills a network from a file that [`save_weights`] wrote; every tensor must be there.
+///
+/// # Errors
+///
+/// [`TrainError::File`] when the file cannot be read, [`TrainError::Checkpoint`] when it does not
+/// fit the network.
+pub fn read_weights<M: ModuleSnapshot>(network: &mut M, path: &Path) -> Result<(), TrainError> {
+    let bytes = std::fs::read(path).map_err(|e| TrainError::file(path, e))?;
+    load_weights(network, &bytes, "weights").map_err(|e| TrainError::Checkpoint {
+        path: path.to_path_buf(),
+        reason: e.to_string(),
+    })
 }

@@ -5,6 +5,7 @@ use expllm_face::{GreyImage, LandmarkNet, SimilarityAligner};
 use rayon::prelude::*;
 
 use super::geometry::EyesAndJaw;
+use super::small;
 use crate::synth::{FaceSynthesizer, seed_of};
 use crate::{RealFace, TrainError};
 
@@ -36,20 +37,29 @@ pub struct AuFaces {
     pub fer: Vec<AuFace>,
 }
 
-/// Renders faces `0..count` of a series of seeds.
+/// Of how many rendered faces one is made small and blurred, as most labelled photographs are.
+const SMALL_EVERY: u64 = 5;
+
+/// Renders faces `0..count` of a series of seeds; every fifth one is made small and blurred.
 #[must_use]
 pub fn synthetic_faces(synthesizer: &FaceSynthesizer, series: u64, count: usize) -> Vec<AuFace> {
     (0..count as u64)
         .into_par_iter()
         .filter_map(|index| {
             let face = synthesizer.render(seed_of(series, index));
-            Some(AuFace {
+            let face = AuFace {
                 image: GreyImage::from_photo(&face.photo),
                 to_image: SimilarityAligner::to_photo(&face.landmarks)?,
                 landmarks: Some(face.landmarks),
                 units: Some(face.action_units.values()),
                 geometry: None,
                 expression: None,
+            };
+            let is_small = index % SMALL_EVERY == SMALL_EVERY - 1;
+            Some(if is_small {
+                small::shrunk(&face, index)
+            } else {
+                face
             })
         })
         .collect()

@@ -13,6 +13,7 @@ mod evidence;
 mod expressions;
 mod geometry;
 mod score;
+mod small;
 mod units;
 pub mod weak;
 
@@ -20,7 +21,6 @@ use std::path::Path;
 
 use burn::module::Module;
 use expllm_au::{AuNetwork, AuNetworkConfig};
-use expllm_face::backbone::Backbone;
 use expllm_face::device::{Backend, reading_device};
 
 use crate::{Progress, RunConfig, TrainError};
@@ -28,6 +28,7 @@ use crate::{Progress, RunConfig, TrainError};
 pub use data::{AuFace, AuFaces, real_faces, synthetic_faces};
 pub use geometry::EyesAndJaw;
 pub use score::{AuScores, FacePath, Figure, fit_temperature, score_au};
+pub use units::FineStart;
 
 /// Lengths and rates of the two halves of the recipe.
 #[derive(Debug, Clone)]
@@ -42,7 +43,8 @@ pub struct AuRun {
 
 /// Trains an action unit network, resuming from the folders `expressions` and `units` of `dir`.
 ///
-/// The fine look starts from `start`, a backbone of its own shape that was trained on landmarks.
+/// The fine look goes on from `start`: a network that was trained on landmarks, or an earlier one
+/// of this recipe.
 ///
 /// # Errors
 ///
@@ -52,7 +54,7 @@ pub fn train_au(
     network: &AuNetworkConfig,
     run: &AuRun,
     dir: &Path,
-    start: &Backbone,
+    start: &FineStart,
     mut report: impl FnMut(&str, &Progress),
 ) -> Result<AuNetwork, TrainError> {
     let coarse = expressions::train_expressions(

@@ -23,7 +23,7 @@ use crate::run::{Recipe, row_rng, train};
 use crate::{Progress, RunConfig, TrainError};
 
 /// Of every 16 faces of a batch, how many are synthetic, of `wild` and of FER2013.
-const SHARES: [usize; 3] = [10, 5, 1];
+const SHARES: [usize; 3] = [10, 4, 2];
 
 /// How far a crop strays from its proper place: as far as landmarks err.
 pub(super) const JITTER: Jitter = Jitter {
@@ -32,6 +32,9 @@ pub(super) const JITTER: Jitter = Jitter {
     shift: 0.03,
 };
 
+/// Share of the rendered faces that are only moved, not degraded.
+const PLAIN_SHARE: f64 = 0.4;
+
 /// How much of a label's weight goes to the other expressions.
 pub(super) const SMOOTHING: f32 = 0.08;
 
@@ -39,7 +42,7 @@ pub(super) const SMOOTHING: f32 = 0.08;
 const GEOMETRY_WEIGHT: f32 = 0.6;
 
 /// Weights of the other parts of the loss, beside 1 for the intensities.
-const WEAK_WEIGHT: f32 = 0.5;
+const WEAK_WEIGHT: f32 = 0.8;
 const LANDMARK_WEIGHT: f32 = 3.0;
 
 /// Below this error, in units of the side, the loss of a landmark turns quadratic.
@@ -47,6 +50,15 @@ const LANDMARK_BEND: f32 = 0.01;
 
 /// Coordinates of all landmarks.
 const COORDINATES: usize = 2 * LANDMARK_COUNT;
+
+/// What the fine look starts from.
+#[derive(Debug, Clone)]
+pub struct FineStart {
+    /// A backbone of its own shape.
+    pub backbone: Backbone,
+    /// A head on that backbone; a new one without it.
+    pub head: Option<UnitHead>,
+}
 
 /// A fine look, its head, and a second head that is asked for landmarks while training: where
 /// things are is the better half of what units are.
@@ -76,7 +88,7 @@ pub(super) fn train_units(
     network: &AuNetworkConfig,
     run: &RunConfig,
     dir: &Path,
-    (start, backend): (&Backbone, Backend),
+    (start, backend): (&FineStart, Backend),
     report: impl FnMut(&Progress),
 ) -> Result<UnitPupil, TrainError> {
     let side = network.encoder.side;
@@ -96,9 +108,14 @@ pub(super) fn train_units(
         marker: std::marker::PhantomData,
     };
     let features = network.encoder.fine.features();
+    let head = network.unit_head(&device);
     let pupil = UnitPupil {
-        backbone: (network.encoder.fine.init(&device)).load_record(start.clone().into_record()),
-        head: network.unit_head(&device),
+        backbone: (network.encoder.fine.init(&device))
+            .load_record(start.backbone.clone().into_record()),
+        head: match &start.head {
+            Some(start) => head.load_record(start.clone().into_record()),
+            None => head,
+        },
         landmarks: LinearConfig::new(features, COORDINATES).init(&device),
     };
     train(pupil, run, dir, recipe, report)
@@ -208,7 +225,13 @@ struct Row {
 impl Row {
     fn new(face: &AuFace, side: usize, rng: &mut impl Rng) -> Self {
         let crop = JITTER.apply(&view_of(face, side), side, rng);
-        let mut pixels = degraded_crop(&face.image, &crop, side, rng);
+        // Renders are soft, noisy and hidden in places already.
+        let as_it_is = face.units.is_some() && rng.random_bool(PLAIN_SHARE);
+        let mut pixels = if as_it_is {
+            face.image.crop(&crop, side)
+        } else {
+            degraded_crop(&face.image, &crop, side, rng)
+        };
         let (mut units, mut unit_weights) = known_units(face);
         let mut landmarks = face.landmarks.as_ref().map(|marks| in_crop(marks, &crop));
         if rng.random_bool(0.5) {

@@ -6,7 +6,6 @@ use burn::module::Module;
 use burn::tensor::Device;
 use expllm_au::{AuNet, AuNetworkConfig};
 use expllm_face::device::reading_device;
-use expllm_face::load_weights;
 use expllm_model::checkpoint::{self, Checkpoint};
 use expllm_model::conversation::{PromptTemplate, Task, Turn};
 use expllm_model::generation::GenerationSettings;
@@ -21,7 +20,7 @@ use super::detector::{detector_encoder, detector_vision, is_detector};
 use super::example::{ExampleSource, Language};
 use super::faces::{FaceExamples, FaceSets, Reader};
 use super::readings::ReadingExamples;
-use crate::TrainError;
+use crate::{TrainError, read_weights};
 
 /// Conversations that a tokenizer is learnt from.
 const TOKENIZER_TEXTS: usize = 6_000;
@@ -231,10 +230,9 @@ fn detector(faces: &FacesConfig, device: &Device) -> Result<AuNet, TrainError> {
     let Some(path) = &faces.detector else {
         return Ok(AuNet::pretrained(device)?);
     };
-    let bytes = std::fs::read(path).map_err(|e| TrainError::file(path, e))?;
     let sizes = AuNetworkConfig::new();
     let mut network = sizes.init(device);
-    load_weights(&mut network, &bytes, "data.faces.detector")?;
+    read_weights(&mut network, path)?;
     Ok(AuNet::new(network, &sizes, device))
 }
 

@@ -1,14 +1,14 @@
 //! `expllm train`: the small networks, and the figures by which they are judged.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use expllm_au::{AuNet, AuNetworkConfig};
 use expllm_face::device::{Backend, reading_device};
 use expllm_face::{LandmarkNet, LandmarkNetworkConfig};
-use expllm_train::au::{AuRun, FacePath, fit_temperature, score_au, train_au};
+use expllm_train::au::{AuRun, FacePath, FineStart, fit_temperature, score_au, train_au};
 use expllm_train::landmarks::{score_landmarks, train_landmarks};
-use expllm_train::{Progress, RunConfig, TrainingData, save_weights};
+use expllm_train::{Progress, RunConfig, TrainingData, read_weights, save_weights};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{CliError, Outcome};
@@ -34,6 +34,10 @@ enum What {
         /// Optimiser steps of the coarse look, which reads expressions.
         #[arg(long, default_value_t = 7_000)]
         expression_steps: usize,
+        /// Weights of an earlier run whose fine look this one goes on from; without it, that of
+        /// the landmark network.
+        #[arg(long)]
+        start: Option<PathBuf>,
     },
     /// Train the language model: alignment, instruction tuning, or all of a small one.
     Model(super::train_model::Args),
@@ -92,7 +96,8 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
             run,
             synthetic,
             expression_steps,
-        } => au(run, *synthetic, *expression_steps),
+            start,
+        } => au(run, *synthetic, *expression_steps, start.as_deref()),
         What::Model(args) => super::train_model::run(args),
         What::Score { shared } => score(&TrainingData::new(shared)),
     }
@@ -117,10 +122,16 @@ fn landmarks(args: &RunArgs) -> Result<(), CliError> {
     print_landmark_score(&data, &LandmarkNet::new(network, &config, &device))
 }
 
-fn au(args: &RunArgs, synthetic: usize, expression_steps: usize) -> Result<(), CliError> {
+fn au(
+    args: &RunArgs,
+    synthetic: usize,
+    expression_steps: usize,
+    start: Option<&Path>,
+) -> Result<(), CliError> {
     let data = TrainingData::new(&args.shared);
     let (device, config) = (reading_device(), AuNetworkConfig::new());
     let landmarks = LandmarkNet::pretrained(&device).map_err(CliError::library)?;
+    let start = fine_start(start, &landmarks, &config)?;
     let (faces, held_back) = data
         .au_faces(synthetic, &landmarks)
         .map_err(CliError::library)?;
@@ -130,8 +141,7 @@ fn au(args: &RunArgs, synthetic: usize, expression_steps: usize) -> Result<(), C
         backend: args.backend(),
     };
     let bar = progress_bar(args.steps);
-    let start = landmarks.backbone();
-    let network = train_au(&faces, &config, &run, &args.run, start, |half, p| {
+    let network = train_au(&faces, &config, &run, &args.run, &start, |half, p| {
         bar.set_length(p.steps as u64);
         bar.set_prefix(half.to_owned());
         show(&bar, p);
@@ -146,6 +156,26 @@ fn au(args: &RunArgs, synthetic: usize, expression_steps: usize) -> Result<(), C
     let network = network.with_temperature(temperature);
     save_weights(&network, &args.out).map_err(CliError::library)?;
     print_au_score(&data, &landmarks, &AuNet::new(network, &config, &device))
+}
+
+/// What the fine look starts from: an earlier one, or the landmark network's.
+fn fine_start(
+    weights: Option<&Path>,
+    landmarks: &LandmarkNet,
+    config: &AuNetworkConfig,
+) -> Result<FineStart, CliError> {
+    let Some(path) = weights else {
+        return Ok(FineStart {
+            backbone: landmarks.backbone().clone(),
+            head: None,
+        });
+    };
+    let mut earlier = config.init(&reading_device());
+    read_weights(&mut earlier, path).map_err(CliError::library)?;
+    Ok(FineStart {
+        backbone: earlier.encoder().backbones().0.clone(),
+        head: Some(earlier.units().clone()),
+    })
 }
 
 fn score(data: &TrainingData) -> Result<(), CliError> {
