@@ -5,14 +5,14 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use common::{Losses, base, config, data_set};
 use expllm_face::device::default_device;
 use expllm_model::checkpoint::{apply_adapter, open};
 use expllm_model::{ExpLlm, LoadOptions};
 use expllm_train::TrainError;
-use expllm_train::model::{TrainConfig, train_model};
+use expllm_train::model::{Judgement, Observer, StepReport, TrainConfig, train_model};
 
 fn train(config: &TrainConfig) -> Result<Losses, TrainError> {
     let mut losses = Losses::default();
@@ -36,18 +36,53 @@ fn prepared(records: usize) -> tempfile::TempDir {
     dir
 }
 
+/// Watches a run, and keeps the checkpoint that there is before its last step.
+struct Keeper {
+    losses: Losses,
+    run: PathBuf,
+    kept: PathBuf,
+}
+
+impl Observer for Keeper {
+    fn begins(&mut self, _what: &str) {}
+
+    fn steps(&mut self, _report: &StepReport) {}
+
+    fn skipped(&mut self, _reason: &str) {}
+
+    fn validated(&mut self, step: usize, loss: f64, judgement: Option<&Judgement>) {
+        self.losses.validated(step, loss, judgement);
+        if step == 7 {
+            std::fs::create_dir_all(&self.kept).unwrap();
+            for file in std::fs::read_dir(self.run.join("step-6")).unwrap() {
+                let file = file.unwrap();
+                std::fs::copy(file.path(), self.kept.join(file.file_name())).unwrap();
+            }
+        }
+    }
+}
+
 #[test]
 fn a_run_that_was_stopped_goes_on_with_the_same_losses() {
     let dir = prepared(8);
-    let config = config(dir.path(), "instruction", "run", 7);
-    let whole = train(&config).unwrap();
-    let model = tensors(&dir.path().join("run/model"));
-    // The last checkpoint is that of step 6; without it the run would begin again.
-    let again = train(&config).unwrap();
-    assert_eq!(whole.seen.len(), 7);
-    assert_eq!(again.seen, whole.seen[6..]);
-    assert_eq!(tensors(&dir.path().join("run/model")), model);
-    assert!(whole.seen[6].1 < whole.seen[0].1, "{:?}", whole.seen);
+    let mut keeper = Keeper {
+        losses: Losses::default(),
+        run: dir.path().join("whole/run"),
+        kept: dir.path().join("stopped/run/step-6"),
+    };
+    let whole = config(dir.path(), "instruction", "whole", 7);
+    train_model(&whole, &default_device(), &mut keeper).unwrap();
+    let whole = keeper.losses.seen;
+    let stopped = train(&config(dir.path(), "instruction", "stopped", 7)).unwrap();
+    assert_eq!(whole.len(), 7);
+    assert_eq!(stopped.seen, whole[6..]);
+    let model = |run: &str| tensors(&dir.path().join(run).join("model"));
+    assert_eq!(model("stopped"), model("whole"));
+    assert!(whole[6].1 < whole[0].1, "{whole:?}");
+    // A run that was finished has nothing left to do.
+    let again = train(&config(dir.path(), "instruction", "stopped", 7)).unwrap();
+    assert!(again.seen.is_empty());
+    assert_eq!(model("stopped"), model("whole"));
 }
 
 #[test]
