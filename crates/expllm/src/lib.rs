@@ -11,3 +11,4 @@ pub use expllm_train as train;
 
 pub mod evaluation;
 pub mod explaining;
+pub mod rewriting;

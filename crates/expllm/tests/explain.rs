@@ -195,6 +195,7 @@ fn what_does_not_belong_together_is_refused() {
     refused(&dir.path().join("none"), &[], 1, "config.json");
     refused(&bare, &["--stage", "composer"], 2, "--model");
     refused(&bare, &["--stream", "--format", "json"], 2, "--stream");
+    refused(&bare, &["--attempts", "0"], 2, "--attempts");
     refused(
         &bare,
         &["--mode", "label-first", "--label", "Fear"],
@@ -206,10 +207,12 @@ fn what_does_not_belong_together_is_refused() {
         command.arg("analyze").args(arguments).arg(astronaut());
         command.output().unwrap().status.code()
     };
-    assert_eq!(
-        program(&["--stage", "composer", "--mode", "chain-first"]),
-        Some(2)
-    );
+    for unused in [["--mode", "chain-first"], ["--attempts", "3"]] {
+        assert_eq!(
+            program(&[&["--stage", "composer"][..], &unused].concat()),
+            Some(2)
+        );
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use expllm_core::{AlignedFace, ExplainQuestion, Explanation, ExpressionProbabili
 use super::ExpLlmExplainer;
 use crate::ModelError;
 use crate::conversation::{Task, Turn};
-use crate::generation::{BatchPrefix, generate_texts};
+use crate::generation::{BatchPrefix, GenerationSettings, generate_texts};
 
 /// Most faces at a time: beyond it, steps cost in proportion to the faces.
 const MOST_FACES: usize = 32;
@@ -26,9 +26,26 @@ impl ExpLlmExplainer {
         faces: &[AlignedFace],
         question: ExplainQuestion,
     ) -> Result<Vec<Explanation>, ModelError> {
+        self.explain_batch_with(faces, question, &self.settings)
+    }
+
+    /// As [`explain_batch`](Self::explain_batch) with other settings of generation.
+    ///
+    /// # Errors
+    ///
+    /// As [`explain_batch`](Self::explain_batch), and [`ModelError::Generation`] for settings out
+    /// of range.
+    pub fn explain_batch_with(
+        &self,
+        faces: &[AlignedFace],
+        question: ExplainQuestion,
+        settings: &GenerationSettings,
+    ) -> Result<Vec<Explanation>, ModelError> {
+        settings.validate()?;
+        let settings = self.text_settings(settings);
         let mut explanations = Vec::with_capacity(faces.len());
         for faces in faces.chunks(self.faces_at_a_time()) {
-            explanations.extend(self.side_by_side(faces, question)?);
+            explanations.extend(self.side_by_side(faces, question, &settings)?);
         }
         Ok(explanations)
     }
@@ -44,6 +61,7 @@ impl ExpLlmExplainer {
         &self,
         faces: &[AlignedFace],
         question: ExplainQuestion,
+        settings: &GenerationSettings,
     ) -> Result<Vec<Explanation>, ModelError> {
         let images: Vec<_> = faces.iter().map(|face| &face.image).collect();
         let images = self.encode_all(&images)?;
@@ -55,19 +73,19 @@ impl ExpLlmExplainer {
                     .map(|label| self.prompt(&[label_turn(label)], Task::Explanation))
                     .collect::<Result<Vec<_>, _>>()?;
                 prefix.rewind_to(&prompts)?;
-                (Some(labels), self.texts(prefix)?)
+                (Some(labels), self.texts(prefix, settings)?)
             }
             ExplainQuestion::Given(label) => {
                 let turns = [Turn::new(Task::Expression, label.name())];
                 let prompt = self.prompt(&turns, Task::Explanation)?;
                 let prompts = vec![prompt; faces.len()];
                 let prefix = BatchPrefix::new(&self.model, &prompts, Some(images))?;
-                (None, self.texts(prefix)?)
+                (None, self.texts(prefix, settings)?)
             }
             ExplainQuestion::ChainFirst => {
                 let prompts = vec![self.prompt(&[], Task::Explanation)?; faces.len()];
                 let prefix = BatchPrefix::new(&self.model, &prompts, Some(images))?;
-                let texts = self.texts(prefix.clone())?;
+                let texts = self.texts(prefix.clone(), settings)?;
                 let turn = |text: &String| vec![Turn::new(Task::Explanation, text.trim_end())];
                 let answered: Vec<_> = texts.iter().map(turn).collect();
                 let (_, labels) = self.labels(Some(prefix), &answered, None)?;
@@ -121,8 +139,12 @@ impl ExpLlmExplainer {
     }
 
     /// The chains after prompts.
-    fn texts(&self, prefix: BatchPrefix<'_>) -> Result<Vec<String>, ModelError> {
-        let texts = generate_texts(prefix, &self.tokenizer, &self.text_settings())?;
+    fn texts(
+        &self,
+        prefix: BatchPrefix<'_>,
+        settings: &GenerationSettings,
+    ) -> Result<Vec<String>, ModelError> {
+        let texts = generate_texts(prefix, &self.tokenizer, settings)?;
         // The space after the role is not part of the chain.
         Ok(texts
             .iter()

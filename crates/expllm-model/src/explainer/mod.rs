@@ -91,6 +91,12 @@ impl ExpLlmExplainer {
         &self.model
     }
 
+    /// How it generates.
+    #[must_use]
+    pub fn settings(&self) -> &GenerationSettings {
+        &self.settings
+    }
+
     /// Whether it samples, so that another seed can give another text; otherwise it always says
     /// the same of a face.
     #[must_use]
@@ -110,7 +116,7 @@ impl ExpLlmExplainer {
         cancel: CancelToken,
     ) -> Result<impl Iterator<Item = Result<ExplanationEvent, ModelError>> + Send + '_, ModelError>
     {
-        self.begin(face, question, (self.text_settings(), cancel))
+        self.begin(face, question, (self.text_settings(&self.settings), cancel))
     }
 
     fn begin(
@@ -182,7 +188,7 @@ impl ExpLlmExplainer {
         let mut label = None;
         let settings = GenerationSettings {
             seed,
-            ..self.text_settings()
+            ..self.text_settings(&self.settings)
         };
         for event in self.begin(face, question, (settings, CancelToken::default()))? {
             match event? {
@@ -306,8 +312,8 @@ impl ExpLlmExplainer {
     }
 
     /// The settings of chains: they also end where the text of the template would go on.
-    fn text_settings(&self) -> GenerationSettings {
-        let mut settings = self.settings.clone();
+    fn text_settings(&self, settings: &GenerationSettings) -> GenerationSettings {
+        let mut settings = settings.clone();
         let [_, after_user, after_answer] = &self.template.separators;
         let model_speaks = format!("{after_user}{}", self.template.open_answer);
         for text in [after_answer, &self.template.image_token, &model_speaks] {

@@ -36,7 +36,7 @@ pub struct Args {
     model: ModelArgs,
     /// Grade the predictions of this CSV file instead of running a stage; its columns are those of
     /// predictions.csv, of which `id` and `answer` suffice.
-    #[arg(long, conflicts_with_all = ["model", "mode", "view", "dtype", "cropped"])]
+    #[arg(long, conflicts_with_all = ["model", "mode", "view", "dtype", "attempts", "cropped"])]
     predictions: Option<PathBuf>,
     /// Expressions in play: 7 leaves contempt out.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u8).range(7..=8))]
@@ -69,6 +69,7 @@ impl Args {
                 .model
                 .dtype
                 .map(|dtype| dtype.format().name().to_owned()),
+            attempts: self.model.attempts,
         }
     }
 }

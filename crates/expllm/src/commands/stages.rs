@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use clap::builder::RangedI64ValueParser;
 use expllm::evaluation::{Judge, Stages, View};
 use expllm::explaining::{ExplainerOptions, ModelSource};
+use expllm::rewriting::RewritingExplainer;
 use expllm_au::AuNet;
-use expllm_core::{ExplainQuestion, ExpressionSet, FaceDetector};
+use expllm_core::{ExplainQuestion, ExpressionSet, FaceDetector, FaceExplainer};
 use expllm_cot::Composer;
 use expllm_face::device::default_device;
 use expllm_face::{LandmarkNet, RustfaceDetector, SimilarityAligner};
@@ -100,6 +102,28 @@ pub struct ModelArgs {
     /// Number format of the model's weights in memory [default: that of the file].
     #[arg(long, value_enum)]
     pub dtype: Option<WeightFormat>,
+    /// Times that a chain is written, at most, while the action units contradict it; the one that
+    /// agrees best is kept.
+    #[arg(long, default_value_t = 1, value_parser = attempts())]
+    pub attempts: u32,
+}
+
+/// How often a chain may be written.
+pub fn attempts() -> RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..=100)
+}
+
+/// A model whose chains are written as often as that.
+pub fn with_attempts(
+    model: ExpLlmExplainer,
+    attempts: u32,
+) -> Result<Box<dyn FaceExplainer>, CliError> {
+    if attempts == 1 {
+        return Ok(Box::new(model));
+    }
+    let units = AuNet::pretrained(&default_device()).map_err(CliError::library)?;
+    let writing = RewritingExplainer::new(model, Box::new(units), attempts);
+    Ok(Box::new(writing))
 }
 
 /// Puts the stages together; `cropped` images are one face each and need no detector.
@@ -118,7 +142,7 @@ pub fn load(
         },
         StageName::Classifier => Judge::Classifier(Box::new(network()?)),
         StageName::Expllm => Judge::Explainer {
-            explainer: Box::new(explainer(model, set)?),
+            explainer: with_attempts(explainer(model, set)?, model.attempts)?,
             question: model.mode.into(),
             view: match model.view {
                 ViewName::Aligned => View::Aligned,

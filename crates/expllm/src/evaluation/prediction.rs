@@ -73,6 +73,13 @@ pub struct Setup {
     /// Number format of its weights in memory; `None` for that of the file.
     #[serde(default)]
     pub weights: Option<String>,
+    /// Times that it may write a chain while the action units contradict it.
+    #[serde(default = "one")]
+    pub attempts: u32,
+}
+
+const fn one() -> u32 {
+    1
 }
 
 /// An append-only file: the setup in its first line, then one prediction a line.
@@ -160,6 +167,7 @@ mod tests {
             mode: "label-first".into(),
             view: "aligned".into(),
             weights: None,
+            attempts: 1,
         }
     }
 

@@ -36,7 +36,7 @@ pub enum Judge {
         question: ExplainQuestion,
         /// The pixels that it looks at.
         view: View,
-        /// Reads the action units that its chains are held against; the model never sees them.
+        /// Reads the action units that its chains are held against.
         units: Box<dyn AuDetector>,
     },
 }

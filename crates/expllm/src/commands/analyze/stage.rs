@@ -9,7 +9,7 @@ use expllm_model::Backend;
 
 use crate::CliError;
 use crate::commands::WeightFormat;
-use crate::commands::stages::Mode;
+use crate::commands::stages::{Mode, attempts, with_attempts};
 use crate::faces::Explaining;
 
 /// Arguments that choose the explaining stage.
@@ -42,6 +42,10 @@ pub struct StageArgs {
     /// Number format of the model's weights in memory [default: that of the file].
     #[arg(long, value_enum)]
     dtype: Option<WeightFormat>,
+    /// Times that a chain is written, at most, while the action units contradict it; the one that
+    /// agrees best is shown, whole [default: 1].
+    #[arg(long, value_parser = attempts())]
+    attempts: Option<u32>,
 }
 
 /// A stage that explains faces.
@@ -87,6 +91,7 @@ impl StageArgs {
             ("--mode", self.mode.is_some()),
             ("--device", self.device.is_some()),
             ("--dtype", self.dtype.is_some()),
+            ("--attempts", self.attempts.is_some()),
         ];
         if let Some((name, _)) = unused.into_iter().find(|(_, given)| *given) {
             let reason = format!("{name} is for the multimodal model; leave --stage composer out");
@@ -114,7 +119,7 @@ impl StageArgs {
             (None, Some(Mode::LabelFirst) | None) => ExplainQuestion::LabelFirst,
         };
         Ok(Explaining::Model {
-            explainer: Box::new(explainer),
+            explainer: with_attempts(explainer, self.attempts.unwrap_or(1))?,
             question,
         })
     }

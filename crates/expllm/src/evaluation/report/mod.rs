@@ -119,6 +119,7 @@ impl Report<'_> {
             mode => setup.mode.clone(),
             view => setup.view.clone(),
             weights => setup.weights.clone(),
+            attempts => setup.attempts,
         }
     }
 

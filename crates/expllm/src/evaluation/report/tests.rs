@@ -79,6 +79,7 @@ impl Run {
                 mode: "label-first".into(),
                 view: "aligned".into(),
                 weights: None,
+                attempts: 1,
             },
             records,
             predictions,

@@ -1,0 +1,305 @@
+//! Writing a chain again where the action units contradict it.
+//!
+//! A language model that looks at a face may still name a movement that is not there. Every chain
+//! can be held against the readings of the action units, so the sentence is known; here such a
+//! chain is drawn again, and of all attempts the one is kept that agrees best. The label is never
+//! changed. What stays contradicted after the last attempt is marked as before.
+
+use std::collections::VecDeque;
+
+use expllm_core::{
+    AlignedFace, AuDetector, AuVector, ExplainQuestion, Explanation, ExplanationEvent,
+    ExplanationStream, Expression, ExpressionProbabilities, FaceExplainer, Stage, StageError,
+};
+use expllm_cot::ground;
+use expllm_model::ExpLlmExplainer;
+use expllm_model::generation::GenerationSettings;
+
+/// Temperature of the attempts after the first, where the model itself takes the likeliest token:
+/// enough for another wording, too little for another meaning.
+const TEMPERATURE: f32 = 0.7;
+
+/// A multimodal model whose chains are held against the action units before they are shown.
+///
+/// Its label comes as soon as it is known; a chain comes as one piece of text, since it cannot be
+/// shown before it is known to stand.
+pub struct RewritingExplainer {
+    model: ExpLlmExplainer,
+    units: Box<dyn AuDetector>,
+    attempts: u32,
+}
+
+impl RewritingExplainer {
+    /// Chains of a model, each written at most `attempts` times; one attempt is the model itself.
+    #[must_use]
+    pub fn new(model: ExpLlmExplainer, units: Box<dyn AuDetector>, attempts: u32) -> Self {
+        Self {
+            model,
+            units,
+            attempts,
+        }
+    }
+
+    /// The settings of an attempt after the first.
+    fn again(&self, attempt: u32) -> GenerationSettings {
+        let settings = self.model.settings();
+        GenerationSettings {
+            seed: settings.seed.wrapping_add(u64::from(attempt)),
+            temperature: if settings.temperature > 0.0 {
+                settings.temperature
+            } else {
+                TEMPERATURE
+            },
+            ..settings.clone()
+        }
+    }
+
+    /// Writes the chains again that the units of their faces contradict.
+    fn rewrite(
+        &self,
+        (faces, units): (&[AlignedFace], &[AuVector]),
+        question: ExplainQuestion,
+        mut kept: Vec<Explanation>,
+    ) -> Result<Vec<Explanation>, StageError> {
+        let mut open: Vec<usize> = (0..kept.len()).collect();
+        for attempt in 1..self.attempts {
+            open.retain(|&at| !Agreement::of(&kept[at], &units[at]).is_whole());
+            if open.is_empty() {
+                break;
+            }
+            let faces: Vec<_> = open.iter().map(|&at| faces[at].clone()).collect();
+            let settings = self.again(attempt);
+            let written = (self.model.explain_batch_with(&faces, question, &settings))
+                .map_err(|error| StageError::new(Stage::Explanation, error))?;
+            for (&at, new) in open.iter().zip(written) {
+                if is_better(&new, &kept[at], &units[at]) {
+                    kept[at] = new;
+                }
+            }
+        }
+        Ok(kept)
+    }
+
+    fn units_of(&self, faces: &[AlignedFace]) -> Result<Vec<AuVector>, StageError> {
+        let readings = self.units.detect_units(faces)?;
+        Ok(readings.into_iter().map(|r| r.action_units).collect())
+    }
+}
+
+/// Whether a new explanation agrees better with the units and has the label of the old one: a
+/// label that is read from the chain may come out as another.
+fn is_better(new: &Explanation, old: &Explanation, units: &AuVector) -> bool {
+    let label = |said: &Explanation| said.label.map(|(label, _)| label);
+    let score = |said| Agreement::of(said, units).score();
+    label(new) == label(old) && score(new) > score(old)
+}
+
+/// How far a chain agrees with action units.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Agreement {
+    /// The text has no three parts.
+    NoChain,
+    /// Its statements that are supported, and the active units that are named, as shares; without
+    /// statements, or without active units, nothing.
+    Chain {
+        precision: Option<f64>,
+        recall: Option<f64>,
+    },
+}
+
+impl Agreement {
+    fn of(explanation: &Explanation, units: &AuVector) -> Self {
+        let Ok(chain) = &explanation.chain else {
+            return Self::NoChain;
+        };
+        let report = ground(chain, units);
+        Self::Chain {
+            precision: report.precision(),
+            recall: report.recall(),
+        }
+    }
+
+    /// Whether no statement is contradicted; a chain that says nothing contradicts nothing.
+    fn is_whole(self) -> bool {
+        match self {
+            Self::NoChain => false,
+            Self::Chain { precision, .. } => precision.is_none_or(|share| share >= 1.0),
+        }
+    }
+
+    /// What attempts are compared by: both shares together, so that a chain does not win by
+    /// saying nothing.
+    fn score(self) -> f64 {
+        match self {
+            Self::NoChain => -1.0,
+            Self::Chain { precision, recall } => precision.unwrap_or(0.0) + recall.unwrap_or(0.0),
+        }
+    }
+}
+
+/// One explanation, event by event.
+struct Run<'m> {
+    explainer: &'m RewritingExplainer,
+    face: AlignedFace,
+    question: ExplainQuestion,
+    /// The first attempt, until it has ended.
+    first: Option<ExplanationStream<'m>>,
+    /// The label, when it came before the chain and was told.
+    told: Option<Label>,
+    /// What is left to be told.
+    ready: VecDeque<ExplanationEvent>,
+}
+
+type Label = (Expression, ExpressionProbabilities);
+
+impl Run<'_> {
+    /// Runs the first attempt on; returns the label when it comes before the chain.
+    fn step(&mut self) -> Result<Option<ExplanationEvent>, StageError> {
+        let (mut label, mut text) = (self.told, String::new());
+        if let Some(first) = &mut self.first {
+            for event in first {
+                match event? {
+                    ExplanationEvent::Label {
+                        expression,
+                        probabilities,
+                    } => {
+                        label = Some((expression, probabilities));
+                        if text.is_empty() {
+                            self.told = label;
+                            return Ok(label.map(event_of));
+                        }
+                    }
+                    ExplanationEvent::Text(more) => text += &more,
+                    _ => {}
+                }
+            }
+            self.first = None;
+            self.ready = self.finish(Explanation::new(label, text))?;
+        }
+        Ok(self.ready.pop_front())
+    }
+
+    /// The text that is kept, and the label that was read from it.
+    fn finish(&self, first: Explanation) -> Result<VecDeque<ExplanationEvent>, StageError> {
+        let faces = std::slice::from_ref(&self.face);
+        let units = self.explainer.units_of(faces)?;
+        let written = (self.explainer).rewrite((faces, &units), self.question, vec![first])?;
+        let events = written.into_iter().flat_map(|explanation| {
+            let label = explanation.label.filter(|_| self.told.is_none());
+            let text = ExplanationEvent::Text(explanation.text);
+            [Some(text), label.map(event_of)]
+        });
+        Ok(events.flatten().collect())
+    }
+}
+
+fn event_of((expression, probabilities): Label) -> ExplanationEvent {
+    ExplanationEvent::Label {
+        expression,
+        probabilities,
+    }
+}
+
+impl Iterator for Run<'_> {
+    type Item = Result<ExplanationEvent, StageError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let step = self.step();
+        if step.is_err() {
+            self.first = None;
+            self.ready.clear();
+        }
+        step.transpose()
+    }
+}
+
+impl FaceExplainer for RewritingExplainer {
+    fn explain<'a>(
+        &'a self,
+        face: &AlignedFace,
+        question: ExplainQuestion,
+    ) -> Result<ExplanationStream<'a>, StageError> {
+        Ok(Box::new(Run {
+            explainer: self,
+            first: Some(self.model.explain(face, question)?),
+            face: face.clone(),
+            question,
+            told: None,
+            ready: VecDeque::new(),
+        }))
+    }
+
+    fn explain_all(
+        &self,
+        faces: &[AlignedFace],
+        question: ExplainQuestion,
+    ) -> Result<Vec<Explanation>, StageError> {
+        let first = self.model.explain_all(faces, question)?;
+        self.rewrite((faces, &self.units_of(faces)?), question, first)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expllm_core::{ActionUnit, Intensity};
+
+    use super::*;
+
+    fn said(label: Expression, observations: &str) -> Explanation {
+        let mut scores = [0.0; Expression::COUNT];
+        scores[label.index()] = 1.0;
+        let label = (label, ExpressionProbabilities::from_scores(scores));
+        let text = format!(
+            "**Key Observations:** {observations}\n\n**Overall Emotional Interpretation:** It \
+             is plain.\n\n**Conclusion:** The expression is {}.",
+            label.0
+        );
+        Explanation::new(Some(label), text)
+    }
+
+    #[test]
+    fn the_chain_that_agrees_better_under_the_same_label_is_kept() {
+        let mut units = AuVector::default();
+        units.set(ActionUnit::JawDrop, Intensity::clamped(0.5));
+        units.set(ActionUnit::LeftBrowRaise, Intensity::clamped(0.5));
+        units.set(ActionUnit::RightBrowRaise, Intensity::clamped(0.5));
+        let label = Expression::Surprise;
+        let silent = said(label, "The face is seen from the front.");
+        let wrong = said(label, "The jaw drops. The nose is wrinkled.");
+        let right = said(label, "The jaw drops.");
+        let full = said(label, "The jaw drops. The brows are raised.");
+        let loose = Explanation::new(right.label, "The jaw drops.".to_owned());
+        let ranked = [&loose, &silent, &wrong, &right, &full];
+        for (at, better) in ranked.iter().enumerate() {
+            for worse in &ranked[..at] {
+                assert!(
+                    is_better(better, worse, &units),
+                    "{} {}",
+                    better.text,
+                    worse.text
+                );
+                assert!(
+                    !is_better(worse, better, &units),
+                    "{} {}",
+                    better.text,
+                    worse.text
+                );
+            }
+            assert!(!is_better(better, better, &units));
+        }
+        let other = said(Expression::Fear, "The jaw drops. The brows are raised.");
+        assert!(!is_better(&other, &wrong, &units));
+    }
+
+    #[test]
+    fn only_contradicted_chains_and_texts_that_are_none_are_written_again() {
+        let mut units = AuVector::default();
+        units.set(ActionUnit::JawDrop, Intensity::clamped(0.5));
+        let whole = |text| Agreement::of(&said(Expression::Fear, text), &units).is_whole();
+        assert!(whole("The jaw drops."));
+        assert!(whole("The face is seen from the front."));
+        assert!(!whole("The jaw drops. The nose is wrinkled."));
+        let loose = Explanation::new(None, "The jaw drops.".to_owned());
+        assert!(!Agreement::of(&loose, &units).is_whole());
+    }
+}
