@@ -11,7 +11,7 @@ use expllm_core::{
     AlignedFace, AuDetector, AuVector, ExplainQuestion, Explanation, ExplanationEvent,
     ExplanationStream, Expression, ExpressionProbabilities, FaceExplainer, Stage, StageError,
 };
-use expllm_cot::ground;
+use expllm_cot::{claimed_labels, ground};
 use expllm_model::ExpLlmExplainer;
 use expllm_model::generation::GenerationSettings;
 
@@ -86,12 +86,20 @@ impl RewritingExplainer {
     }
 }
 
-/// Whether a new explanation agrees better with the units and has the label of the old one: a
-/// label that is read from the chain may come out as another.
+/// Whether a new explanation agrees better with the units, under the label of the old one: a label
+/// that is read from the chain may come out as another, and a conclusion may lose it.
 fn is_better(new: &Explanation, old: &Explanation, units: &AuVector) -> bool {
     let label = |said: &Explanation| said.label.map(|(label, _)| label);
     let score = |said| Agreement::of(said, units).score();
-    label(new) == label(old) && score(new) > score(old)
+    label(new) == label(old) && (concludes(new) || !concludes(old)) && score(new) > score(old)
+}
+
+/// Whether the conclusion names the label.
+fn concludes(said: &Explanation) -> bool {
+    match (&said.chain, said.label) {
+        (Ok(chain), Some((label, _))) => claimed_labels(&chain.conclusion).contains(&label),
+        _ => false,
+    }
 }
 
 /// How far a chain agrees with action units.
@@ -246,13 +254,16 @@ mod tests {
     use super::*;
 
     fn said(label: Expression, observations: &str) -> Explanation {
+        concluding(label, observations, label)
+    }
+
+    fn concluding(label: Expression, observations: &str, conclusion: Expression) -> Explanation {
         let mut scores = [0.0; Expression::COUNT];
         scores[label.index()] = 1.0;
         let label = (label, ExpressionProbabilities::from_scores(scores));
         let text = format!(
             "**Key Observations:** {observations}\n\n**Overall Emotional Interpretation:** It \
-             is plain.\n\n**Conclusion:** The expression is {}.",
-            label.0
+             is plain.\n\n**Conclusion:** The expression is {conclusion}."
         );
         Explanation::new(Some(label), text)
     }
@@ -289,6 +300,17 @@ mod tests {
         }
         let other = said(Expression::Fear, "The jaw drops. The brows are raised.");
         assert!(!is_better(&other, &wrong, &units));
+        let astray = concluding(
+            label,
+            "The jaw drops. The brows are raised.",
+            Expression::Fear,
+        );
+        assert!(!is_better(&astray, &wrong, &units));
+        assert!(is_better(
+            &wrong,
+            &concluding(label, "The nose is wrinkled.", Expression::Fear),
+            &units
+        ));
     }
 
     #[test]
