@@ -12,6 +12,7 @@ mod data;
 mod evidence;
 mod expressions;
 mod geometry;
+mod groups;
 mod score;
 mod small;
 mod units;

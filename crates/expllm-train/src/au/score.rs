@@ -6,10 +6,11 @@ use expllm_core::{
     FaceBox, LandmarkDetector, Photo,
 };
 use expllm_face::{GreyImage, LandmarkNet, SimilarityAligner};
-use expllm_metrics::{Agreement, Calibration, Confusion, MetricError, roc_auc, spearman};
+use expllm_metrics::{Calibration, Confusion, MetricError, roc_auc, spearman};
 use rayon::prelude::*;
 
 use super::geometry::EyesAndJaw;
+use super::groups::{ReadRender, correlations, groups, mean_error};
 use crate::synth::{FaceSynthesizer, seed_of};
 use crate::{RealFace, TrainError};
 
@@ -121,25 +122,27 @@ fn score_synthetic(
         .into_par_iter()
         .map(|index| synthesizer.render(seed_of(TEST_SERIES, index)))
         .collect();
-    let mut units = vec![Agreement::default(); ActionUnit::COUNT];
+    let mut read = Vec::with_capacity(faces.len());
     for batch in faces.chunks(BATCH) {
-        let photos: Vec<_> = batch.iter().map(|face| face.photo.clone()).collect();
         // Landmarks are given: what is judged here is the reading of units.
-        let marks: Vec<_> = batch.iter().map(|face| face.landmarks.clone()).collect();
-        let aligned: Result<Vec<_>, _> = photos
+        let aligned: Result<Vec<_>, _> = batch
             .iter()
-            .zip(&marks)
-            .map(|(photo, marks)| SimilarityAligner.align(photo, std::slice::from_ref(marks)))
+            .map(|face| SimilarityAligner.align(&face.photo, std::slice::from_ref(&face.landmarks)))
             .collect();
         let aligned: Vec<_> = aligned?.into_iter().flatten().collect();
-        for (face, reading) in batch.iter().zip(path.units.detect_units(&aligned)?) {
-            let (truth, found) = (face.action_units.values(), reading.action_units.values());
-            for (unit, (truth, found)) in units.iter_mut().zip(truth.into_iter().zip(found)) {
-                unit.add(f64::from(truth), f64::from(found))?;
-            }
-        }
+        let readings = path.units.detect_units(&aligned)?;
+        read.extend(
+            batch
+                .iter()
+                .zip(readings)
+                .map(|(face, reading)| ReadRender {
+                    traits: face.traits,
+                    truth: face.action_units.values(),
+                    found: reading.action_units.values(),
+                }),
+        );
     }
-    let correlations: Vec<f64> = units.iter().map(|u| u.pcc().unwrap_or(f64::NAN)).collect();
+    let correlations = correlations(&read)?;
     let mean = correlations.iter().sum::<f64>() / correlations.len() as f64;
     let lowest = correlations.iter().copied().fold(f64::INFINITY, f64::min);
     scores.push(
@@ -160,6 +163,28 @@ fn score_synthetic(
             Some(r),
             "",
             faces.len(),
+        );
+    }
+    score_groups(&read, scores)
+}
+
+/// The figures of rendered people who look differently.
+fn score_groups(read: &[ReadRender], scores: &mut AuScores) -> Result<(), TrainError> {
+    for (name, members) in groups(read) {
+        let r = correlations(members.iter().copied())?;
+        let mean = r.iter().sum::<f64>() / r.len() as f64;
+        let (error, n) = (mean_error(&members), members.len());
+        scores.push(
+            format!("synthetic, {name}: mean Pearson r"),
+            Some(mean),
+            "",
+            n,
+        );
+        scores.push(
+            format!("synthetic, {name}: mean absolute error"),
+            Some(error),
+            "",
+            n,
         );
     }
     Ok(())

@@ -27,12 +27,14 @@ mod shadow;
 mod skin;
 #[cfg(test)]
 mod tests;
+mod traits;
 mod wrinkles;
 
 use expllm_core::{AuVector, HeadPose, Landmarks, Photo};
 
 pub use blendshapes::{is_nuisance, shapes_of};
 pub use facekit::FaceKit;
+pub use traits::SynthTraits;
 
 use atlas::Atlas;
 use blendshapes::BlendshapeMap;
@@ -72,6 +74,8 @@ pub struct SynthFace {
     pub landmarks: Landmarks,
     /// Seed of the person: equal seeds are the same person.
     pub identity: u64,
+    /// What the person looks like.
+    pub traits: SynthTraits,
 }
 
 /// Renders faces from seeds.
@@ -146,12 +150,14 @@ impl FaceSynthesizer {
 
     fn shoot(&self, identity: u64, action: &Action, pose: HeadPose, draw: &mut Draw) -> SynthFace {
         let subject = self.subject(identity, action);
+        let traits = SynthTraits::of(&subject.person);
         let (photo, landmarks) = self.photograph(subject, pose, draw);
         SynthFace {
             photo,
             action_units: action.units,
             landmarks,
             identity,
+            traits,
         }
     }
 }

@@ -25,7 +25,7 @@ const CLOSED_LIPS_CM: f32 = 0.05;
 
 /// One person in one moment.
 pub(crate) struct Subject {
-    person: Appearance,
+    pub(super) person: Appearance,
     units: AuVector,
     positions: Vec<Vec3>,
     props: Vec<Prop>,
