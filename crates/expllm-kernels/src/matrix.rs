@@ -99,33 +99,63 @@ impl Matrix {
     /// [`KernelError::Weight`] for a number that the format cannot hold, its row counted within
     /// its source, and [`KernelError::Memory`].
     pub fn pack(format: Format, columns: usize, sources: &[Rows<'_>]) -> Result<Self, KernelError> {
-        let mut starts = Vec::with_capacity(sources.len());
         let mut rows = 0_usize;
         for source in sources {
-            starts.push(rows);
             rows = rows.saturating_add(source.count(columns)?);
         }
         let mut matrix = Self::zeroed(format, rows, columns)?;
+        let mut start = 0;
+        for source in sources {
+            start += matrix.set_rows(start, *source)?;
+        }
+        Ok(matrix)
+    }
+
+    /// Packs rows in place of those from `start` on, and says how many they were. With
+    /// [`zeroed`](Self::zeroed), sources can be read one after the other, each given back before
+    /// the next.
+    ///
+    /// # Errors
+    ///
+    /// [`KernelError::Size`] when they are not whole rows or go beyond the last one,
+    /// [`KernelError::Weight`] as for [`pack`](Self::pack); rows before the one at fault may have
+    /// been written.
+    pub fn set_rows(&mut self, start: usize, source: Rows<'_>) -> Result<usize, KernelError> {
+        let (columns, format) = (self.columns, self.format());
+        let count = source.count(columns)?;
+        let room = self.rows.saturating_sub(start);
+        if count > room {
+            return Err(KernelError::Size {
+                what: "weights",
+                found: count * columns,
+                expected: room * columns,
+            });
+        }
         let row_bytes = format.row_bytes(columns).unwrap_or(0);
-        let (layout, panel_bytes) = (matrix.layout, matrix.panel_bytes);
+        let (layout, end) = (self.layout, start + count);
         let fill = |(panel, bytes): (usize, &mut [u8])| {
             let mut scratch = Vec::new();
             let mut encoded = vec![0; row_bytes];
-            for row in panel * LANES..rows.min((panel + 1) * LANES) {
-                // Sources are few, and one without rows is passed over.
-                let source = starts.partition_point(|&start| start <= row) - 1;
-                let place = (row - starts[source], columns);
-                sources[source].encode(place, format, &mut scratch, &mut encoded)?;
+            for row in start.max(panel * LANES)..end.min((panel + 1) * LANES) {
+                source.encode((row - start, columns), format, &mut scratch, &mut encoded)?;
                 place_row(layout, bytes, row % LANES, &encoded);
             }
             Ok(())
         };
-        let panels = matrix.bytes.as_mut_slice().par_chunks_mut(panel_bytes);
-        panels.enumerate().try_for_each(fill)?;
-        Ok(matrix)
+        let panels = self.bytes.as_mut_slice().par_chunks_mut(self.panel_bytes);
+        (panels.enumerate().skip(start / LANES))
+            .take(end.div_ceil(LANES).saturating_sub(start / LANES))
+            .try_for_each(fill)?;
+        Ok(count)
     }
 
-    fn zeroed(format: Format, rows: usize, columns: usize) -> Result<Self, KernelError> {
+    /// Rows of zeros.
+    ///
+    /// # Errors
+    ///
+    /// [`KernelError::Size`] without rows or columns, [`KernelError::TooLarge`] and
+    /// [`KernelError::Memory`].
+    pub fn zeroed(format: Format, rows: usize, columns: usize) -> Result<Self, KernelError> {
         if rows == 0 || columns == 0 {
             return Err(KernelError::Size {
                 what: "weights",

@@ -161,6 +161,30 @@ fn sources_stand_one_below_the_other() {
 }
 
 #[test]
+fn rows_that_come_in_parts_make_the_same_matrix() {
+    // Parts begin and end within panels of sixteen rows.
+    let weights = numbers(50 * 64, 5);
+    for format in Format::ALL {
+        let whole = Matrix::pack(format, 64, &[Rows::F32(&weights)]).unwrap();
+        let mut parts = Matrix::zeroed(format, 50, 64).unwrap();
+        for (start, end) in [(33, 50), (0, 7), (7, 33)] {
+            let rows = Rows::F32(&weights[start * 64..end * 64]);
+            assert_eq!(parts.set_rows(start, rows), Ok(end - start));
+        }
+        assert_eq!(parts.panels(), whole.panels());
+        assert_eq!(parts.set_rows(50, Rows::F32(&[])), Ok(0));
+        for start in [49, 50, usize::MAX] {
+            let beyond = parts.set_rows(start, Rows::F32(&weights[..2 * 64]));
+            assert!(
+                matches!(beyond, Err(KernelError::Size { .. })),
+                "{beyond:?}"
+            );
+        }
+        assert_eq!(parts.panels(), whole.panels());
+    }
+}
+
+#[test]
 fn what_no_format_can_hold_is_named() {
     for format in Format::ALL {
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {

@@ -4,9 +4,16 @@ use std::sync::Arc;
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
+use half::vec::HalfBitsVecExt;
 use rayon::prelude::*;
 
 use crate::LlmConfig;
+
+/// Zeros that take no memory before they are written, where the system gives cleared pages: as
+/// integers, since those are known to be all bits zero.
+fn zeros(count: usize) -> Vec<f16> {
+    vec![0_u16; count].reinterpret_into()
+}
 
 /// Keys and values of all layers: `[batch, kv_heads, capacity, head_dim]` each.
 ///
@@ -29,7 +36,7 @@ impl ProcessorCache {
             capacity,
             head_dim: config.head_dim,
         };
-        let empty = || [(); 2].map(|()| Arc::new(vec![f16::ZERO; cache.numbers()]));
+        let empty = || [(); 2].map(|()| Arc::new(zeros(cache.numbers())));
         cache.layers = (0..config.num_layers).map(|_| empty()).collect();
         cache
     }
@@ -54,7 +61,7 @@ impl ProcessorCache {
         self.capacity = capacity;
         let (new, count) = (self.head_stride(), self.numbers());
         for buffer in self.layers.iter_mut().flatten() {
-            let mut larger = vec![f16::ZERO; count];
+            let mut larger = zeros(count);
             if old > 0 {
                 for (to, from) in larger.chunks_mut(new).zip(buffer.chunks(old)) {
                     to[..length * width].copy_from_slice(&from[..length * width]);

@@ -98,15 +98,14 @@ impl ProcessorDecoder {
     }
 
     /// Embeddings of tokens, all of which are in the vocabulary.
-    pub(crate) fn embed(&self, tokens: impl Iterator<Item = u32>) -> Result<Vec<f32>, ModelError> {
+    pub(crate) fn embed(&self, tokens: &[Vec<u32>]) -> Result<Vec<f32>, ModelError> {
         let width = self.config.hidden_size;
         let bytes = self.format.row_bytes(width).unwrap_or(0);
-        let mut embeddings = Vec::new();
-        for token in tokens {
-            let place = embeddings.len();
-            embeddings.resize(place + width, 0.0);
+        let count = tokens.iter().map(Vec::len).sum::<usize>();
+        let mut embeddings = vec![0.0; count * width];
+        for (&token, embedding) in tokens.iter().flatten().zip(embeddings.chunks_mut(width)) {
             let row = &self.table[token as usize * bytes..][..bytes];
-            decode_row(self.format, row, &mut embeddings[place..]).map_err(failed)?;
+            decode_row(self.format, row, embedding).map_err(failed)?;
         }
         Ok(embeddings)
     }

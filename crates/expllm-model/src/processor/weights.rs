@@ -1,8 +1,9 @@
 //! Reading weights into the form that kernels multiply.
 
 use burn::tensor::{DType, TensorData};
-use expllm_kernels::{Format, KernelError, Matrix, Rows};
+use expllm_kernels::{Format, KernelError, Matrix, Rows, check_row};
 use half::{bf16, f16};
+use rayon::prelude::*;
 
 use crate::{ModelError, TensorSource};
 
@@ -28,15 +29,23 @@ impl Loader<'_> {
         }
     }
 
-    /// Matrices one below the other.
+    /// Matrices one below the other. They are read one after the other, so that no more than one
+    /// is in memory twice.
     pub(crate) fn stack(&self, columns: usize, names: &[String]) -> Result<Matrix, ModelError> {
-        let read = |name: &String| Weights::read(self.source, name);
-        let weights: Vec<Weights> = names.iter().map(read).collect::<Result<_, ModelError>>()?;
-        let rows: Vec<_> = weights
-            .iter()
-            .map(Weights::rows)
-            .collect::<Result<_, _>>()?;
-        Matrix::pack(self.format, columns, &rows).map_err(|error| packing(&names.join(", "), error))
+        let fault = |error| packing(&names.join(", "), error);
+        let rows = |name: &String| -> Result<usize, ModelError> {
+            let info =
+                (self.source.info(name)).ok_or_else(|| ModelError::UnknownTensor(name.clone()))?;
+            Ok(info.shape.first().copied().unwrap_or(0))
+        };
+        let all = names.iter().map(rows).sum::<Result<usize, _>>()?;
+        let mut matrix = Matrix::zeroed(self.format, all, columns).map_err(fault)?;
+        let mut start = 0;
+        for name in names {
+            let weights = Weights::read(self.source, name)?;
+            start += matrix.set_rows(start, weights.rows()?).map_err(fault)?;
+        }
+        Ok(matrix)
     }
 
     /// One matrix.
@@ -62,6 +71,14 @@ impl Loader<'_> {
     /// Rows in the format of files, for looking them up one by one.
     pub(crate) fn table(&self, columns: usize, name: &str) -> Result<Vec<u8>, ModelError> {
         let row_bytes = self.format.row_bytes(columns).unwrap_or(0);
+        if self.source.block_format(name) == Some(self.format)
+            && let Some(rows) = self.source.read_blocks(name)?
+        {
+            (rows.par_chunks(row_bytes.max(1)))
+                .try_for_each(|row| check_row(self.format, columns, row))
+                .map_err(|error| packing(name, error))?;
+            return Ok(rows);
+        }
         let matrix = self.matrix(columns, name)?;
         let mut table = vec![0; row_bytes * matrix.rows()];
         for (index, row) in table.chunks_mut(row_bytes.max(1)).enumerate() {

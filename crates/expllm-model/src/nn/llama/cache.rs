@@ -95,7 +95,12 @@ impl KvCache {
         }
         if tokens > self.capacity {
             // Growing by half again keeps the cost of copying small when tokens come one by one.
-            let capacity = (self.capacity + self.capacity / 2).clamp(tokens, limit);
+            // On the processor room that is not written takes no memory, so it is made ahead.
+            let known = match self.processor {
+                Some(_) => tokens,
+                None => self.capacity,
+            };
+            let capacity = (known + known / 2).clamp(tokens, limit);
             let length = self.length();
             self.layers
                 .iter_mut()

@@ -121,7 +121,7 @@ impl Llama {
             return Err(ModelError::TokenOutsideVocabulary { id, vocab_size });
         }
         if let Some(decoder) = &self.processor {
-            let rows = decoder.embed(tokens.iter().flatten().copied())?;
+            let rows = decoder.embed(tokens)?;
             let shape = [
                 tokens.len(),
                 tokens.first().map_or(0, Vec::len),
@@ -239,10 +239,11 @@ impl Llama {
         mask: &TokenMask,
         cache: Option<&mut KvCache>,
     ) -> Result<Tensor<3>, ModelError> {
-        let mut own = KvCache::on_processor(&self.config, [mask.batch(), mask.length()]);
+        let size = [mask.batch(), mask.length()];
+        let mut own = None;
         let cache = match cache {
             Some(cache) => cache,
-            None => &mut own,
+            None => own.insert(KvCache::on_processor(&self.config, size)),
         };
         let start = cache.length();
         cache.begin(mask)?;
