@@ -83,6 +83,26 @@ impl BackboneConfig {
         let pool = AdaptiveAvgPool2dConfig::new([self.grid, self.grid]).init();
         Backbone { stem, blocks, pool }
     }
+
+    /// A network of these sizes that gives the features of a shallower one: the blocks that each
+    /// stage has more pass on what they get until they are trained (as in Chen et al. 2016,
+    /// Net2Net). `None` when more than the number of blocks and the grid differ.
+    #[must_use]
+    pub fn deepen(&self, (sizes, shallow): (&Self, Backbone), device: &Device) -> Option<Backbone> {
+        let same = self.stem == sizes.stem && self.widths == sizes.widths;
+        let deeper = self.blocks.len() == sizes.blocks.len()
+            && self.blocks.iter().zip(&sizes.blocks).all(|(a, b)| a >= b);
+        let mut network = self.init(device);
+        let (mut given, mut own) = (shallow.blocks.into_iter(), network.blocks.into_iter());
+        network.stem = shallow.stem;
+        network.blocks = Vec::new();
+        for (&count, &kept) in self.blocks.iter().zip(&sizes.blocks) {
+            network.blocks.extend(given.by_ref().take(kept));
+            let further = own.by_ref().take(count).skip(kept);
+            network.blocks.extend(further.map(Residual::silenced));
+        }
+        (same && deeper).then(|| network.to_device(device))
+    }
 }
 
 impl Backbone {
@@ -186,6 +206,13 @@ impl Residual {
         }
     }
 
+    /// A block that adds nothing to its input, but learns to.
+    fn silenced(mut self) -> Self {
+        let norm = &mut self.second.norm;
+        norm.gamma = norm.gamma.take().map(|gamma| gamma.map(|g| g.zeros_like()));
+        self
+    }
+
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let y = relu(self.first.forward(x.clone()));
         let y = self.second.forward(y);
@@ -194,5 +221,29 @@ impl Residual {
             None => x,
         };
         relu(y + shortcut)
+    }
+}
+
+#[cfg(all(test, feature = "cpu"))]
+mod tests {
+    use burn::tensor::Distribution;
+
+    use super::*;
+    use crate::device::default_device;
+
+    #[test]
+    fn a_deeper_network_begins_with_the_same_features() {
+        let device = default_device();
+        let sizes = BackboneConfig::new(vec![8], vec![16, 24], vec![2, 1]);
+        let shallow = sizes.init(&device);
+        let deep = BackboneConfig::new(vec![8], vec![16, 24], vec![3, 3]);
+        let network = deep.deepen((&sizes, shallow.clone()), &device).unwrap();
+        assert_eq!(network.blocks.len(), 6);
+        let faces = Tensor::random([2, 1, 32, 32], Distribution::Normal(0.0, 1.0), &device);
+        let (a, b) = (shallow.forward(faces.clone()), network.forward(faces));
+        a.into_data().assert_eq(&b.into_data(), true);
+        let wider = BackboneConfig::new(vec![8], vec![16, 32], vec![2, 1]);
+        assert!(wider.deepen((&sizes, shallow.clone()), &device).is_none());
+        assert!(sizes.deepen((&deep, network), &device).is_none());
     }
 }

@@ -1,7 +1,8 @@
 //! Convolution of one face as a matrix product, forth and back.
 
-use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2};
+
+use super::product::{Into, product};
 
 /// Sizes of a square convolution with padding of half its kernel.
 #[derive(Debug, Clone, Copy)]
@@ -119,11 +120,10 @@ pub(super) fn forward(
     let (depth, positions) = (shape.depth(), shape.positions());
     output.resize(shape.channels_out * positions, 0.0);
     unfold(shape, input, columns);
-    general_mat_mul(
-        1.0,
+    product(
         &view(weights, shape.channels_out, depth),
         &view(columns, depth, positions),
-        0.0,
+        Into::New,
         &mut view_mut(output, shape.channels_out, positions),
     );
 }
@@ -139,19 +139,17 @@ pub(super) fn backward(
     let (depth, positions) = (shape.depth(), shape.positions());
     let above = view(output_gradient, shape.channels_out, positions);
     unfold(shape, input, columns);
-    general_mat_mul(
-        1.0,
+    product(
         &above,
         &view(columns, depth, positions).t(),
-        1.0,
+        Into::Sum,
         &mut view_mut(weight_gradient, shape.channels_out, depth),
     );
     if let Some(input_gradient) = input_gradient {
-        general_mat_mul(
-            1.0,
+        product(
             &view(weights, shape.channels_out, depth).t(),
             &above,
-            0.0,
+            Into::New,
             &mut view_mut(columns, depth, positions),
         );
         fold(shape, columns, input_gradient);

@@ -9,6 +9,7 @@
 mod conv;
 mod layer;
 mod norm;
+mod product;
 
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;

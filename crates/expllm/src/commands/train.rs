@@ -38,6 +38,10 @@ enum What {
         /// the landmark network.
         #[arg(long)]
         start: Option<PathBuf>,
+        /// Residual blocks of each stage of that look, where they were fewer, as `2,1`; the others
+        /// begin as doing nothing.
+        #[arg(long, value_delimiter = ',', requires = "start")]
+        start_blocks: Option<Vec<usize>>,
     },
     /// Train the language model: alignment, instruction tuning, or all of a small one.
     Model(super::train_model::Args),
@@ -97,7 +101,11 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
             synthetic,
             expression_steps,
             start,
-        } => au(run, *synthetic, *expression_steps, start.as_deref()),
+            start_blocks,
+        } => {
+            let start = start.as_deref().map(|path| (path, start_blocks.as_deref()));
+            au(run, *synthetic, *expression_steps, start)
+        }
         What::Model(args) => super::train_model::run(args),
         What::Score { shared } => score(&TrainingData::new(shared)),
     }
@@ -126,7 +134,7 @@ fn au(
     args: &RunArgs,
     synthetic: usize,
     expression_steps: usize,
-    start: Option<&Path>,
+    start: Option<EarlierRun<'_>>,
 ) -> Result<(), CliError> {
     let data = TrainingData::new(&args.shared);
     let (device, config) = (reading_device(), AuNetworkConfig::new());
@@ -158,24 +166,42 @@ fn au(
     print_au_score(&data, &landmarks, &AuNet::new(network, &config, &device))
 }
 
+/// Weights of an earlier run, and the blocks of its fine look where they were fewer.
+type EarlierRun<'a> = (&'a Path, Option<&'a [usize]>);
+
 /// What the fine look starts from: an earlier one, or the landmark network's.
 fn fine_start(
-    weights: Option<&Path>,
+    earlier: Option<EarlierRun<'_>>,
     landmarks: &LandmarkNet,
     config: &AuNetworkConfig,
 ) -> Result<FineStart, CliError> {
-    let Some(path) = weights else {
-        return Ok(FineStart {
-            backbone: landmarks.backbone().clone(),
-            head: None,
-        });
+    let device = reading_device();
+    let (sizes, backbone, head) = match earlier {
+        None => {
+            let sizes = LandmarkNetworkConfig::new().backbone;
+            (sizes, landmarks.backbone().clone(), None)
+        }
+        Some((path, blocks)) => {
+            let mut config = config.clone();
+            if let Some(blocks) = blocks {
+                config.encoder.fine.blocks = blocks.to_vec();
+            }
+            let mut earlier = config.init(&device);
+            read_weights(&mut earlier, path).map_err(CliError::library)?;
+            let backbone = earlier.encoder().backbones().0.clone();
+            let head = Some(earlier.units().clone());
+            (config.encoder.fine, backbone, head)
+        }
     };
-    let mut earlier = config.init(&reading_device());
-    read_weights(&mut earlier, path).map_err(CliError::library)?;
-    Ok(FineStart {
-        backbone: earlier.encoder().backbones().0.clone(),
-        head: Some(earlier.units().clone()),
-    })
+    let deepened = config.encoder.fine.deepen((&sizes, backbone), &device);
+    let backbone = deepened.ok_or_else(|| {
+        CliError::Usage(format!(
+            "a fine look of {:?} blocks cannot go on from one of {:?}: stages must be as many, \
+             and none may have more blocks than now",
+            config.encoder.fine.blocks, sizes.blocks
+        ))
+    })?;
+    Ok(FineStart { backbone, head })
 }
 
 fn score(data: &TrainingData) -> Result<(), CliError> {
