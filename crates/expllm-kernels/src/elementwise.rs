@@ -43,7 +43,7 @@ macro_rules! vectorised {
                 IsaKind::Avx2 => unsafe { avx2($($argument),*) },
                 // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
-                IsaKind::Avx512 | IsaKind::Avx512Bf16 => unsafe { avx512($($argument),*) },
+                IsaKind::Avx512 | IsaKind::Avx512Bf16 | IsaKind::Amx => unsafe { avx512($($argument),*) },
                 _ => plain($($argument),*),
             }
         }

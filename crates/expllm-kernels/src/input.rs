@@ -13,6 +13,12 @@ use crate::{BLOCK, Format, Isa};
 /// The most tokens that one kernel call multiplies.
 pub(crate) const MAX_TILE: usize = 12;
 
+/// Tokens of a tile register.
+pub(crate) const TILE_TOKENS: usize = 16;
+
+/// Tokens from which on unpacking quantised weights into tiles costs less than it saves.
+const TOKENS_FOR_UNPACKING: usize = 32;
+
 /// Tokens that are prepared as one piece of work at most.
 const SERIAL_NUMBERS: usize = 1 << 14;
 
@@ -22,6 +28,8 @@ pub(crate) enum InputKind {
     #[default]
     F32,
     Bf16,
+    /// bf16 in tiles of sixteen tokens and 32 columns.
+    Tiles,
     /// 8 bits in blocks of 32 with a scale.
     Q8,
 }
@@ -30,8 +38,13 @@ impl InputKind {
     /// What a format of weights is multiplied with. A single token meets bf16 weights in f32:
     /// reading them takes longer than turning them into f32, so that this costs nothing.
     pub(crate) fn of(isa: Isa, format: Format, tokens: usize) -> Self {
+        let has_tiles = isa.kind() == IsaKind::Amx;
         match format {
-            format if format.is_quantised() => Self::Q8,
+            format if format.is_quantised() => match has_tiles && tokens >= TOKENS_FOR_UNPACKING {
+                true => Self::Tiles,
+                false => Self::Q8,
+            },
+            Format::Bf16 if has_tiles && tokens > 1 => Self::Tiles,
             Format::Bf16 if isa.kind() == IsaKind::Avx512Bf16 && tokens > 1 => Self::Bf16,
             _ => Self::F32,
         }
@@ -40,8 +53,9 @@ impl InputKind {
     /// Tokens of a whole tile.
     pub(crate) fn tile(self, isa: Isa) -> usize {
         match (isa.kind(), self) {
-            (IsaKind::Avx512 | IsaKind::Avx512Bf16, Self::Q8) => 6,
-            (IsaKind::Avx512 | IsaKind::Avx512Bf16, _) => MAX_TILE,
+            (_, Self::Tiles) => TILE_TOKENS,
+            (IsaKind::Avx512 | IsaKind::Avx512Bf16 | IsaKind::Amx, Self::Q8) => 6,
+            (IsaKind::Avx512 | IsaKind::Avx512Bf16 | IsaKind::Amx, _) => MAX_TILE,
             (IsaKind::Avx2, Self::Q8) => 2,
             (IsaKind::Avx2, _) => 6,
             _ => 4,
@@ -142,6 +156,15 @@ impl Input {
                     interleave(source(index), columns, tile, 2, to_bf16);
                 });
             }
+            InputKind::Tiles => {
+                self.halves.resize(tiles * tile * padded);
+                let shared = SharedMut::new(&mut self.halves);
+                each(&|index| {
+                    // SAFETY: tiles do not overlap, and each index runs once.
+                    let tile = unsafe { shared.range(index * tile * padded, tile * padded) };
+                    fill_tile(source(index), columns, tile);
+                });
+            }
             InputKind::Q8 => {
                 self.quants.resize(tokens * padded);
                 self.metas.resize(tokens * blocks);
@@ -182,13 +205,21 @@ impl Input {
         self.tile
     }
 
+    /// All of [`InputKind::Tiles`]: `[tiles, blocks, 16, 32]`, the last tile filled up with zeros.
+    pub(crate) fn tiles(&self) -> &[bf16] {
+        match self.kind {
+            InputKind::Tiles => &self.halves,
+            _ => &[],
+        }
+    }
+
     /// The numbers of a tile, and what belongs to its blocks.
     pub(crate) fn tile_at(&self, token: usize, width: usize) -> TileInput<'_> {
         let padded = self.blocks * BLOCK;
         let numbers = token * padded..(token + width) * padded;
         match self.kind {
             InputKind::F32 => TileInput::F32(&self.floats[numbers]),
-            InputKind::Bf16 => TileInput::Bf16(&self.halves[numbers]),
+            InputKind::Bf16 | InputKind::Tiles => TileInput::Bf16(&self.halves[numbers]),
             InputKind::Q8 => TileInput::Q8(
                 &self.quants[numbers],
                 &self.metas[token * self.blocks..(token + width) * self.blocks],
@@ -227,6 +258,21 @@ pub(crate) fn interleave<T: Copy + Default>(
             group[numbers.len()..].fill(T::default());
         }
         groups.for_each(|group| group.fill(T::default()));
+    }
+}
+
+/// Writes rows into a tile of blocks; tokens and columns beyond the rows are zero.
+fn fill_tile(rows: &[f32], columns: usize, tile: &mut [bf16]) {
+    for (block, numbers) in tile.chunks_exact_mut(TILE_TOKENS * BLOCK).enumerate() {
+        let mut lines = numbers.chunks_exact_mut(BLOCK);
+        for (line, row) in lines.by_ref().zip(rows.chunks_exact(columns)) {
+            let from = &row[block * BLOCK..columns.min((block + 1) * BLOCK)];
+            line.iter_mut()
+                .zip(from)
+                .for_each(|(to, &x)| *to = to_bf16(x));
+            line[from.len()..].fill(bf16::ZERO);
+        }
+        lines.for_each(|line| line.fill(bf16::ZERO));
     }
 }
 

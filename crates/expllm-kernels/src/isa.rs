@@ -18,16 +18,19 @@ pub enum IsaKind {
     Avx512,
     /// As `Avx512`, with dot products of bf16 numbers.
     Avx512Bf16,
+    /// As `Avx512Bf16`, with products of whole tiles of bf16 numbers, on Linux.
+    Amx,
 }
 
 impl IsaKind {
     /// All of them, the narrowest first.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Portable,
         Self::Neon,
         Self::Avx2,
         Self::Avx512,
         Self::Avx512Bf16,
+        Self::Amx,
     ];
 
     #[cfg(target_arch = "x86_64")]
@@ -49,6 +52,7 @@ impl IsaKind {
             }
             Self::Avx512 => wide(),
             Self::Avx512Bf16 => wide() && is_x86_feature_detected!("avx512bf16"),
+            Self::Amx => Self::Avx512Bf16.is_there() && crate::multiply::amx::is_there(),
         }
     }
 

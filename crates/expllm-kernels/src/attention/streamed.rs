@@ -56,7 +56,7 @@ fn streamed_scores(
         // SAFETY: `Isa` holds only what the processor has; `assert_sizes` and the end of what is
         // visible keep to the keys.
         #[cfg(target_arch = "x86_64")]
-        IsaKind::Avx512 | IsaKind::Avx512Bf16 => unsafe {
+        IsaKind::Avx512 | IsaKind::Avx512Bf16 | IsaKind::Amx => unsafe {
             wide::scores(query, (keys, stride), scores);
         },
         _ => {
@@ -80,7 +80,7 @@ fn streamed_mix(
     match isa.kind() {
         // SAFETY: as for the scores.
         #[cfg(target_arch = "x86_64")]
-        IsaKind::Avx512 | IsaKind::Avx512Bf16 => unsafe {
+        IsaKind::Avx512 | IsaKind::Avx512Bf16 | IsaKind::Amx => unsafe {
             wide::mix(shares, (values, stride), output);
         },
         _ => {

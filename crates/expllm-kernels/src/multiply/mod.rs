@@ -2,6 +2,8 @@
 #![allow(unsafe_code)] // Threads write parts of one output, and kernels need their instructions.
 
 #[cfg(target_arch = "x86_64")]
+pub(crate) mod amx;
+#[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
@@ -74,7 +76,8 @@ pub fn multiply(
     let panels_at_once = panels_of(isa);
     let group_bytes = panels_at_once * weights.panel_bytes();
     let groups = rows.div_ceil(LANES * panels_at_once);
-    let single = tokens <= input.tile();
+    let tiled = input.kind() == InputKind::Tiles;
+    let single = tokens <= input.tile() && !tiled;
     let groups_at_once = match single {
         true => (PIECE / group_bytes).clamp(1, groups.div_ceil(8).max(1)),
         false => GROUPS_AT_A_TIME,
@@ -82,12 +85,15 @@ pub fn multiply(
     let run_piece = |piece: usize| {
         let groups = piece * groups_at_once..groups.min((piece + 1) * groups_at_once);
         let part = Part::of(isa, weights, groups);
+        let output = output.pointer(part.first_row());
         // SAFETY: the parts of one call write different rows, and the output has room for
-        // `tokens` times `rows`, which was checked.
+        // `tokens` times `rows`, which was checked. `Isa` holds only what the processor has.
         unsafe {
             match single {
-                true => part.multiply_tile(input, output.pointer(part.first_row()), rows, store),
-                false => part.multiply_all(input, output.pointer(part.first_row()), rows, store),
+                #[cfg(target_arch = "x86_64")]
+                _ if tiled => amx::multiply(&part, input, (output, rows), store),
+                true => part.multiply_tile(input, output, rows, store),
+                false => part.multiply_all(input, output, rows, store),
             }
         }
     };
@@ -280,7 +286,7 @@ pub(crate) unsafe fn run(isa: Isa, tile: &Tile<'_>, kind: InputKind, sizes: [usi
 pub(crate) fn panels_of(isa: Isa) -> usize {
     match isa.kind() {
         #[cfg(target_arch = "x86_64")]
-        IsaKind::Avx512 | IsaKind::Avx512Bf16 => avx512::PANELS,
+        IsaKind::Avx512 | IsaKind::Avx512Bf16 | IsaKind::Amx => avx512::PANELS,
         #[cfg(target_arch = "x86_64")]
         IsaKind::Avx2 => avx2::PANELS,
         #[cfg(target_arch = "aarch64")]
@@ -297,7 +303,9 @@ fn kernel(
 ) -> Option<Kernel> {
     match isa.kind() {
         #[cfg(target_arch = "x86_64")]
-        IsaKind::Avx512 | IsaKind::Avx512Bf16 => avx512::kernel(format, kind, panels, tokens),
+        IsaKind::Avx512 | IsaKind::Avx512Bf16 | IsaKind::Amx => {
+            avx512::kernel(format, kind, panels, tokens)
+        }
         #[cfg(target_arch = "x86_64")]
         IsaKind::Avx2 if panels == 1 => avx2::kernel(format, kind, tokens),
         #[cfg(target_arch = "aarch64")]
