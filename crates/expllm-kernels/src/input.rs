@@ -106,9 +106,10 @@ impl Input {
 
     /// Takes rows of `columns` activations for products with weights of a format.
     ///
-    /// Weights in 8 or 4 bits meet activations in 8 bits with a scale per 32 of them; bf16 weights
-    /// meet several rows in bf16 where the processor multiplies these, and all else is f32. A
-    /// block with a number that is not finite becomes NaN.
+    /// Weights in 8 or 4 bits meet activations in 8 bits with a scale per 32 of them, or in bf16
+    /// when the rows are many and the processor multiplies tiles of these; bf16 weights meet
+    /// several rows in bf16 where it multiplies these at all, and all else is f32. A block with a
+    /// number that is not finite becomes NaN or stays what it is.
     ///
     /// # Panics
     ///
@@ -143,7 +144,7 @@ impl Input {
                     // SAFETY: tiles do not overlap, and each index runs once.
                     let tile =
                         unsafe { shared.range(index * tile * padded, width(index) * padded) };
-                    interleave(source(index), columns, tile, 1, |x| x);
+                    interleave::<_, 1>(source(index), columns, tile, |x| x);
                 });
             }
             InputKind::Bf16 => {
@@ -153,7 +154,7 @@ impl Input {
                     // SAFETY: tiles do not overlap, and each index runs once.
                     let tile =
                         unsafe { shared.range(index * tile * padded, width(index) * padded) };
-                    interleave(source(index), columns, tile, 2, to_bf16);
+                    interleave::<_, 2>(source(index), columns, tile, to_bf16);
                 });
             }
             InputKind::Tiles => {
@@ -239,25 +240,26 @@ pub(crate) enum TileInput<'a> {
     Q8(&'a [i8], &'a [BlockMeta]),
 }
 
-/// Writes rows as groups of `unit` numbers, token after token; columns beyond the rows are zero.
-pub(crate) fn interleave<T: Copy + Default>(
+/// Writes rows as groups of `UNIT` numbers, token after token; columns beyond the rows are zero.
+pub(crate) fn interleave<T: Copy + Default, const UNIT: usize>(
     rows: &[f32],
     columns: usize,
     tile: &mut [T],
-    unit: usize,
     convert: impl Fn(f32) -> T,
 ) {
     let width = rows.len() / columns;
-    for (token, row) in rows.chunks_exact(columns).enumerate() {
-        let mut groups = tile.chunks_exact_mut(unit).skip(token).step_by(width);
-        for numbers in row.chunks(unit) {
-            let Some(group) = groups.next() else { break };
-            for (to, from) in group.iter_mut().zip(numbers) {
-                *to = convert(*from);
+    let groups = tile.chunks_exact_mut(UNIT * width.max(1));
+    for (column, group) in (0..).step_by(UNIT).zip(groups) {
+        let there = columns.saturating_sub(column).min(UNIT);
+        for (token, numbers) in group.as_chunks_mut::<UNIT>().0.iter_mut().enumerate() {
+            let row = &rows[token * columns..];
+            for (inner, number) in numbers.iter_mut().enumerate() {
+                *number = match inner < there {
+                    true => convert(row[column + inner]),
+                    false => T::default(),
+                };
             }
-            group[numbers.len()..].fill(T::default());
         }
-        groups.for_each(|group| group.fill(T::default()));
     }
 }
 

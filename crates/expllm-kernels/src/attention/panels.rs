@@ -67,7 +67,7 @@ impl Attention<'_> {
                 .extend_from_slice(self.query(token + inner, head));
         }
         scratch.packed.resize(width * columns);
-        interleave(&scratch.rows, head_dim, &mut scratch.packed, 1, |x| x);
+        interleave::<_, 1>(&scratch.rows, head_dim, &mut scratch.packed, |x| x);
         scratch.scores.resize(width * positions, 0.0);
         let product = Panels {
             isa,
@@ -87,7 +87,7 @@ impl Attention<'_> {
             hidden.fill(0.0);
         }
         scratch.packed.resize(width * positions);
-        interleave(&scratch.scores, positions, &mut scratch.packed, 1, |x| x);
+        interleave::<_, 1>(&scratch.scores, positions, &mut scratch.packed, |x| x);
         let product = Panels {
             isa,
             layout: PanelLayout::new(Format::F32, length),

@@ -22,9 +22,9 @@ use crate::{BLOCK, Input};
 /// Panels that one call of the kernel multiplies.
 const PANELS: usize = 2;
 
-/// Blocks of columns whose weights stay in the first-level cache (32 KB) while all tokens meet
+/// Blocks of columns whose weights stay in the first-level cache (16 KB) while all tokens meet
 /// them.
-const BLOCKS_AT_A_TIME: usize = 16;
+const BLOCKS_AT_A_TIME: usize = 8;
 
 /// Tiles of tokens whose sums are gathered before the next ones. Even.
 const TILES_AT_A_TIME: usize = 30;
@@ -138,14 +138,21 @@ pub(super) unsafe fn multiply(
                     let to = output.wrapping_add(token * stride + panel * LANES);
                     // SAFETY: the promise of the caller.
                     let output = unsafe { std::slice::from_raw_parts_mut(to, rows) };
-                    match store {
-                        Store::Set => output.copy_from_slice(sums),
-                        Store::Add => output.iter_mut().zip(sums).for_each(|(o, s)| *o += s),
-                    }
+                    put(output, sums, store);
                 }
             }
         }
     });
+}
+
+/// Puts the sums of a line into the output.
+fn put(output: &mut [f32], sums: &[f32], store: Store) {
+    match (store, output.as_chunks_mut::<LANES>().0) {
+        // Whole lines, which need no call to be copied.
+        (Store::Set, [line]) => line.copy_from_slice(sums),
+        (Store::Set, _) => output.copy_from_slice(sums),
+        (Store::Add, _) => output.iter_mut().zip(sums).for_each(|(o, s)| *o += s),
+    }
 }
 
 /// The weights of a group of panels over some blocks of columns, as tiles one behind the other. A
