@@ -26,7 +26,7 @@ pub struct FaceEncoderConfig {
     pub coarse_side: usize,
     /// The network of the fine look.
     #[config(
-        default = "BackboneConfig::new(vec![16, 32], vec![64, 128], vec![2, 1]).with_grid(3)"
+        default = "BackboneConfig::new(vec![16, 32], vec![64, 128], vec![3, 2]).with_grid(3)"
     )]
     pub fine: BackboneConfig,
     /// The network of the coarse look.

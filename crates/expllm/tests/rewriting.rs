@@ -96,7 +96,9 @@ fn more_attempts_never_agree_less_and_keep_the_label() {
             let [new, old] = [&said[at], old].map(|said| agreement(said, &units[at]));
             assert!(new >= old, "{new} after {old}");
         }
-        let labels = |said: &[Explanation]| said.iter().map(|s| s.label).collect::<Vec<_>>();
+        // Probabilities may differ in their last digits: fewer faces are asked again together.
+        let label = |said: &Explanation| said.label.map(|(label, _)| label);
+        let labels = |said: &[Explanation]| said.iter().map(label).collect::<Vec<_>>();
         assert!(before.is_none_or(|before| labels(&before) == labels(&said)));
         before = Some(said);
     }
