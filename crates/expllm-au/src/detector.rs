@@ -92,17 +92,17 @@ impl AuNet {
         };
         let units = numbers(sigmoid(output.units))?;
         let expressions = numbers(softmax(mean, 1))?;
-        let (own, mirrored) = units.split_at(n * ActionUnit::COUNT);
+        let (own, mirrored) = units.split_at(n * ActionUnit::FEAFA_COUNT);
         Ok(own
-            .chunks_exact(ActionUnit::COUNT)
-            .zip(mirrored.chunks_exact(ActionUnit::COUNT))
+            .chunks_exact(ActionUnit::FEAFA_COUNT)
+            .zip(mirrored.chunks_exact(ActionUnit::FEAFA_COUNT))
             .zip(expressions.chunks_exact(Expression::COUNT))
             .map(|((own, mirrored), expression)| {
-                let units = ActionUnit::ALL
+                let units = ActionUnit::FEAFA
                     .map(|u| (own[u.index()] + mirrored[u.mirrored().index()]) / 2.0);
                 let scores = std::array::from_fn(|i| expression[i]);
                 (
-                    AuVector::from_clamped(units),
+                    AuVector::from_feafa_clamped(units),
                     ExpressionProbabilities::from_scores(scores),
                 )
             })
@@ -195,7 +195,7 @@ mod tests {
             .action_units
             .values()
             .into_iter()
-            .zip(b.action_units.values());
+            .zip(b.action_units.feafa());
         let labels = a
             .probabilities
             .values()

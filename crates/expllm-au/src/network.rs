@@ -71,14 +71,15 @@ impl AuNetworkConfig {
     pub fn unit_head(&self, device: &Device) -> UnitHead {
         UnitHead {
             dropout: DropoutConfig::new(self.unit_dropout).init(),
-            linear: LinearConfig::new(self.encoder.fine.features(), ActionUnit::COUNT).init(device),
+            linear: LinearConfig::new(self.encoder.fine.features(), ActionUnit::FEAFA_COUNT)
+                .init(device),
         }
     }
 
     /// What units say of the expression: nothing yet.
     #[must_use]
     pub fn evidence(&self, device: &Device) -> Linear {
-        LinearConfig::new(ActionUnit::COUNT, Expression::COUNT)
+        LinearConfig::new(ActionUnit::FEAFA_COUNT, Expression::COUNT)
             .with_initializer(Initializer::Zeros)
             .init(device)
     }

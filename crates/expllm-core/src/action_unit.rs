@@ -1,4 +1,4 @@
-//! The 24 action units and their names in other systems.
+//! The 35 action units and their names in other systems.
 
 use std::fmt;
 use std::str::FromStr;
@@ -24,7 +24,7 @@ pub enum Side {
 pub struct ActionUnitInfo {
     /// The unit.
     pub unit: ActionUnit,
-    /// English name, as in the FEAFA annotation scheme, such as `Left Lip Corner Pull`.
+    /// English name; of the first 24 as in the FEAFA annotation scheme, such as `Left Lip Corner Pull`.
     pub name: &'static str,
     /// Name in columns and JSON, such as `left_lip_corner_pull`.
     pub snake_case: &'static str,
@@ -40,8 +40,11 @@ pub struct ActionUnitInfo {
 
 macro_rules! action_units {
     ($($variant:ident, $name:literal, $snake:literal, $movement:literal, $side:ident, $facs:expr, $shapes:expr, $mirror:ident;)*) => {
-        /// One of the 24 redefined action units of FEAFA, in the order of the official
-        /// ExpLLM data (AU order: left eye close first, nose wrinkle last).
+        /// An action unit.
+        ///
+        /// The first 24 are the redefined units of FEAFA in the order of the official ExpLLM
+        /// data (left eye close first, nose wrinkle last); eleven of FACS follow that FEAFA
+        /// lacks and that explanations need.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         pub enum ActionUnit {
@@ -101,13 +104,44 @@ action_units! {
     LipPucker, "Lip Pucker", "lip_pucker", "lip pucker", Both, ["18"], ["mouthPucker"], LipPucker;
     CheekPuff, "Cheek Puff", "cheek_puff", "cheek puff", Both, ["AD34"], ["cheekPuff"], CheekPuff;
     NoseWrinkle, "Nose Wrinkle", "nose_wrinkle", "nose wrinkle", Both, ["9"], ["noseSneerLeft", "noseSneerRight"], NoseWrinkle;
+    LeftInnerBrowRaise, "Left Inner Brow Raise", "left_inner_brow_raise", "inner brow raise", Left, ["1"], ["browInnerUp"], RightInnerBrowRaise;
+    RightInnerBrowRaise, "Right Inner Brow Raise", "right_inner_brow_raise", "inner brow raise", Right, ["1"], ["browInnerUp"], LeftInnerBrowRaise;
+    LeftLidTighten, "Left Lid Tighten", "left_lid_tighten", "lid tighten", Left, ["7"], ["eyeSquintLeft"], RightLidTighten;
+    RightLidTighten, "Right Lid Tighten", "right_lid_tighten", "lid tighten", Right, ["7"], ["eyeSquintRight"], LeftLidTighten;
+    LeftCheekRaise, "Left Cheek Raise", "left_cheek_raise", "cheek raise", Left, ["6"], ["cheekSquintLeft"], RightCheekRaise;
+    RightCheekRaise, "Right Cheek Raise", "right_cheek_raise", "cheek raise", Right, ["6"], ["cheekSquintRight"], LeftCheekRaise;
+    LeftDimple, "Left Dimple", "left_dimple", "dimple", Left, ["14"], ["mouthDimpleLeft"], RightDimple;
+    RightDimple, "Right Dimple", "right_dimple", "dimple", Right, ["14"], ["mouthDimpleRight"], LeftDimple;
+    LeftLipCornerDepress, "Left Lip Corner Depress", "left_lip_corner_depress", "lip corner depress", Left, ["15"], ["mouthFrownLeft"], RightLipCornerDepress;
+    RightLipCornerDepress, "Right Lip Corner Depress", "right_lip_corner_depress", "lip corner depress", Right, ["15"], ["mouthFrownRight"], LeftLipCornerDepress;
+    LipPress, "Lip Press", "lip_press", "lip press", Both, ["24", "23"], ["mouthPressLeft", "mouthPressRight"], LipPress;
 }
 
 impl ActionUnit {
     /// How many units there are.
-    pub const COUNT: usize = 24;
+    pub const COUNT: usize = 35;
 
-    /// Place in AU order, 0 to 23; for reading and writing files and tensors.
+    /// How many of them are units of FEAFA, the first of [`ALL`](Self::ALL).
+    pub const FEAFA_COUNT: usize = 24;
+
+    /// The units of FEAFA in the order of the official data.
+    pub const FEAFA: [Self; Self::FEAFA_COUNT] = {
+        let mut units = [Self::LeftEyeClose; Self::FEAFA_COUNT];
+        let mut at = 0;
+        while at < units.len() {
+            units[at] = Self::ALL[at];
+            at += 1;
+        }
+        units
+    };
+
+    /// Whether this is a unit of FEAFA, of which the official data holds values.
+    #[must_use]
+    pub const fn is_feafa(self) -> bool {
+        self.index() < Self::FEAFA_COUNT
+    }
+
+    /// Place in AU order, 0 to 34; for reading and writing files and tensors.
     #[must_use]
     pub const fn index(self) -> usize {
         self as usize
@@ -178,7 +212,7 @@ mod tests {
                 unit.snake_case()
             );
         }
-        assert_eq!(ActionUnit::from_index(24), None);
+        assert_eq!(ActionUnit::from_index(35), None);
     }
 
     #[test]
@@ -188,6 +222,13 @@ mod tests {
             assert_eq!(unit.mirrored() == unit, unit.side() == Side::Both);
             assert_eq!(unit.mirrored().info().movement, unit.info().movement);
         }
+    }
+
+    #[test]
+    fn the_units_of_feafa_come_first() {
+        assert_eq!(ActionUnit::FEAFA[..], ActionUnit::ALL[..24]);
+        assert!(ActionUnit::NoseWrinkle.is_feafa());
+        assert!(!ActionUnit::LeftInnerBrowRaise.is_feafa());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Vocabulary, stage traits and pipeline of explainable facial expression recognition.
 //!
-//! One photo goes in; for every face, 24 action unit (AU) intensities, an expression with its
+//! One photo goes in; for every face, action unit (AU) intensities, an expression with its
 //! probability, and a chain of thought in three parts come out:
 //!
 //! ```text
@@ -22,6 +22,7 @@
 //! ```
 
 mod action_unit;
+pub mod au_form;
 mod chain;
 mod error;
 mod expression;

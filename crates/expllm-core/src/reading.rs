@@ -7,51 +7,104 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ActionUnit, CoreError, ExpressionProbabilities, HeadPose, Intensity};
 
-/// The intensity of each action unit.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct AuVector([Intensity; ActionUnit::COUNT]);
+/// Intensities of action units, as far as they were measured.
+///
+/// A unit that was not measured is not a unit at rest: [`get`](Self::get) tells the two apart,
+/// iteration passes over it, and JSON leaves it out. Indexing reads an unmeasured unit as 0, for
+/// callers to whom only movement matters.
+///
+/// ```
+/// use expllm_core::{ActionUnit, AuVector, Intensity};
+///
+/// let mut units = AuVector::default();
+/// units.set(ActionUnit::JawDrop, Intensity::clamped(0.4));
+/// assert_eq!(units.get(ActionUnit::JawDrop), Some(Intensity::clamped(0.4)));
+/// assert_eq!(units.get(ActionUnit::LipPress), None);
+/// assert_eq!(units[ActionUnit::LipPress], Intensity::ZERO);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AuVector([Option<Intensity>; ActionUnit::COUNT]);
 
 impl AuVector {
-    /// Clamps 24 numbers in AU order into [0, 1]; NaN becomes 0.
+    /// A face at rest: every unit measured, none moved.
+    pub const REST: Self = Self([Some(Intensity::ZERO); ActionUnit::COUNT]);
+
+    /// All 35 units, measured: numbers in AU order, clamped into [0, 1]; NaN becomes 0.
     #[must_use]
     pub fn from_clamped(values: [f32; ActionUnit::COUNT]) -> Self {
-        Self(values.map(Intensity::clamped))
+        Self(values.map(|value| Some(Intensity::clamped(value))))
     }
 
-    /// Reads 24 numbers in AU order, as in the official annotation files.
+    /// The 24 units of FEAFA, measured, and no other: numbers in AU order, clamped into [0, 1];
+    /// NaN becomes 0.
+    #[must_use]
+    pub fn from_feafa_clamped(values: [f32; ActionUnit::FEAFA_COUNT]) -> Self {
+        let mut vector = Self::default();
+        for (slot, value) in vector.0.iter_mut().zip(values) {
+            *slot = Some(Intensity::clamped(value));
+        }
+        vector
+    }
+
+    /// Reads the 24 numbers of an official annotation; the other units stay unmeasured.
     ///
     /// # Errors
     ///
     /// [`CoreError::WrongLength`] or [`CoreError::OutOfUnitRange`].
-    pub fn from_slice(values: &[f32]) -> Result<Self, CoreError> {
-        if values.len() != ActionUnit::COUNT {
+    pub fn from_feafa(values: &[f32]) -> Result<Self, CoreError> {
+        if values.len() != ActionUnit::FEAFA_COUNT {
             return Err(CoreError::WrongLength {
                 what: "an action unit vector",
-                expected: ActionUnit::COUNT,
+                expected: ActionUnit::FEAFA_COUNT,
                 found: values.len(),
             });
         }
         let mut vector = Self::default();
         for (slot, &value) in vector.0.iter_mut().zip(values) {
-            *slot = Intensity::new(value)?;
+            *slot = Some(Intensity::new(value)?);
         }
         Ok(vector)
     }
 
-    /// The numbers in AU order.
+    /// The numbers of the units of FEAFA, for files in the official form; 0 where unmeasured.
+    #[must_use]
+    pub fn feafa(&self) -> [f32; ActionUnit::FEAFA_COUNT] {
+        ActionUnit::FEAFA.map(|unit| self[unit].get())
+    }
+
+    /// The numbers of all units in AU order; 0 where unmeasured.
     #[must_use]
     pub fn values(&self) -> [f32; ActionUnit::COUNT] {
-        self.0.map(Intensity::get)
+        ActionUnit::ALL.map(|unit| self[unit].get())
     }
 
-    /// Sets one unit.
+    /// The intensity of a unit, `None` where it was not measured.
+    #[must_use]
+    pub fn get(&self, unit: ActionUnit) -> Option<Intensity> {
+        self.0[unit.index()]
+    }
+
+    /// Sets one unit, which is measured from now on.
     pub fn set(&mut self, unit: ActionUnit, intensity: Intensity) {
-        self.0[unit.index()] = intensity;
+        self.0[unit.index()] = Some(intensity);
     }
 
-    /// Each unit with its intensity, in AU order.
+    /// Forgets one unit, which is unmeasured from now on.
+    pub fn clear(&mut self, unit: ActionUnit) {
+        self.0[unit.index()] = None;
+    }
+
+    /// Whether the units of FEAFA were measured and no other, as in the official data.
+    #[must_use]
+    pub fn is_feafa(&self) -> bool {
+        let mut units = ActionUnit::ALL.into_iter();
+        units.all(|unit| self.get(unit).is_some() == unit.is_feafa())
+    }
+
+    /// Each measured unit with its intensity, in AU order.
     pub fn iter(&self) -> impl Iterator<Item = (ActionUnit, Intensity)> + '_ {
-        ActionUnit::ALL.into_iter().zip(self.0)
+        let units = ActionUnit::ALL.into_iter().zip(self.0);
+        units.filter_map(|(unit, intensity)| Some((unit, intensity?)))
     }
 
     /// The active units from the strongest to the weakest; ties keep AU order.
@@ -65,27 +118,35 @@ impl AuVector {
     /// The units of the mirrored photo.
     #[must_use]
     pub fn mirrored(&self) -> Self {
-        Self(ActionUnit::ALL.map(|unit| self[unit.mirrored()]))
+        Self(ActionUnit::ALL.map(|unit| self.get(unit.mirrored())))
+    }
+}
+
+impl Default for AuVector {
+    /// Nothing measured.
+    fn default() -> Self {
+        Self([None; ActionUnit::COUNT])
     }
 }
 
 impl Index<ActionUnit> for AuVector {
     type Output = Intensity;
 
+    /// The intensity of a unit; 0 where it was not measured.
     fn index(&self, unit: ActionUnit) -> &Intensity {
-        &self.0[unit.index()]
+        self.0[unit.index()].as_ref().unwrap_or(&Intensity::ZERO)
     }
 }
 
 impl Serialize for AuVector {
-    /// Writes a map from snake-case name to intensity, in AU order.
+    /// Writes a map from snake-case name to intensity of the measured units, in AU order.
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.iter().map(|(unit, value)| (unit.snake_case(), value)))
     }
 }
 
 impl<'de> Deserialize<'de> for AuVector {
-    /// Reads a map from unit to intensity; units that are not named are zero.
+    /// Reads a map from unit to intensity; units that are not named are unmeasured.
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let named = BTreeMap::<ActionUnit, Intensity>::deserialize(deserializer)?;
         let mut vector = Self::default();
@@ -113,9 +174,9 @@ mod tests {
 
     #[test]
     fn vectors_check_length_and_range() {
-        assert!(AuVector::from_slice(&[0.0; 23]).is_err());
-        assert!(AuVector::from_slice(&[1.5; 24]).is_err());
-        assert!(AuVector::from_slice(&[0.5; 24]).is_ok());
+        assert!(AuVector::from_feafa(&[0.0; 23]).is_err());
+        assert!(AuVector::from_feafa(&[1.5; 24]).is_err());
+        assert!(AuVector::from_feafa(&[0.5; 24]).is_ok());
     }
 
     #[test]
@@ -131,7 +192,8 @@ mod tests {
     #[test]
     fn json_round_trips_in_au_order() {
         let values = std::array::from_fn(|i| i as f32 / 23.0);
-        let vector = AuVector::from_clamped(values);
+        let vector = AuVector::from_feafa_clamped(values);
+        assert!(vector.is_feafa() && !AuVector::REST.is_feafa());
         let json = serde_json::to_string(&vector).unwrap();
         assert!(json.starts_with("{\"left_eye_close\":0.0,\"right_eye_close\":"));
         assert_eq!(serde_json::from_str::<AuVector>(&json).unwrap(), vector);

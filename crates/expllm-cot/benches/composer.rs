@@ -17,7 +17,7 @@ const FACES: usize = 2500;
 fn face(rng: &mut ChaCha8Rng) -> (AuVector, Expression) {
     let mut units = AuVector::default();
     if !rng.random_bool(0.125) {
-        for unit in ActionUnit::ALL.into_iter().filter(|u| u.mirrored() >= *u) {
+        for unit in ActionUnit::FEAFA.into_iter().filter(|u| u.mirrored() >= *u) {
             if rng.random_bool(0.22) {
                 let value: f32 = rng.random_range(0.2..1.0);
                 units.set(unit, Intensity::clamped(value));

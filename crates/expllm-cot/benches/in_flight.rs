@@ -26,7 +26,7 @@ const RECORDS: u64 = 6_400;
 const SERVE: &str = "EXPLLM_BENCH_SERVE";
 
 fn units() -> AuVector {
-    AuVector::from_clamped(std::array::from_fn(|i| if i % 5 == 0 { 0.8 } else { 0.0 }))
+    AuVector::from_feafa_clamped(std::array::from_fn(|i| if i % 5 == 0 { 0.8 } else { 0.0 }))
 }
 
 /// Serves until the process is ended.

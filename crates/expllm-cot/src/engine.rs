@@ -354,7 +354,7 @@ impl Engine {
             index,
             file_name: record.file_name,
             emo: Some(record.label),
-            au: Some(units.values().to_vec()),
+            au: Some(*units),
             description,
             status,
             writer: writer.to_owned(),

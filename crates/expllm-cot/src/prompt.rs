@@ -158,7 +158,7 @@ impl Prompts {
         system.check(environment, &FIRST)?;
         user.check(environment, &FIRST)?;
         repair.check(environment, &REPAIR)?;
-        for units in [AuVector::default(), AuVector::from_clamped([0.5; 24])] {
+        for units in [AuVector::default(), AuVector::from_feafa_clamped([0.5; 24])] {
             prompts.first(Expression::Fear, &units, ExpressionSet::Eight)?;
         }
         prompts.repair(&[Finding::new(Check::Digits, "")])?;

@@ -68,8 +68,8 @@ fn units(value: Option<&Value>) -> Result<Option<AuVector>, String> {
     match value {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Array(entries)) => {
-            if entries.len() != ActionUnit::COUNT {
-                let expected = ActionUnit::COUNT;
+            if entries.len() != ActionUnit::FEAFA_COUNT {
+                let expected = ActionUnit::FEAFA_COUNT;
                 return Err(format!(
                     "au needs {expected} numbers, found {}",
                     entries.len()
@@ -80,7 +80,7 @@ fn units(value: Option<&Value>) -> Result<Option<AuVector>, String> {
                 .map(|v| v.as_f64().map(|f| f as f32))
                 .collect();
             let numbers = numbers.ok_or("au holds something that is not a number")?;
-            let units = AuVector::from_slice(&numbers).map_err(|e| format!("au: {e}"))?;
+            let units = AuVector::from_feafa(&numbers).map_err(|e| format!("au: {e}"))?;
             Ok(Some(units))
         }
         Some(named) => serde_json::from_value(named.clone())
@@ -139,9 +139,13 @@ pub struct BuiltRecord {
     /// The label.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub emo: Option<Expression>,
-    /// 24 intensities in AU order.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub au: Option<Vec<f32>>,
+    /// Intensities of the units: a list where they are the 24 of FEAFA, by name otherwise.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        default,
+        with = "expllm_core::au_form"
+    )]
+    pub au: Option<AuVector>,
     /// The chain of thought in canonical form.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub description: Option<String>,
@@ -175,7 +179,7 @@ impl BuiltRecord {
     pub fn given(index: u64, record: CotRecord) -> Self {
         Self {
             emo: Some(record.label),
-            au: record.units.map(|units| units.values().to_vec()),
+            au: record.units,
             description: record.description,
             ..Self::empty(index, record.file_name, Status::Checked)
         }

@@ -96,7 +96,7 @@ mod tests {
         fn read(&self, file_names: &[&str]) -> Vec<Result<AuVector, String>> {
             let units = |name: &&str| match *name {
                 "bad" => Err("no face".to_owned()),
-                name => Ok(AuVector::from_clamped([0.1 * name.len() as f32; 24])),
+                name => Ok(AuVector::from_feafa_clamped([0.1 * name.len() as f32; 24])),
             };
             file_names.iter().map(units).collect()
         }
@@ -126,7 +126,7 @@ mod tests {
                 Err(reason) => assert_eq!((at, reason.as_str()), (40, "\"bad\": no face")),
                 Ok(record) => {
                     let wanted = if at % 3 == 0 { 0.0 } else { 0.4 };
-                    assert_eq!(record.units.unwrap().values()[0], wanted);
+                    assert_eq!(record.units.unwrap().feafa()[0], wanted);
                 }
             }
         }

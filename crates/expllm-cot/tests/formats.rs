@@ -13,14 +13,14 @@ fn records() -> Vec<BuiltRecord> {
     (0..50u64)
         .map(|index| {
             let values = std::array::from_fn(|i| ((i as u64 * 7 + index) % 11) as f32 / 16.0);
-            let units = AuVector::from_clamped(values);
+            let units = AuVector::from_feafa_clamped(values);
             let emo = Expression::ALL[index as usize % Expression::COUNT];
             let chain = Composer.compose(&units, emo, ExpressionSet::Eight, index);
             BuiltRecord {
                 index,
                 file_name: format!("folder/face {index}.jpg"),
                 emo: Some(emo),
-                au: Some(values.to_vec()),
+                au: Some(units),
                 description: Some(chain.to_string()),
                 status: Status::Checked,
                 writer: "composer".into(),
@@ -60,11 +60,7 @@ fn every_format_round_trips() {
             let found = row.record.as_ref().unwrap();
             assert_eq!(found.file_name, wanted.file_name);
             assert_eq!(Some(found.label), wanted.emo);
-            assert_eq!(
-                found.units.map(|u| u.values().to_vec()),
-                wanted.au,
-                "{name}"
-            );
+            assert_eq!(found.units, wanted.au, "{name}");
             assert_eq!(found.description, wanted.description);
         }
     }

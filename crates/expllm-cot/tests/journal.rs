@@ -12,7 +12,7 @@ fn rows(count: u64) -> impl Iterator<Item = (u64, Row)> {
         let record = CotRecord {
             file_name: format!("{index}.jpg"),
             label: Expression::ALL[index as usize % 8],
-            units: Some(AuVector::from_clamped([0.1 * (index % 9) as f32; 24])),
+            units: Some(AuVector::from_feafa_clamped([0.1 * (index % 9) as f32; 24])),
             description: None,
         };
         (

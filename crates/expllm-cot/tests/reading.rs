@@ -34,7 +34,7 @@ fn record(row: &serde_json::Value) -> Record {
     Record {
         file_name: text("file_name"),
         label: text("emo").parse().unwrap(),
-        units: AuVector::from_slice(&values).unwrap(),
+        units: AuVector::from_feafa(&values).unwrap(),
         description: text("description"),
     }
 }
@@ -179,7 +179,7 @@ fn composed_chains_of_random_faces_are_grounded() {
             true => rng.random_range(0.0..=1.0),
             false => 0.0,
         });
-        let units = AuVector::from_clamped(values);
+        let units = AuVector::from_feafa_clamped(values);
         let label = Expression::ALL[rng.random_range(0..8)];
         let chain = Composer.compose(&units, label, ExpressionSet::Eight, seed);
         let report = ground(&chain, &units);

@@ -89,7 +89,10 @@ async fn build(base: &str, stream: bool) -> Vec<BuiltRecord> {
 fn rows() -> impl Iterator<Item = (u64, Row)> {
     (0..3).map(|index| {
         let mut units = AuVector::default();
-        units.set(ActionUnit::ALL[8 + index as usize], Intensity::clamped(0.7));
+        units.set(
+            ActionUnit::FEAFA[8 + index as usize],
+            Intensity::clamped(0.7),
+        );
         let record = CotRecord {
             file_name: format!("{index}.jpg"),
             label: Expression::ALL[index as usize + 1],

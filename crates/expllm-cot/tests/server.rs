@@ -16,7 +16,7 @@ use wiremock::matchers::{body_partial_json, method, path};
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
 fn units() -> AuVector {
-    AuVector::from_clamped(std::array::from_fn(|i| if i % 5 == 0 { 0.8 } else { 0.0 }))
+    AuVector::from_feafa_clamped(std::array::from_fn(|i| if i % 5 == 0 { 0.8 } else { 0.0 }))
 }
 
 fn good_text() -> String {

@@ -189,11 +189,11 @@ mod tests {
             for values in [
                 uneven,
                 led,
-                [1.0; ActionUnit::COUNT],
-                [0.21; ActionUnit::COUNT],
+                [1.0; ActionUnit::FEAFA_COUNT],
+                [0.21; ActionUnit::FEAFA_COUNT],
             ] {
                 for label in Expression::ALL {
-                    check(&AuVector::from_clamped(values), label, seed);
+                    check(&AuVector::from_feafa_clamped(values), label, seed);
                 }
             }
         }
@@ -273,7 +273,7 @@ mod tests {
             seed: u64,
         ) {
             let values = std::array::from_fn(|i| if gate[i] { values[i] } else { 0.0 });
-            check(&AuVector::from_clamped(values), Expression::ALL[label], seed);
+            check(&AuVector::from_feafa_clamped(values), Expression::ALL[label], seed);
         }
     }
 }

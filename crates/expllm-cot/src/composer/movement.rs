@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn every_unit_belongs_to_one_movement() {
-        let mut seen = [0; ActionUnit::COUNT];
+        let mut seen = [0; ActionUnit::FEAFA_COUNT];
         for movement in &MOVEMENTS {
             match movement.units {
                 Single(unit) => seen[unit.index()] += 1,
@@ -206,7 +206,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(seen, [1; ActionUnit::COUNT]);
+        assert_eq!(seen, [1; ActionUnit::FEAFA_COUNT]);
     }
 
     #[test]

@@ -113,13 +113,16 @@ fn to_json(row: &ParquetRow) -> Value {
     Value::Object(object)
 }
 
-/// All units as a list in AU order; a part of them by name.
+/// The units of FEAFA and no other as a list in AU order; others by name.
 fn in_order(units: Map<String, Value>) -> Value {
-    let all: Option<Vec<_>> = ActionUnit::ALL
+    let all: Option<Vec<_>> = ActionUnit::FEAFA
         .iter()
         .map(|unit| units.get(unit.snake_case()).cloned())
         .collect();
-    all.map_or(Value::Object(units), Value::Array)
+    match all {
+        Some(list) if list.len() == units.len() => Value::Array(list),
+        _ => Value::Object(units),
+    }
 }
 
 fn schema() -> Result<Arc<Type>, ParquetError> {
@@ -194,9 +197,7 @@ fn write_group(
         write_column::<Int64Type>(columns, group, |record| number_of(record, name))?;
     }
     for unit in ActionUnit::ALL {
-        write_column::<FloatType>(columns, group, |record| {
-            record.au.as_ref()?.get(unit.index()).copied()
-        })?;
+        write_column::<FloatType>(columns, group, |record| Some(record.au?.get(unit)?.get()))?;
     }
     Ok(())
 }

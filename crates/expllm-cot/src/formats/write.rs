@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use expllm_core::Expression;
+use expllm_core::{AuVector, Expression};
 use serde::{Deserialize, Serialize};
 
 use super::parquet_file;
@@ -122,8 +122,8 @@ enum Entry<'a> {
 struct Official<'a> {
     file_name: &'a str,
     emo: Expression,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    au: Option<&'a [f32]>,
+    #[serde(skip_serializing_if = "Option::is_none", with = "expllm_core::au_form")]
+    au: Option<AuVector>,
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<&'a str>,
 }
@@ -144,7 +144,7 @@ impl<'a> Entry<'a> {
         let official = |description| Official {
             file_name: &record.file_name,
             emo,
-            au: record.au.as_deref(),
+            au: record.au,
             description,
         };
         Some(match format {

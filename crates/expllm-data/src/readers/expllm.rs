@@ -8,7 +8,8 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use expllm_core::{AuVector, Expression, FaceBox, Point};
+use expllm_core::au_form::AuForm;
+use expllm_core::{Expression, FaceBox, Point};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -20,7 +21,7 @@ struct Annotation {
     file_name: String,
     emo: Option<String>,
     gt_emo: Option<String>,
-    au: Option<Vec<f32>>,
+    au: Option<AuForm>,
     description: Option<String>,
     /// How the record of `expllm cot build` ended, and why it has no text.
     status: Option<String>,
@@ -229,12 +230,7 @@ fn add_annotation(
             return;
         }
     };
-    let action_units = match annotation
-        .au
-        .as_deref()
-        .map(AuVector::from_slice)
-        .transpose()
-    {
+    let action_units = match annotation.au.map(AuForm::units).transpose() {
         Ok(units) => units,
         Err(e) => {
             gather.skip(&name, split, SkipReason::Malformed(e.to_string()));

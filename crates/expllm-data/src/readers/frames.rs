@@ -270,7 +270,7 @@ pub(crate) fn read_feafa(root: &Path, options: &ReadOptions) -> Result<Dataset, 
             .collect();
         let units = numbers
             .map_err(|e| e.to_string())
-            .and_then(|n| AuVector::from_slice(&n).map_err(|e| e.to_string()));
+            .and_then(|n| AuVector::from_feafa(&n).map_err(|e| e.to_string()));
         match (units, tree.source(path)) {
             (Ok(units), Some(image)) => gather.add(Record {
                 action_units: Some(units),

@@ -7,7 +7,8 @@
 
 use std::path::Path;
 
-use expllm_core::{AuVector, Expression};
+use expllm_core::Expression;
+use expllm_core::au_form::AuForm;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -23,7 +24,7 @@ struct Sample {
     conversations: Vec<Value>,
     label: Option<String>,
     gpt4: Option<String>,
-    au: Option<Vec<f32>>,
+    au: Option<AuForm>,
 }
 
 /// Reads every `.json` array of the root, or the one file that `root` is.
@@ -85,7 +86,7 @@ fn add(tree: &Tree, sample: Sample, split: Option<Split>, gather: &mut Gather<'_
             return;
         }
     };
-    let units = sample.au.as_deref().map(AuVector::from_slice).transpose();
+    let units = sample.au.map(AuForm::units).transpose();
     let action_units = match units {
         Ok(units) => units,
         Err(e) => {

@@ -100,7 +100,7 @@ impl VisionConfig {
 
 impl ConvolutionalConfig {
     /// Scores in a token: of the action units, then of the expressions.
-    pub const SCORES: usize = ActionUnit::COUNT + Expression::COUNT;
+    pub const SCORES: usize = ActionUnit::FEAFA_COUNT + Expression::COUNT;
 
     fn validate(&self) -> Result<(), ModelError> {
         let [left, top, side] = self.view;

@@ -38,7 +38,7 @@ impl DetectorEncoder {
         let (fine, coarse) = (&config.encoder.fine, &config.encoder.coarse);
         Self {
             encoder: config.encoder.init(device).freeze(),
-            units: Linear::new([fine.features(), ActionUnit::COUNT], true, device),
+            units: Linear::new([fine.features(), ActionUnit::FEAFA_COUNT], true, device),
             expressions: Linear::new([coarse.features(), Expression::COUNT], true, device),
         }
     }

@@ -51,7 +51,7 @@ pub fn synthetic_faces(synthesizer: &FaceSynthesizer, series: u64, count: usize)
                 image: GreyImage::from_photo(&face.photo),
                 to_image: SimilarityAligner::to_photo(&face.landmarks)?,
                 landmarks: Some(face.landmarks),
-                units: Some(face.action_units.values()),
+                units: Some(face.action_units.feafa()),
                 geometry: None,
                 expression: None,
             };

@@ -50,7 +50,7 @@ pub(super) fn learn(network: AuNetwork, faces: &[AuFace], sizes: &AuNetworkConfi
     let tensor = |values: Vec<f32>, width| {
         Tensor::<2>::from_data(TensorData::new(values, [readings.rows, width]), &device)
     };
-    let units = tensor(readings.units, ActionUnit::COUNT);
+    let units = tensor(readings.units, ActionUnit::FEAFA_COUNT);
     let wanted = tensor(readings.wanted, Expression::COUNT);
     let expected = Tensor::<1>::from_floats(pool.shares.map(f32::ln), &device).unsqueeze::<2>();
     let mut optimiser = AdamWConfig::new().with_weight_decay(WEIGHT_DECAY).init();
@@ -91,9 +91,9 @@ fn read(network: &AuNetwork, faces: &[AuFace], shares: &Shares, side: usize) -> 
         let crops = Tensor::<4>::from_data(data, &reading_device());
         let units = sigmoid(network.forward(crops).units).into_data();
         let units = units.try_to_vec::<f32>().unwrap_or_default();
-        for (units, row) in units.chunks_exact(ActionUnit::COUNT).zip(0..) {
+        for (units, row) in units.chunks_exact(ActionUnit::FEAFA_COUNT).zip(0..) {
             let face = batch[row / 2];
-            let mirrored = ActionUnit::ALL.map(|unit| units[unit.mirrored().index()]);
+            let mirrored = ActionUnit::FEAFA.map(|unit| units[unit.mirrored().index()]);
             readings.units.extend(units.iter().chain(&mirrored));
             for _ in 0..2 {
                 let wanted = smoothed(face.expression, shares);

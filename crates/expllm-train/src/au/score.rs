@@ -137,8 +137,8 @@ fn score_synthetic(
                 .zip(readings)
                 .map(|(face, reading)| ReadRender {
                     traits: face.traits,
-                    truth: face.action_units.values(),
-                    found: reading.action_units.values(),
+                    truth: face.action_units.feafa(),
+                    found: reading.action_units.feafa(),
                 }),
         );
     }
@@ -157,7 +157,7 @@ fn score_synthetic(
         ">= 0.60",
         faces.len(),
     );
-    for (unit, r) in ActionUnit::ALL.into_iter().zip(correlations) {
+    for (unit, r) in ActionUnit::FEAFA.into_iter().zip(correlations) {
         scores.push(
             format!("synthetic: Pearson r of {}", unit.snake_case()),
             Some(r),
@@ -252,8 +252,8 @@ fn score_mirror(
     let mirrored: Vec<_> = photos.iter().map(Photo::mirrored).collect();
     let (mut sum, mut n) = (0.0f64, 0usize);
     for (plain, mirrored) in readings.iter().zip(path.read(&mirrored)?) {
-        let back = mirrored.action_units.mirrored().values();
-        for (a, b) in plain.action_units.values().into_iter().zip(back) {
+        let back = mirrored.action_units.mirrored().feafa();
+        for (a, b) in plain.action_units.feafa().into_iter().zip(back) {
             sum += f64::from((a - b).abs());
             n += 1;
         }

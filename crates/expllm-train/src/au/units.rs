@@ -131,14 +131,17 @@ struct Constants {
 fn importance(faces: &[AuFace], device: &Device) -> Tensor<2> {
     let known: Vec<_> = faces.iter().filter_map(|face| face.units).collect();
     let n = known.len().max(1) as f32;
-    let weights = ActionUnit::ALL.map(|unit| {
+    let weights = ActionUnit::FEAFA.map(|unit| {
         let values = || known.iter().map(|units| units[unit.index()]);
         let mean = values().sum::<f32>() / n;
         let variance = values().map(|v| (v - mean).powi(2)).sum::<f32>() / n;
         1.0 / (variance + 0.01)
     });
-    let mean = weights.iter().sum::<f32>() / ActionUnit::COUNT as f32;
-    let weights = TensorData::new(weights.map(|w| w / mean).to_vec(), [1, ActionUnit::COUNT]);
+    let mean = weights.iter().sum::<f32>() / ActionUnit::FEAFA_COUNT as f32;
+    let weights = TensorData::new(
+        weights.map(|w| w / mean).to_vec(),
+        [1, ActionUnit::FEAFA_COUNT],
+    );
     Tensor::from_data(weights, device)
 }
 
@@ -151,8 +154,8 @@ fn loss(pupil: &UnitPupil, features: Tensor<2>, batch: Batch, constants: &Consta
         Tensor::<2>::from_data(TensorData::new(values, [rows, width]), &device)
     };
     let logits = pupil.head.forward(features.clone());
-    let units = tensor(batch.units, ActionUnit::COUNT);
-    let weights = tensor(batch.unit_weights, ActionUnit::COUNT);
+    let units = tensor(batch.units, ActionUnit::FEAFA_COUNT);
+    let weights = tensor(batch.unit_weights, ActionUnit::FEAFA_COUNT);
     let known = weights.clone().sum() + 1e-6;
     let surprise = relu(logits.clone()) - logits.clone() * units
         + (logits.clone().abs().neg().exp() + 1.0).log();
@@ -216,8 +219,8 @@ fn make_batch(faces: &AuFaces, run: &RunConfig, side: usize, step: usize) -> Bat
 /// One augmented face.
 struct Row {
     pixels: Vec<f32>,
-    units: [f32; ActionUnit::COUNT],
-    unit_weights: [f32; ActionUnit::COUNT],
+    units: [f32; ActionUnit::FEAFA_COUNT],
+    unit_weights: [f32; ActionUnit::FEAFA_COUNT],
     bounds: weak::Bounds,
     landmarks: Option<Vec<f32>>,
 }
@@ -236,8 +239,8 @@ impl Row {
         let mut landmarks = face.landmarks.as_ref().map(|marks| in_crop(marks, &crop));
         if rng.random_bool(0.5) {
             mirror(&mut pixels, side);
-            units = ActionUnit::ALL.map(|unit| units[unit.mirrored().index()]);
-            unit_weights = ActionUnit::ALL.map(|unit| unit_weights[unit.mirrored().index()]);
+            units = ActionUnit::FEAFA.map(|unit| units[unit.mirrored().index()]);
+            unit_weights = ActionUnit::FEAFA.map(|unit| unit_weights[unit.mirrored().index()]);
             landmarks = landmarks.map(|marks| marks.mirrored(side as f32));
         }
         let bounds = match (face.units, face.expression) {
@@ -260,11 +263,19 @@ impl Row {
 }
 
 /// Intensities and how far each is to be trusted.
-fn known_units(face: &AuFace) -> ([f32; ActionUnit::COUNT], [f32; ActionUnit::COUNT]) {
+fn known_units(
+    face: &AuFace,
+) -> (
+    [f32; ActionUnit::FEAFA_COUNT],
+    [f32; ActionUnit::FEAFA_COUNT],
+) {
     if let Some(units) = face.units {
-        return (units, [1.0; ActionUnit::COUNT]);
+        return (units, [1.0; ActionUnit::FEAFA_COUNT]);
     }
-    let (mut units, mut weights) = ([0.0; ActionUnit::COUNT], [0.0; ActionUnit::COUNT]);
+    let (mut units, mut weights) = (
+        [0.0; ActionUnit::FEAFA_COUNT],
+        [0.0; ActionUnit::FEAFA_COUNT],
+    );
     for (unit, intensity) in face.geometry.iter().flat_map(|g| g.intensities()) {
         units[unit.index()] = intensity;
         weights[unit.index()] = GEOMETRY_WEIGHT;

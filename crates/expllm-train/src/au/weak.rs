@@ -68,13 +68,16 @@ pub const fn bounds(expression: Expression) -> Bounds {
 
 /// `[24, GROUPS]`: multiplied by intensities it gives the mean of each group.
 pub(super) fn group_means(device: &Device) -> Tensor<2> {
-    let mut values = vec![0.0f32; ActionUnit::COUNT * GROUPS];
+    let mut values = vec![0.0f32; ActionUnit::FEAFA_COUNT * GROUPS];
     for (group, members) in MEMBERS.iter().enumerate() {
         for unit in *members {
             values[unit.index() * GROUPS + group] = 1.0 / members.len() as f32;
         }
     }
-    Tensor::from_data(TensorData::new(values, [ActionUnit::COUNT, GROUPS]), device)
+    Tensor::from_data(
+        TensorData::new(values, [ActionUnit::FEAFA_COUNT, GROUPS]),
+        device,
+    )
 }
 
 #[cfg(test)]

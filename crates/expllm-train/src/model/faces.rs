@@ -229,7 +229,7 @@ fn cache_key(config: &FacesConfig, reader: &Reader<'_>) -> Result<String, TrainE
         .iter()
         .flat_map(|look| look.features.iter().map(|v| v.to_f32()))
         .sum();
-    let units: f32 = looks.iter().flat_map(|look| look.units.values()).sum();
+    let units: f32 = looks.iter().flat_map(|look| look.units.feafa()).sum();
     Ok(format!(
         "{} {} {} {sum:.3} {units:.4}",
         config.wild_views, config.fer, config.synthetic

@@ -45,7 +45,7 @@ impl Store {
 
     pub(super) fn push(&mut self, look: Look) {
         self.features.extend(look.features);
-        self.units.extend(look.units.values());
+        self.units.extend(look.units.feafa());
         self.probabilities.extend(look.probabilities.values());
         let label = look.label.map_or(NO_LABEL, |label| label.index() as u8);
         self.labels.push(label);
@@ -60,8 +60,8 @@ impl Store {
     }
 
     pub(super) fn units(&self, index: usize) -> AuVector {
-        let from = index * ActionUnit::COUNT;
-        AuVector::from_clamped(std::array::from_fn(|unit| self.units[from + unit]))
+        let from = index * ActionUnit::FEAFA_COUNT;
+        AuVector::from_feafa_clamped(std::array::from_fn(|unit| self.units[from + unit]))
     }
 
     pub(super) fn probabilities(&self, index: usize) -> ExpressionProbabilities {
@@ -96,7 +96,7 @@ impl Store {
             ),
             (
                 "units",
-                view(Dtype::F32, vec![n, ActionUnit::COUNT], &units)?,
+                view(Dtype::F32, vec![n, ActionUnit::FEAFA_COUNT], &units)?,
             ),
             (
                 "probabilities",
@@ -161,7 +161,7 @@ impl Store {
         };
         let n = store.len();
         let fits = store.features.len() == n.checked_mul(2 * size[0] * size[1])?
-            && store.units.len() == n * ActionUnit::COUNT
+            && store.units.len() == n * ActionUnit::FEAFA_COUNT
             && store.probabilities.len() == n * Expression::COUNT;
         fits.then_some(store)
     }
@@ -175,7 +175,7 @@ mod tests {
         let features = (0..12).map(|i| f16::from_f32(seed + i as f32)).collect();
         Look {
             features,
-            units: AuVector::from_clamped([seed / 10.0; 24]),
+            units: AuVector::from_feafa_clamped([seed / 10.0; 24]),
             probabilities: ExpressionProbabilities::from_scores([1.0; 8]),
             label: Some(Expression::Anger),
         }

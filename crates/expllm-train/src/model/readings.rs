@@ -77,7 +77,7 @@ impl ReadingExamples {
         let mut units = self.rows[index].1;
         if rng.random_bool(MIXED) {
             let other = &self.rows[rng.random_range(0..self.rows.len())].1;
-            for unit in ActionUnit::ALL {
+            for unit in ActionUnit::FEAFA {
                 if rng.random_bool(0.5) {
                     units.set(unit, other[unit]);
                 }
@@ -93,20 +93,21 @@ impl ReadingExamples {
             let score = (value / (1.0 - value)).ln() * gain + SPREAD * normal(rng);
             score.clamp(-LARGEST_SCORE, LARGEST_SCORE)
         };
-        let own = ActionUnit::ALL.map(|unit| score(units[unit].get(), rng));
+        let own = ActionUnit::FEAFA.map(|unit| score(units[unit].get(), rng));
         // The mirror image is read nearly as the face, with sides exchanged.
-        let mirrored = ActionUnit::ALL.map(|unit| own[unit.mirrored().index()] + 0.3 * normal(rng));
+        let mirrored =
+            ActionUnit::FEAFA.map(|unit| own[unit.mirrored().index()] + 0.3 * normal(rng));
         let share = |score: f32| 1.0 / (1.0 + (-score).exp());
-        let units = ActionUnit::ALL.map(|unit| {
+        let units = ActionUnit::FEAFA.map(|unit| {
             (share(own[unit.index()]) + share(mirrored[unit.mirrored().index()])) / 2.0
         });
         let labels = self.label_scores(self.rows[index].2, rng);
         let reading = AuReading {
-            action_units: AuVector::from_clamped(units),
+            action_units: AuVector::from_feafa_clamped(units),
             probabilities: ExpressionProbabilities::from_scores(labels.map(f32::exp)),
             head_pose: HeadPose::default(),
         };
-        let joined = |units: [f32; ActionUnit::COUNT]| [&units[..], &labels[..]].concat();
+        let joined = |units: [f32; ActionUnit::FEAFA_COUNT]| [&units[..], &labels[..]].concat();
         ([joined(own), joined(mirrored)], reading)
     }
 

@@ -44,7 +44,7 @@ pub fn shapes_of(unit: ActionUnit) -> &'static [(&'static str, f32)] {
 /// Movements that no unit names: seen in every face, labelled by none of the 24 numbers.
 #[must_use]
 pub fn is_nuisance(shape: &str) -> bool {
-    !ActionUnit::ALL
+    !ActionUnit::FEAFA
         .into_iter()
         .any(|unit| shapes_of(unit).iter().any(|(name, _)| *name == shape))
 }
@@ -65,7 +65,7 @@ impl BlendshapeMap {
                 .position(|known| known == name)
                 .ok_or_else(|| format!("no expression shape {name:?}"))
         };
-        let units = ActionUnit::ALL
+        let units = ActionUnit::FEAFA
             .into_iter()
             .map(|unit| {
                 (shapes_of(unit).iter())
@@ -82,7 +82,7 @@ impl BlendshapeMap {
     /// Weights in the order of the kit's shapes.
     pub fn weights(&self, units: &AuVector, nuisance: &[(&'static str, f32)]) -> Vec<f32> {
         let mut weights = vec![0.0; self.names.len()];
-        for (shapes, intensity) in self.units.iter().zip(units.values()) {
+        for (shapes, intensity) in self.units.iter().zip(units.feafa()) {
             for &(shape, weight) in shapes {
                 weights[shape] += weight * intensity;
             }

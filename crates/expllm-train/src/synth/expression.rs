@@ -155,7 +155,7 @@ const SINGLES: [ActionUnit; 29] = [
 impl Action {
     /// Draws an action: prototypes, single units, sparse combinations and neutral faces.
     pub fn sample(draw: &mut Draw) -> Self {
-        let mut values = [0.0f32; ActionUnit::COUNT];
+        let mut values = [0.0f32; ActionUnit::FEAFA_COUNT];
         match draw.uniform(0.0, 1.0) {
             p if p < 0.12 => {}
             p if p < 0.58 => {
@@ -175,14 +175,14 @@ impl Action {
             _ => add_random_units(&mut values, 6, draw),
         }
         exclude_opposites(&mut values, draw);
-        let units = AuVector::from_clamped(values);
+        let units = AuVector::from_feafa_clamped(values);
         let nuisance = sample_nuisance(&units, draw);
         Self { units, nuisance }
     }
 }
 
 /// Adds one to `most` units of any kind at any intensity.
-fn add_random_units(values: &mut [f32; ActionUnit::COUNT], most: usize, draw: &mut Draw) {
+fn add_random_units(values: &mut [f32; ActionUnit::FEAFA_COUNT], most: usize, draw: &mut Draw) {
     for _ in 0..=draw.index(most) {
         let unit = draw.pick(&SINGLES);
         // More weak than strong ones, the whole range covered.
@@ -192,7 +192,7 @@ fn add_random_units(values: &mut [f32; ActionUnit::COUNT], most: usize, draw: &m
 }
 
 /// Sets a unit and, for one of a pair, mostly also the other side at a similar intensity.
-fn put(values: &mut [f32; ActionUnit::COUNT], unit: ActionUnit, value: f32, draw: &mut Draw) {
+fn put(values: &mut [f32; ActionUnit::FEAFA_COUNT], unit: ActionUnit, value: f32, draw: &mut Draw) {
     let value = value.clamp(0.0, 1.0);
     let other = unit.mirrored();
     let slides = matches!(unit, JawSlideLeft | JawSlideRight);
@@ -214,7 +214,7 @@ fn put(values: &mut [f32; ActionUnit::COUNT], unit: ActionUnit, value: f32, draw
 }
 
 /// Weakens one of two units that pull the same skin in opposite directions.
-fn exclude_opposites(values: &mut [f32; ActionUnit::COUNT], draw: &mut Draw) {
+fn exclude_opposites(values: &mut [f32; ActionUnit::FEAFA_COUNT], draw: &mut Draw) {
     let mut rival = |a: ActionUnit, b: ActionUnit, rest: f32| {
         let (loser, _) = if draw.chance(0.5) { (a, b) } else { (b, a) };
         if values[a.index()].min(values[b.index()]) > 0.0 {

@@ -115,13 +115,15 @@ fn csv_rows(report: &PhotoReport) -> Vec<Vec<String>> {
 fn numbers(face: &ReadFace) -> Vec<String> {
     let (b, pose) = (&face.face_box, &face.reading.head_pose);
     let place = [b.x, b.y, b.width, b.height, b.score].map(|v| format!("{v:.2}"));
-    let units = face.reading.action_units.values();
-    let expressions = face.reading.probabilities.values();
+    let units = ActionUnit::ALL.map(|unit| face.reading.action_units.get(unit));
+    let units = units.map(|intensity| intensity.map(|i| i.get()));
+    let expressions = face.reading.probabilities.values().map(Some);
     let readings = units.into_iter().chain(expressions);
+    let text = |value: Option<f32>| value.map_or_else(String::new, |v| format!("{v:.4}"));
     let angles = [pose.pitch, pose.yaw, pose.roll].map(|angle| format!("{:.2}", angle.0));
     place
         .into_iter()
-        .chain(readings.map(|v| format!("{v:.4}")))
+        .chain(readings.map(text))
         .chain(angles)
         .collect()
 }
@@ -139,7 +141,7 @@ mod tests {
         };
         let rows = csv_rows(&report);
         assert_eq!(rows.len(), 1);
-        assert_eq!(rows[0].len(), 7 + 24 + 8 + 4);
+        assert_eq!(rows[0].len(), 7 + 35 + 8 + 4);
         let line = csv_line(&rows[0]).unwrap();
         assert!(line.starts_with("\"a,b.png\",,") && line.ends_with(",broken\n"));
     }

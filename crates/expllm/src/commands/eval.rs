@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use expllm_core::{Expression, ExpressionSet};
+use expllm_core::{ActionUnit, Expression, ExpressionSet, Intensity};
 use expllm_data::{Dataset, Layout, ReadOptions, SkipReason, Skipped, Split};
 use expllm_metrics::{LABEL_TASK, OfficialRow, Offset};
 
@@ -186,11 +186,16 @@ fn official_rows(dataset: &Dataset, predictions: &[Prediction]) -> Vec<OfficialR
         .collect()
 }
 
+/// An intensity as tables show it.
+fn four_digits(intensity: Intensity) -> String {
+    format!("{:.4}", intensity.get())
+}
+
 fn csv_rows(predictions: &[Prediction], set: ExpressionSet) -> Result<Vec<u8>, CliError> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let mut header = vec!["id", "subject", "truth", "answer", "error"];
     header.extend(Expression::ALL.iter().map(|e| e.name()));
-    header.extend(expllm_core::ActionUnit::ALL.iter().map(|u| u.snake_case()));
+    header.extend(ActionUnit::ALL.iter().map(|u| u.snake_case()));
     header.push("chain");
     writer.write_record(&header).map_err(CliError::library)?;
     for p in predictions {
@@ -207,7 +212,8 @@ fn csv_rows(predictions: &[Prediction], set: ExpressionSet) -> Result<Vec<u8>, C
             None => vec![String::new(); count],
         };
         row.extend(numbers(p.probabilities.map(|p| p.values().to_vec()), 8));
-        row.extend(numbers(p.units.map(|u| u.values().to_vec()), 24));
+        let unit = |u| p.units.and_then(|units| units.get(u));
+        row.extend(ActionUnit::ALL.map(|u| unit(u).map_or_else(String::new, four_digits)));
         row.push(p.chain.clone().unwrap_or_default());
         writer.write_record(&row).map_err(CliError::library)?;
     }

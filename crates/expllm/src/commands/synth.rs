@@ -122,7 +122,7 @@ fn face(synthesizer: &FaceSynthesizer, args: &Args, index: u64) -> SynthFace {
     if !args.each_unit {
         return synthesizer.render(seed_of(args.seed, index));
     }
-    let turns = ActionUnit::COUNT as u64 + 1;
+    let turns = ActionUnit::FEAFA_COUNT as u64 + 1;
     let mut units = AuVector::default();
     let unit = (index % turns).checked_sub(1);
     if let Some(unit) = unit.and_then(|unit| ActionUnit::from_index(unit as usize)) {
@@ -154,7 +154,7 @@ impl Folder {
             writer.write_record(columns).map_err(CliError::library)?;
             Ok::<_, CliError>(writer)
         };
-        let units = ActionUnit::ALL.map(|unit| unit.snake_case().to_owned());
+        let units = ActionUnit::FEAFA.map(|unit| unit.snake_case().to_owned());
         let mut labels = vec!["file".to_owned(), "identity".to_owned()];
         labels.extend(units);
         labels.extend(["pitch", "yaw", "roll"].map(str::to_owned));
@@ -189,7 +189,7 @@ impl Folder {
     fn write_rows(&mut self, file: &str, face: &SynthFace) -> Result<(), csv::Error> {
         let pose = face.landmarks.head_pose;
         let mut row = vec![file.to_owned(), format!("{:016x}", face.identity)];
-        row.extend(face.action_units.values().map(|v| format!("{v:.4}")));
+        row.extend(face.action_units.feafa().map(|v| format!("{v:.4}")));
         row.extend([pose.pitch, pose.yaw, pose.roll].map(|angle| format!("{:.3}", angle.0)));
         self.labels.write_record(&row)?;
         let mut row = vec![file.to_owned()];

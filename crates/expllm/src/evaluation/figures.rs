@@ -152,7 +152,10 @@ impl Figures {
             };
             if let Some(truth) = record.action_units {
                 for (unit, truth) in truth.iter() {
-                    let (truth, found) = (f64::from(truth.get()), f64::from(found[unit].get()));
+                    let Some(found) = found.get(unit) else {
+                        continue;
+                    };
+                    let (truth, found) = (f64::from(truth.get()), f64::from(found.get()));
                     let entry = pairs.entry(UnitKey::Feafa(unit.index())).or_default();
                     entry.occurrence.add(truth > 0.2, found > 0.2);
                     entry.intensity.add(truth, found)?;

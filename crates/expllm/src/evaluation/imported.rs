@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use csv::StringRecord;
-use expllm_core::{ActionUnit, AuVector, Expression, ExpressionProbabilities};
+use expllm_core::{ActionUnit, AuVector, Expression, ExpressionProbabilities, Intensity};
 use expllm_data::Record;
 use expllm_metrics::check_folds;
 
@@ -24,7 +24,7 @@ struct Columns {
     id: usize,
     answer: Option<usize>,
     probabilities: Option<[usize; Expression::COUNT]>,
-    units: Option<[usize; ActionUnit::COUNT]>,
+    units: Vec<(ActionUnit, usize)>,
     chain: Option<usize>,
     fold: Option<usize>,
 }
@@ -101,8 +101,9 @@ impl Columns {
             answer: place("answer"),
             probabilities: places(&Expression::ALL.map(Expression::name))
                 .and_then(|p| p.try_into().ok()),
-            units: places(&ActionUnit::ALL.map(ActionUnit::snake_case))
-                .and_then(|p| p.try_into().ok()),
+            units: (ActionUnit::ALL.into_iter())
+                .filter_map(|unit| Some((unit, place(unit.snake_case())?)))
+                .collect(),
             chain: place("chain"),
             fold: place("fold"),
         };
@@ -134,11 +135,14 @@ impl Columns {
             prediction.probabilities = Some(probabilities);
             prediction.answer = Some(probabilities.top());
         }
-        if let Some(places) = self.units
-            && places.iter().any(|&p| !field(p).is_empty())
-        {
-            let numbers = unit_numbers(places.map(field), "intensity")?;
-            prediction.units = Some(AuVector::from_clamped(numbers));
+        let read = |&(_, place): &(_, usize)| !field(place).is_empty();
+        let mut units = AuVector::default();
+        for &(unit, place) in self.units.iter().filter(|column| read(column)) {
+            let [number] = unit_numbers([field(place)], "intensity")?;
+            units.set(unit, Intensity::clamped(number));
+        }
+        if units != AuVector::default() {
+            prediction.units = Some(units);
         }
         let answer = self.answer.map(field).filter(|text| !text.is_empty());
         if let Some(text) = answer {

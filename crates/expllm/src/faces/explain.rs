@@ -158,7 +158,7 @@ mod tests {
                 landmarks,
             },
             reading: AuReading {
-                action_units: AuVector::from_clamped([0.6; 24]),
+                action_units: AuVector::from_feafa_clamped([0.6; 24]),
                 probabilities: ExpressionProbabilities::from_scores([
                     0.0, 0.3, 0.0, 0.0, 0.0, 0.0, 0.1, 0.6,
                 ]),

@@ -125,7 +125,7 @@ fn every_format_that_trains_is_read_whole_and_takes_a_step() {
             let line = line.unwrap();
             assert_eq!(line["emo"], record.expression.unwrap().name());
             let au: Vec<f32> = serde_json::from_value(line["au"].clone()).unwrap();
-            assert_eq!(record.action_units.unwrap().values()[..], au[..]);
+            assert_eq!(record.action_units.unwrap().feafa()[..], au[..]);
             if let Some(text) = &record.description {
                 assert_eq!(line["description"], text.as_str());
             }

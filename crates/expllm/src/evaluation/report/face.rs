@@ -36,6 +36,17 @@ const fn region(unit: ActionUnit) -> [i32; 4] {
         ActionUnit::JawThrust => [130, 308, 16, 6],
         ActionUnit::JawSlideRight => [88, 278, 14, 8],
         ActionUnit::JawSlideLeft => [172, 278, 14, 8],
+        ActionUnit::RightInnerBrowRaise => [112, 90, 10, 7],
+        ActionUnit::LeftInnerBrowRaise => [148, 90, 10, 7],
+        ActionUnit::RightLidTighten => [88, 147, 18, 4],
+        ActionUnit::LeftLidTighten => [172, 147, 18, 4],
+        ActionUnit::RightCheekRaise => [76, 164, 20, 10],
+        ActionUnit::LeftCheekRaise => [184, 164, 20, 10],
+        ActionUnit::RightDimple => [82, 224, 6, 8],
+        ActionUnit::LeftDimple => [178, 224, 6, 8],
+        ActionUnit::RightLipCornerDepress => [100, 252, 10, 8],
+        ActionUnit::LeftLipCornerDepress => [160, 252, 10, 8],
+        ActionUnit::LipPress => [130, 228, 26, 3],
     }
 }
 
@@ -123,7 +134,7 @@ mod tests {
             expllm_data::ImageSource::file("a"),
         ));
         assert_eq!(heat_map(&[], std::slice::from_ref(&prediction)), "");
-        prediction.units = Some(expllm_core::AuVector::from_clamped([0.5; 24]));
+        prediction.units = Some(expllm_core::AuVector::from_clamped([0.5; 35]));
         let svg = heat_map(&[], &[prediction]);
         assert_eq!(svg.matches("<ellipse").count(), ActionUnit::COUNT + 1);
         assert!(svg.contains("Jaw Drop: 0.500") && svg.contains("darkest 0.50"));

@@ -42,7 +42,7 @@ impl Run {
             .map(|(i, &truth)| Record {
                 expression: Some(truth),
                 subject: Some(format!("{EVIL}{i}")),
-                action_units: Some(AuVector::from_clamped([0.5; ActionUnit::COUNT])),
+                action_units: Some(AuVector::from_feafa_clamped([0.5; ActionUnit::FEAFA_COUNT])),
                 ..Record::new(format!("{EVIL}{i}.png"), image.clone())
             })
             .collect();
@@ -51,7 +51,7 @@ impl Run {
             probabilities: Some(ExpressionProbabilities::from_scores([
                 0.1, 0.7, 0.0, 0.0, 0.2, 0.0, 0.0, 0.0,
             ])),
-            units: Some(AuVector::from_clamped([0.4; ActionUnit::COUNT])),
+            units: Some(AuVector::from_feafa_clamped([0.4; ActionUnit::FEAFA_COUNT])),
             chain: Some(format!(
                 "**Key Observations:** {EVIL}\n\n**Overall Emotional Interpretation:** b\n\n\
                  **Conclusion:** Happiness."
