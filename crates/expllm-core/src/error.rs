@@ -96,6 +96,12 @@ pub struct StageError {
 }
 
 impl StageError {
+    /// A stage that gave another number of answers than it was asked for.
+    #[must_use]
+    pub fn count(stage: Stage, asked: usize, answered: usize) -> Self {
+        Self::new(stage, format!("{answered} answers for {asked} inputs"))
+    }
+
     /// Wraps an implementation's error.
     pub fn new(stage: Stage, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self {

@@ -131,7 +131,7 @@ pub struct Landmarks {
     /// Positions in pixels of the photo (or of the crop, on an aligned face).
     pub points: [Point; LANDMARK_COUNT],
     /// Rotation of the head.
-    pub head_pose: HeadPose,
+    pub head_pose: Option<HeadPose>,
 }
 
 impl Landmarks {
@@ -171,7 +171,7 @@ impl Landmarks {
         });
         Self {
             points,
-            head_pose: self.head_pose.mirrored(),
+            head_pose: self.head_pose.map(HeadPose::mirrored),
         }
     }
 
@@ -180,7 +180,7 @@ impl Landmarks {
     /// # Errors
     ///
     /// [`CoreError::WrongLength`] unless there are exactly 68.
-    pub fn from_slice(points: &[Point], head_pose: HeadPose) -> Result<Self, CoreError> {
+    pub fn from_slice(points: &[Point], head_pose: Option<HeadPose>) -> Result<Self, CoreError> {
         let points = points.try_into().map_err(|_| CoreError::WrongLength {
             what: "a landmark list",
             expected: LANDMARK_COUNT,
@@ -308,15 +308,15 @@ mod tests {
     #[test]
     fn mirroring_landmarks_twice_changes_nothing() {
         let points = std::array::from_fn(|i| Point::new(i as f32, (i * i) as f32));
-        let head_pose = HeadPose {
+        let head_pose = Some(HeadPose {
             pitch: Degrees(3.0),
             yaw: Degrees(-20.0),
             roll: Degrees(5.0),
-        };
+        });
         let landmarks = Landmarks { points, head_pose };
         let once = landmarks.mirrored(100.0);
         assert_eq!(once.points[36], Point::new(100.0 - 45.0, 45.0 * 45.0));
-        assert_eq!(once.head_pose.yaw, Degrees(20.0));
+        assert_eq!(once.head_pose.unwrap().yaw, Degrees(20.0));
         assert_eq!(once.mirrored(100.0), landmarks);
     }
 

@@ -1,11 +1,10 @@
-//! Vocabulary, stage traits and pipeline of explainable facial expression recognition.
+//! Vocabulary, stage traits, reading and explaining path of explainable facial expression recognition.
 //!
 //! One photo goes in; for every face, action unit (AU) intensities, an expression with its
 //! probability, and a chain of thought in three parts come out:
 //!
 //! ```text
-//! Photo ──detect──▶ FaceBox ──landmarks──▶ Landmarks ──align──▶ AlignedFace
-//!       AlignedFace ──▶ AuReading ──▶ ChainOfThought
+//! Photo ──FaceReader──▶ FaceReading (or a reason, face by face) ──Explainer──▶ Explanation
 //! ```
 //!
 //! This crate holds the types that travel along that path and one narrow trait per stage; the
@@ -25,7 +24,9 @@ mod action_unit;
 pub mod au_form;
 mod chain;
 mod error;
+mod explainer;
 mod expression;
+mod face_reader;
 mod geometry;
 mod grounding;
 mod intensity;
@@ -37,15 +38,16 @@ mod stages;
 pub use action_unit::{ActionUnit, ActionUnitInfo, Side};
 pub use chain::{ChainOfThought, ChainPart};
 pub use error::{CoreError, Stage, StageError};
+pub use explainer::{
+    ExplainQuestion, ExplainRequest, Explainer, Explanation, ExplanationEvent, ExplanationParts,
+    ExplanationStream, explanation_at_once,
+};
 pub use expression::{Expression, ExpressionProbabilities, ExpressionSet};
+pub use face_reader::{FaceOutcome, FaceReader, FaceReading, PlacedFace, UnreadFace};
 pub use geometry::{Degrees, FaceBox, HeadPose, LANDMARK_COUNT, Landmarks, Point, Similarity};
 pub use grounding::{AuStatement, GroundingReport, Polarity};
 pub use intensity::{ACTIVE_THRESHOLD, FacsGrade, Intensity, Probability, Strength};
 pub use photo::{AlignedFace, Photo};
-pub use pipeline::{FaceAnalysis, Pipeline, ReadFace};
+pub use pipeline::{FaceAnalysis, Pipeline};
 pub use reading::{AuReading, AuVector};
-pub use stages::{
-    AuDetector, CotRequest, CotWriter, ExplainQuestion, Explanation, ExplanationEvent,
-    ExplanationStream, ExpressionClassifier, FaceAligner, FaceDetector, FaceExplainer,
-    LandmarkDetector,
-};
+pub use stages::{AuDetector, ExpressionClassifier, FaceAligner, FaceDetector, LandmarkDetector};

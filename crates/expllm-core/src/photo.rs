@@ -124,7 +124,7 @@ pub struct AlignedFace {
     /// From pixels of the cut-out back to pixels of the photo.
     pub to_photo: Similarity,
     /// Landmarks in pixels of the cut-out; the head pose is that in the photo.
-    pub landmarks: Landmarks,
+    pub landmarks: Option<Landmarks>,
 }
 
 impl AlignedFace {
@@ -143,7 +143,7 @@ impl AlignedFace {
         Self {
             image: self.image.mirrored(),
             to_photo,
-            landmarks: self.landmarks.mirrored(width),
+            landmarks: self.landmarks.as_ref().map(|marks| marks.mirrored(width)),
         }
     }
 }
@@ -151,7 +151,7 @@ impl AlignedFace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{HeadPose, LANDMARK_COUNT, Point};
+    use crate::{LANDMARK_COUNT, Point};
 
     #[test]
     fn size_and_bytes_must_fit() {
@@ -190,10 +190,10 @@ mod tests {
                 tx: 10.0,
                 ty: 20.0,
             },
-            landmarks: Landmarks {
+            landmarks: Some(Landmarks {
                 points,
-                head_pose: HeadPose::default(),
-            },
+                head_pose: None,
+            }),
         };
         let mirrored = face.mirrored(100.0);
         let there = face.to_photo.apply(Point::new(3.0, 4.0));

@@ -1,159 +1,101 @@
-//! The stages put together.
+//! The reading path and the explaining path in a row.
 
 use crate::{
-    AlignedFace, AuDetector, AuReading, ChainOfThought, CotRequest, CotWriter, Expression,
-    ExpressionSet, FaceAligner, FaceBox, FaceDetector, LandmarkDetector, Landmarks, Photo,
-    StageError,
+    AuDetector, ExplainQuestion, ExplainRequest, Explainer, Explanation, ExpressionSet,
+    FaceAligner, FaceDetector, FaceReader, FaceReading, LandmarkDetector, Photo, StageError,
+    UnreadFace,
 };
 
-/// A face that has been read and not yet explained.
+/// A [`FaceReader`] and an [`Explainer`]: a photo in, explained faces out.
 #[derive(Debug, Clone)]
-pub struct ReadFace {
-    /// Where the face is.
-    pub face_box: FaceBox,
-    /// Landmarks in pixels of the photo.
-    pub landmarks: Landmarks,
-    /// The upright cut-out that the action units were read from.
-    pub aligned: AlignedFace,
-    /// Action units, expression probabilities and head pose.
-    pub reading: AuReading,
-}
-
-/// Everything found out about one face of a photo.
-#[derive(Debug, Clone)]
-pub struct FaceAnalysis {
-    /// Where the face is.
-    pub face_box: FaceBox,
-    /// Landmarks in pixels of the photo.
-    pub landmarks: Landmarks,
-    /// Action units, expression probabilities and head pose.
-    pub reading: AuReading,
-    /// The likeliest expression of the pipeline's set.
-    pub expression: Expression,
-    /// The explanation.
-    pub chain: ChainOfThought,
-}
-
-/// Detection, landmarks, alignment, action units and chain of thought in a row.
-///
-/// Every stage can be replaced by another implementation of its trait, also by a boxed one.
-#[derive(Debug, Clone)]
-pub struct Pipeline<D, L, A, U, W> {
-    /// Finds faces.
-    pub detector: D,
-    /// Finds landmarks.
-    pub landmarks: L,
-    /// Turns faces upright.
-    pub aligner: A,
-    /// Reads action units.
-    pub units: U,
-    /// Writes chains of thought.
-    pub writer: W,
+pub struct Pipeline<
+    E = Box<dyn Explainer>,
+    D = Box<dyn FaceDetector>,
+    L = Box<dyn LandmarkDetector>,
+    A = Box<dyn FaceAligner>,
+    U = Box<dyn AuDetector>,
+> {
+    /// Reads faces.
+    pub reader: FaceReader<D, L, A, U>,
+    /// Explains them.
+    pub explainer: E,
+    /// What is asked of a face.
+    pub question: ExplainQuestion,
     /// The expressions in play.
     pub set: ExpressionSet,
     /// Varies the wording of the chains.
     pub seed: u64,
 }
 
-impl<D, L, A, U, W> Pipeline<D, L, A, U, W>
-where
-    D: FaceDetector,
-    L: LandmarkDetector,
-    A: FaceAligner,
-    U: AuDetector,
-{
-    /// Reads all faces of a photo, the largest first, and explains none; needs no writer.
-    ///
-    /// # Errors
-    ///
-    /// The first stage that fails.
-    pub fn read(&self, photo: &Photo) -> Result<Vec<ReadFace>, StageError> {
-        let boxes = self.detector.detect(photo)?;
-        self.read_boxes(photo, &boxes)
-    }
-
-    /// Reads faces whose boxes are known, in their order.
-    ///
-    /// # Errors
-    ///
-    /// The first stage that fails.
-    pub fn read_boxes(
-        &self,
-        photo: &Photo,
-        boxes: &[FaceBox],
-    ) -> Result<Vec<ReadFace>, StageError> {
-        let landmarks = self.landmarks.landmarks(photo, boxes)?;
-        let aligned = self.aligner.align(photo, &landmarks)?;
-        let readings = self.units.detect_units(&aligned)?;
-        Ok(boxes
-            .iter()
-            .zip(landmarks)
-            .zip(aligned)
-            .zip(readings)
-            .map(|(((&face_box, landmarks), aligned), reading)| ReadFace {
-                face_box,
-                landmarks,
-                aligned,
-                reading,
-            })
-            .collect())
-    }
+/// Everything found out about one face of a photo.
+#[derive(Debug)]
+pub struct FaceAnalysis {
+    /// What was read.
+    pub reading: FaceReading,
+    /// The explanation, or why there is none.
+    pub explanation: Result<Explanation, StageError>,
 }
 
-impl<D, L, A, U, W> Pipeline<D, L, A, U, W>
+impl<E, D, L, A, U> Pipeline<E, D, L, A, U>
 where
+    E: Explainer,
     D: FaceDetector,
     L: LandmarkDetector,
     A: FaceAligner,
     U: AuDetector,
-    W: CotWriter,
 {
     /// Analyses all faces of a photo, the largest first; a photo without faces gives none.
     ///
     /// # Errors
     ///
-    /// The first stage that fails.
-    pub fn analyze(&self, photo: &Photo) -> Result<Vec<FaceAnalysis>, StageError> {
-        self.explain(self.read(photo)?)
+    /// When detection fails; what fails later is the matter of one face.
+    pub fn analyze(
+        &self,
+        photo: &Photo,
+    ) -> Result<Vec<Result<FaceAnalysis, UnreadFace>>, StageError> {
+        let faces = self.reader.read(photo)?.into_iter().enumerate();
+        let analyses = faces.map(|(place, face)| {
+            let reading = face?;
+            let explanation = self.explain(photo, &reading, place);
+            Ok(FaceAnalysis {
+                reading,
+                explanation,
+            })
+        });
+        Ok(analyses.collect())
     }
 
-    /// Analyses faces whose boxes are known, in their order.
+    /// What the explainer is asked about a face at a place of the photo: with the pixels at the
+    /// side that it looks at.
     ///
     /// # Errors
     ///
-    /// The first stage that fails.
-    pub fn analyze_boxes(
+    /// When the face cannot be cut out.
+    pub fn request(
         &self,
         photo: &Photo,
-        boxes: &[FaceBox],
-    ) -> Result<Vec<FaceAnalysis>, StageError> {
-        self.explain(self.read_boxes(photo, boxes)?)
+        face: &FaceReading,
+        place: usize,
+    ) -> Result<ExplainRequest, StageError> {
+        let seed = self.seed.wrapping_add(place as u64);
+        let request = ExplainRequest::of_reading(face, self.question, self.set).with_seed(seed);
+        Ok(match (self.explainer.crop_side(), &face.landmarks) {
+            (Some(side), Some(marks)) if side != face.aligned.image.width() => {
+                request.with_crop(self.reader.crop(photo, marks, side)?)
+            }
+            _ => request,
+        })
     }
 
-    /// Writes the chain of each face.
-    fn explain(&self, faces: Vec<ReadFace>) -> Result<Vec<FaceAnalysis>, StageError> {
-        let requests: Vec<_> = faces
-            .iter()
-            .enumerate()
-            .map(|(index, face)| CotRequest {
-                expression: face.reading.probabilities.within(self.set).top(),
-                reading: face.reading.clone(),
-                set: self.set,
-                seed: self.seed.wrapping_add(index as u64),
-            })
-            .collect();
-        let chains = self.writer.write(&requests)?;
-        Ok(faces
-            .into_iter()
-            .zip(requests)
-            .zip(chains)
-            .map(|((face, request), chain)| FaceAnalysis {
-                face_box: face.face_box,
-                landmarks: face.landmarks,
-                reading: face.reading,
-                expression: request.expression,
-                chain,
-            })
-            .collect())
+    fn explain(
+        &self,
+        photo: &Photo,
+        face: &FaceReading,
+        place: usize,
+    ) -> Result<Explanation, StageError> {
+        let request = self.request(photo, face, place)?;
+        let mut explanations = self.explainer.explain_all(&[request])?;
+        let missing = || StageError::count(crate::Stage::Explanation, 1, 0);
+        explanations.pop().ok_or_else(missing)
     }
 }

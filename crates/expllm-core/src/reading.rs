@@ -5,7 +5,7 @@ use std::ops::Index;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ActionUnit, CoreError, ExpressionProbabilities, HeadPose, Intensity};
+use crate::{ActionUnit, CoreError, ExpressionProbabilities, Intensity};
 
 /// Intensities of action units, as far as they were measured.
 ///
@@ -157,15 +157,13 @@ impl<'de> Deserialize<'de> for AuVector {
     }
 }
 
-/// Everything that an AU detector reads from one face.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// What an AU detector reads from one face.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct AuReading {
-    /// Intensity of each action unit.
+    /// Intensities of the units that it measures.
     pub action_units: AuVector,
-    /// Probability of each expression.
-    pub probabilities: ExpressionProbabilities,
-    /// Rotation of the head in the photo.
-    pub head_pose: HeadPose,
+    /// Probability of each expression; `None` of a detector that reads units alone.
+    pub probabilities: Option<ExpressionProbabilities>,
 }
 
 #[cfg(test)]

@@ -1,10 +1,7 @@
 //! Who writes the texts.
 
 use async_trait::async_trait;
-use expllm_core::{
-    AuReading, AuVector, CotRequest, CotWriter, Expression, ExpressionProbabilities, ExpressionSet,
-    HeadPose,
-};
+use expllm_core::{AuVector, ExplainRequest, Explainer, Expression, ExpressionSet};
 
 use crate::{CotError, Message, Usage};
 
@@ -72,14 +69,14 @@ pub trait TextWriter: Send + Sync {
     async fn write(&self, request: WriteRequest<'_>) -> Result<Draft, WriteError>;
 }
 
-/// A [`CotWriter`] of this process (the [`crate::Composer`], for one) as a [`TextWriter`].
+/// An [`Explainer`] of this process (the [`crate::Composer`], for one) as a [`TextWriter`].
 #[derive(Debug, Clone)]
 pub struct LocalWriter<W> {
     name: String,
     writer: W,
 }
 
-impl<W: CotWriter> LocalWriter<W> {
+impl<W: Explainer> LocalWriter<W> {
     /// Gives the writer a name for provenance.
     pub fn new(name: impl Into<String>, writer: W) -> Self {
         let name = name.into();
@@ -88,29 +85,19 @@ impl<W: CotWriter> LocalWriter<W> {
 }
 
 #[async_trait]
-impl<W: CotWriter> TextWriter for LocalWriter<W> {
+impl<W: Explainer> TextWriter for LocalWriter<W> {
     fn name(&self) -> &str {
         &self.name
     }
 
     /// Never waits.
     async fn write(&self, request: WriteRequest<'_>) -> Result<Draft, WriteError> {
-        let mut scores = [0.0; Expression::COUNT];
-        scores[request.label.index()] = 1.0;
-        let request = CotRequest {
-            reading: AuReading {
-                action_units: *request.units,
-                probabilities: ExpressionProbabilities::from_scores(scores),
-                head_pose: HeadPose::default(),
-            },
-            expression: request.label,
-            set: request.set,
-            seed: request.seed,
-        };
-        let chains = self.writer.write(&[request]).map_err(CotError::from)?;
-        match chains.first() {
-            Some(chain) => Ok(Draft {
-                text: chain.to_string(),
+        let asked = ExplainRequest::of_units(*request.units, request.label, request.set);
+        let asked = asked.with_seed(request.seed);
+        let explained = self.writer.explain_all(&[asked]).map_err(CotError::from)?;
+        match explained.into_iter().next() {
+            Some(explanation) => Ok(Draft {
+                text: explanation.text,
                 ..Draft::default()
             }),
             None => Err(WriteError::Record("the writer gave no chain".into())),

@@ -7,8 +7,8 @@ mod movement;
 mod observations;
 
 use expllm_core::{
-    AuVector, ChainOfThought, ChainPart, CotRequest, CotWriter, Expression,
-    ExpressionProbabilities, ExpressionSet, StageError,
+    AuVector, ChainOfThought, ChainPart, ExplainRequest, Explainer, ExplanationStream, Expression,
+    ExpressionProbabilities, ExpressionSet, Stage, StageError, explanation_at_once,
 };
 
 use grammar::Voice;
@@ -84,19 +84,29 @@ impl Composer {
     }
 }
 
-impl CotWriter for Composer {
-    /// Never fails.
-    fn write(&self, requests: &[CotRequest]) -> Result<Vec<ChainOfThought>, StageError> {
-        Ok(requests
-            .iter()
-            .map(|request| {
-                let label = request.expression;
-                let probabilities = request.reading.probabilities.within(request.set);
-                let runner = runner_up(&probabilities, label);
-                let units = &request.reading.action_units;
-                compose(units, label, request.set, runner, request.seed)
-            })
-            .collect())
+impl Composer {
+    /// The chain that answers a request.
+    ///
+    /// # Errors
+    ///
+    /// When no label follows from the request: it has neither one nor probabilities.
+    pub fn answer(&self, request: &ExplainRequest) -> Result<ChainOfThought, StageError> {
+        let missing = "neither a label nor probabilities of expressions to find one in";
+        let label = request.label();
+        let label = label.ok_or_else(|| StageError::new(Stage::ChainOfThought, missing))?;
+        let probabilities = request.probabilities_in_play();
+        let runner = probabilities.and_then(|all| runner_up(&all, label));
+        let (units, set) = (&request.action_units, request.set);
+        Ok(compose(units, label, set, runner, request.seed))
+    }
+}
+
+impl Explainer for Composer {
+    fn explain<'a>(
+        &'a self,
+        request: &ExplainRequest,
+    ) -> Result<ExplanationStream<'a>, StageError> {
+        Ok(explanation_at_once(request, &self.answer(request)?))
     }
 }
 
@@ -158,7 +168,7 @@ fn at_level(
 
 #[cfg(test)]
 mod tests {
-    use expllm_core::{ActionUnit, Intensity};
+    use expllm_core::{ActionUnit, ExplainQuestion, Intensity};
     use proptest::prelude::*;
 
     use super::*;
@@ -241,17 +251,17 @@ mod tests {
         let mut units = AuVector::default();
         units.set(ActionUnit::LeftBrowRaise, Intensity::clamped(0.8));
         units.set(ActionUnit::JawDrop, Intensity::clamped(0.8));
-        let request = |seed| CotRequest {
-            reading: expllm_core::AuReading {
-                action_units: units,
-                probabilities,
-                head_pose: Default::default(),
-            },
-            expression: Expression::Surprise,
+        let request = ExplainRequest {
+            action_units: units,
+            probabilities: Some(probabilities),
+            crop: None,
+            question: ExplainQuestion::LabelFirst,
             set: ExpressionSet::Seven,
-            seed,
+            seed: 1,
         };
-        let chains = Composer.write(&[request(1), request(2)]).unwrap();
+        let requests = [request.clone(), request.with_seed(2)];
+        let explained = Composer.explain_all(&requests).unwrap();
+        let chains: Vec<_> = explained.into_iter().map(|e| e.chain.unwrap()).collect();
         let set = ExpressionSet::Seven;
         assert_eq!(
             chains[0],

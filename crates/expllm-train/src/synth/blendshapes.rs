@@ -38,18 +38,29 @@ pub fn shapes_of(unit: ActionUnit) -> &'static [(&'static str, f32)] {
         ActionUnit::LipPucker => &[("mouthPucker", 1.0)],
         ActionUnit::CheekPuff => &[("cheekPuff_L", 1.0), ("cheekPuff_R", 1.0)],
         ActionUnit::NoseWrinkle => &[("noseSneer_L", 1.0), ("noseSneer_R", 1.0)],
+        ActionUnit::LeftInnerBrowRaise => &[("browInnerUp_L", 1.1)],
+        ActionUnit::RightInnerBrowRaise => &[("browInnerUp_R", 1.1)],
+        ActionUnit::LeftLidTighten => &[("eyeSquint_L", 1.2)],
+        ActionUnit::RightLidTighten => &[("eyeSquint_R", 1.2)],
+        ActionUnit::LeftCheekRaise => &[("cheekSquint_L", 1.2), ("cheekRaiser_L", 0.8)],
+        ActionUnit::RightCheekRaise => &[("cheekSquint_R", 1.2), ("cheekRaiser_R", 0.8)],
+        ActionUnit::LeftDimple => &[("mouthDimple_L", 1.2)],
+        ActionUnit::RightDimple => &[("mouthDimple_R", 1.2)],
+        ActionUnit::LeftLipCornerDepress => &[("mouthFrown_L", 1.1)],
+        ActionUnit::RightLipCornerDepress => &[("mouthFrown_R", 1.1)],
+        ActionUnit::LipPress => &[("mouthPress_L", 1.1), ("mouthPress_R", 1.1)],
     }
 }
 
-/// Movements that no unit names: seen in every face, labelled by none of the 24 numbers.
+/// Movements that no unit names: seen in every face, labelled by none of the units.
 #[must_use]
 pub fn is_nuisance(shape: &str) -> bool {
-    !ActionUnit::FEAFA
+    !ActionUnit::ALL
         .into_iter()
         .any(|unit| shapes_of(unit).iter().any(|(name, _)| *name == shape))
 }
 
-/// From 24 intensities to a weight for each expression shape of a kit.
+/// From intensities to a weight for each expression shape of a kit.
 #[derive(Debug, Clone)]
 pub(crate) struct BlendshapeMap {
     names: Vec<String>,
@@ -65,7 +76,7 @@ impl BlendshapeMap {
                 .position(|known| known == name)
                 .ok_or_else(|| format!("no expression shape {name:?}"))
         };
-        let units = ActionUnit::FEAFA
+        let units = ActionUnit::ALL
             .into_iter()
             .map(|unit| {
                 (shapes_of(unit).iter())
@@ -82,7 +93,7 @@ impl BlendshapeMap {
     /// Weights in the order of the kit's shapes.
     pub fn weights(&self, units: &AuVector, nuisance: &[(&'static str, f32)]) -> Vec<f32> {
         let mut weights = vec![0.0; self.names.len()];
-        for (shapes, intensity) in self.units.iter().zip(units.feafa()) {
+        for (shapes, intensity) in self.units.iter().zip(units.values()) {
             for &(shape, weight) in shapes {
                 weights[shape] += weight * intensity;
             }
