@@ -11,7 +11,7 @@ use expllm_core::{
     AlignedFace, AuDetector, FaceAligner, FaceBox, FaceDetector, LandmarkDetector, Photo,
 };
 use expllm_face::device::default_device;
-use expllm_face::{LandmarkNet, PhotoReader, RustfaceDetector, SimilarityAligner};
+use expllm_face::{ALIGNED_SIZE, LandmarkNet, PhotoReader, RustfaceDetector, SimilarityAligner};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 const PHOTO: &str = concat!(
@@ -37,7 +37,10 @@ fn stages() -> Stages {
     let boxes = detector.detect(&photo).unwrap();
     let landmarks = LandmarkNet::pretrained(&device).unwrap();
     let points = landmarks.landmarks(&photo, &boxes).unwrap();
-    let face = SimilarityAligner.align(&photo, &points).unwrap().remove(0);
+    let face = SimilarityAligner
+        .align(&photo, &points, ALIGNED_SIZE)
+        .unwrap()
+        .remove(0);
     Stages {
         photo,
         boxes,

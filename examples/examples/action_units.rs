@@ -5,23 +5,15 @@
 
 use std::error::Error;
 
-use expllm_au::AuNet;
-use expllm_core::{AuDetector, FaceAligner, FaceDetector, LandmarkDetector};
-use expllm_face::device::default_device;
-use expllm_face::{LandmarkNet, PhotoReader, RustfaceDetector, SimilarityAligner};
+use expllm_au::{FaceReader, PhotoReader};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let path = std::env::args().nth(1).ok_or("name a photo")?;
-    let device = default_device();
     let photo = PhotoReader::default().read(path)?;
-    let boxes = RustfaceDetector::new()?.detect(&photo)?;
-    let landmarks = LandmarkNet::pretrained(&device)?.landmarks(&photo, &boxes)?;
-    let faces = SimilarityAligner.align(&photo, &landmarks)?;
-    let readings = AuNet::pretrained(&device)?.detect_units(&faces)?;
-    for (index, reading) in readings.iter().enumerate() {
-        println!("face {}: {}", index + 1, reading.probabilities.top());
-        for (unit, intensity) in reading.action_units.active() {
-            println!("  {unit:<26}{:.2}", intensity.get());
+    for face in FaceReader::pretrained()?.read(&photo)? {
+        match face {
+            Ok(reading) => println!("{reading}"),
+            Err(unread) => println!("not read: {unread}"),
         }
     }
     Ok(())

@@ -5,21 +5,17 @@
 
 use std::error::Error;
 
-use expllm_au::AuNet;
-use expllm_core::{ExpressionSet, FaceAnalysis, Pipeline};
-use expllm_cot::Composer;
-use expllm_face::device::default_device;
-use expllm_face::{
-    FaceDrawing, LandmarkNet, PhotoReader, RustfaceDetector, SimilarityAligner, annotate, write_png,
-};
+use expllm_au::{FaceReader, FaceReading, PhotoReader};
+use expllm_face::{FaceDrawing, annotate, write_png};
 
-fn drawing(face: FaceAnalysis) -> FaceDrawing {
-    let active = face.reading.action_units.active();
+fn drawing(face: FaceReading) -> FaceDrawing {
+    let active = face.action_units.active();
+    let expression = face.probabilities.map(|p| p.top().to_string());
     let bars = active.into_iter().take(6);
     FaceDrawing {
         face_box: face.face_box,
-        landmarks: Some(face.landmarks),
-        title: face.expression.to_string(),
+        landmarks: face.landmarks,
+        title: expression.unwrap_or_default(),
         bars: bars.map(|(unit, v)| (unit.to_string(), v.get())).collect(),
     }
 }
@@ -29,18 +25,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (Some(from), Some(to)) = (arguments.next(), arguments.next()) else {
         return Err("name a photo and the PNG file to write".into());
     };
-    let device = default_device();
-    let stages = Pipeline {
-        detector: RustfaceDetector::new()?,
-        landmarks: LandmarkNet::pretrained(&device)?,
-        aligner: SimilarityAligner,
-        units: AuNet::pretrained(&device)?,
-        writer: Composer,
-        set: ExpressionSet::Eight,
-        seed: 0,
-    };
     let photo = PhotoReader::default().read(from)?;
-    let faces: Vec<_> = stages.analyze(&photo)?.into_iter().map(drawing).collect();
+    let faces = FaceReader::pretrained()?.read(&photo)?;
+    let faces: Vec<_> = faces.into_iter().flatten().map(drawing).collect();
     write_png(&annotate(&photo, &faces), &to)?;
     println!("{} faces drawn in {to}", faces.len());
     Ok(())

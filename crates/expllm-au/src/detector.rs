@@ -7,7 +7,7 @@ use expllm_core::{
     ActionUnit, AlignedFace, AuDetector, AuReading, AuVector, Expression, ExpressionClassifier,
     ExpressionProbabilities, Similarity, Stage, StageError,
 };
-use expllm_face::{FaceError, GreyImage, load_weights, standardise};
+use expllm_face::{ALIGNED_SIZE, FaceError, GreyImage, load_weights, standardise};
 
 use crate::{AuNetwork, AuNetworkConfig};
 
@@ -111,18 +111,19 @@ impl AuNet {
 }
 
 impl AuDetector for AuNet {
+    fn crop_side(&self) -> u32 {
+        ALIGNED_SIZE
+    }
+
     fn detect_units(&self, faces: &[AlignedFace]) -> Result<Vec<AuReading>, StageError> {
         let readings = self
             .read(faces)
             .map_err(|error| StageError::new(Stage::ActionUnits, error))?;
-        let head_poses = faces.iter().map(|face| face.landmarks.head_pose);
         Ok(readings
             .into_iter()
-            .zip(head_poses)
-            .map(|((action_units, probabilities), head_pose)| AuReading {
+            .map(|(action_units, probabilities)| AuReading {
                 action_units,
-                probabilities,
-                head_pose,
+                probabilities: Some(probabilities),
             })
             .collect())
     }
@@ -166,7 +167,7 @@ fn face_pixels(face: &AlignedFace, side: usize) -> Vec<f32> {
 
 #[cfg(test)]
 mod tests {
-    use expllm_core::{HeadPose, LANDMARK_COUNT, Landmarks, Photo, Point};
+    use expllm_core::Photo;
     use expllm_face::device::default_device;
 
     use super::*;
@@ -175,14 +176,10 @@ mod tests {
         let value = |i: u32| ((i + 7919 * seed).wrapping_mul(2_654_435_761) >> 24) as u8;
         let smooth = |i: u32| value(i / 300) / 2 + value(i % 128) / 2;
         let image = Photo::new(128, 128, (0..3 * 128 * 128).map(smooth).collect()).unwrap();
-        let landmarks = Landmarks {
-            points: [Point::default(); LANDMARK_COUNT],
-            head_pose: HeadPose::default(),
-        };
         AlignedFace {
             image,
             to_photo: Similarity::IDENTITY,
-            landmarks,
+            landmarks: None,
         }
     }
 
@@ -191,16 +188,9 @@ mod tests {
     }
 
     fn difference(a: &AuReading, b: &AuReading) -> f32 {
-        let units = a
-            .action_units
-            .values()
-            .into_iter()
-            .zip(b.action_units.feafa());
-        let labels = a
-            .probabilities
-            .values()
-            .into_iter()
-            .zip(b.probabilities.values());
+        let units = (a.action_units.values().into_iter()).zip(b.action_units.values());
+        let labels = |reading: &AuReading| reading.probabilities.unwrap().values();
+        let labels = labels(a).into_iter().zip(labels(b));
         units
             .chain(labels)
             .map(|(a, b)| (a - b).abs())

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use crate::{
-    AlignedFace, AuDetector, AuReading, AuVector, ExpressionProbabilities, FaceAligner, FaceBox,
-    FaceDetector, HeadPose, LandmarkDetector, Landmarks, Photo, Stage, StageError,
+    AlignedFace, AuDetector, AuReading, AuVector, ExplainRequest, ExpressionProbabilities,
+    FaceAligner, FaceBox, FaceDetector, HeadPose, LandmarkDetector, Landmarks, Photo, Stage,
+    StageError,
 };
 
 /// Reads the faces of a photo, stage by stage.
@@ -149,6 +150,26 @@ where
         match (faces.len(), faces.pop()) {
             (1, Some(face)) => Ok(face),
             (found, _) => Err(StageError::count(Stage::Alignment, 1, found)),
+        }
+    }
+
+    /// A request with the pixels at the side that its explainer looks at, cut from the photo; as
+    /// it is where the explainer looks at none, or the crop of the reading serves.
+    ///
+    /// # Errors
+    ///
+    /// When the landmarks are degenerate.
+    pub fn with_pixels(
+        &self,
+        request: ExplainRequest,
+        (photo, face): (&Photo, &FaceReading),
+        side: Option<u32>,
+    ) -> Result<ExplainRequest, StageError> {
+        match (side, &face.landmarks) {
+            (Some(side), Some(marks)) if side != face.aligned.image.width() => {
+                Ok(request.with_crop(self.crop(photo, marks, side)?))
+            }
+            _ => Ok(request),
         }
     }
 

@@ -79,12 +79,8 @@ where
     ) -> Result<ExplainRequest, StageError> {
         let seed = self.seed.wrapping_add(place as u64);
         let request = ExplainRequest::of_reading(face, self.question, self.set).with_seed(seed);
-        Ok(match (self.explainer.crop_side(), &face.landmarks) {
-            (Some(side), Some(marks)) if side != face.aligned.image.width() => {
-                request.with_crop(self.reader.crop(photo, marks, side)?)
-            }
-            _ => request,
-        })
+        let side = self.explainer.crop_side();
+        self.reader.with_pixels(request, (photo, face), side)
     }
 
     fn explain(

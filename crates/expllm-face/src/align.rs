@@ -4,9 +4,9 @@ use expllm_core::{
     AlignedFace, FaceAligner, Landmarks, Photo, Point, Similarity, Stage, StageError,
 };
 
-use crate::{FaceError, warp};
+use crate::{FaceError, MAX_CROP, warp};
 
-/// Side of an aligned face in pixels.
+/// Side in pixels of an aligned face as the networks of this project take it, and of [`TEMPLATE`].
 pub const ALIGNED_SIZE: u32 = 128;
 
 /// Where the steady landmarks of a frontal resting face lie in an aligned face, in pixels.
@@ -30,7 +30,7 @@ pub const TEMPLATE: [(usize, Point); 11] = [
 ];
 
 /// Alignment by the least-squares similarity transform of eye corners and nose onto
-/// [`TEMPLATE`]; the crop is [`ALIGNED_SIZE`] pixels wide and high.
+/// [`TEMPLATE`], at any side from 1 to [`MAX_CROP`] pixels.
 ///
 /// Outside of the photo its edge pixels are repeated.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -46,13 +46,17 @@ impl SimilarityAligner {
         Similarity::fit(&from, &to)?.inverse()
     }
 
-    fn align_one(photo: &Photo, landmarks: &Landmarks) -> Option<AlignedFace> {
-        let to_photo = Self::to_photo(landmarks)?;
+    fn align_one(photo: &Photo, landmarks: &Landmarks, side: u32) -> Option<AlignedFace> {
+        let resized = Similarity {
+            a: ALIGNED_SIZE as f32 / side as f32,
+            ..Similarity::IDENTITY
+        };
+        let to_photo = Self::to_photo(landmarks)?.after(&resized);
         let to_crop = to_photo.inverse()?;
         Some(AlignedFace {
-            image: warp(photo, &to_photo, ALIGNED_SIZE),
+            image: warp(photo, &to_photo, side),
             to_photo,
-            landmarks: landmarks.transformed(&to_crop),
+            landmarks: Some(landmarks.transformed(&to_crop)),
         })
     }
 }
@@ -62,12 +66,14 @@ impl FaceAligner for SimilarityAligner {
         &self,
         photo: &Photo,
         landmarks: &[Landmarks],
+        side: u32,
     ) -> Result<Vec<AlignedFace>, StageError> {
+        let side = side.clamp(1, MAX_CROP);
         landmarks
             .iter()
             .enumerate()
             .map(|(index, face)| {
-                Self::align_one(photo, face)
+                Self::align_one(photo, face, side)
                     .ok_or_else(|| FaceError::DegenerateLandmarks { index }.at(Stage::Alignment))
             })
             .collect()
@@ -76,7 +82,7 @@ impl FaceAligner for SimilarityAligner {
 
 #[cfg(test)]
 mod tests {
-    use expllm_core::{HeadPose, LANDMARK_COUNT};
+    use expllm_core::LANDMARK_COUNT;
     use proptest::prelude::*;
 
     use super::*;
@@ -96,7 +102,7 @@ mod tests {
         }
         Landmarks {
             points,
-            head_pose: HeadPose::default(),
+            head_pose: None,
         }
     }
 
@@ -112,7 +118,7 @@ mod tests {
     fn degenerate_landmarks_are_an_error_with_their_index() {
         let mut flat = resting();
         flat.points = [Point::new(5.0, 5.0); LANDMARK_COUNT];
-        let found = SimilarityAligner.align(&grey(50, 50), &[resting(), flat]);
+        let found = SimilarityAligner.align(&grey(50, 50), &[resting(), flat], ALIGNED_SIZE);
         let error = found.unwrap_err();
         assert!(matches!(
             error.downcast_ref::<FaceError>(),
@@ -133,20 +139,22 @@ mod tests {
         );
         let landmarks = resting().transformed(&map);
         let face = &SimilarityAligner
-            .align(&grey(300, 300), std::slice::from_ref(&landmarks))
+            .align(
+                &grey(300, 300),
+                std::slice::from_ref(&landmarks),
+                ALIGNED_SIZE,
+            )
             .unwrap()[0];
         let other = landmarks.mirrored(width);
-        let mirrored = &SimilarityAligner.align(&grey(300, 300), &[other]).unwrap()[0];
+        let mirrored = &SimilarityAligner
+            .align(&grey(300, 300), &[other], ALIGNED_SIZE)
+            .unwrap()[0];
         let expected = face.mirrored(width);
         let (found, wanted) = (mirrored.to_photo, expected.to_photo);
         let corner = Point::new(128.0, 128.0);
         assert!(found.apply(corner).distance(wanted.apply(corner)) < 1e-2);
-        for (a, b) in mirrored
-            .landmarks
-            .points
-            .iter()
-            .zip(expected.landmarks.points)
-        {
+        let points = |face: &AlignedFace| face.landmarks.as_ref().unwrap().points;
+        for (a, b) in points(mirrored).iter().zip(points(&expected)) {
             assert!(a.distance(b) < 1e-2);
         }
     }
@@ -160,12 +168,13 @@ mod tests {
             let map = Similarity { a: scale * angle.cos(), b: scale * angle.sin(), tx, ty };
             let mut landmarks = resting().transformed(&map);
             landmarks.points[30].y += lift;
-            let faces = SimilarityAligner.align(&grey(60, 40), &[landmarks.clone()]).unwrap();
+            let faces = SimilarityAligner.align(&grey(60, 40), &[landmarks.clone()], 200).unwrap();
             prop_assert_eq!(faces.len(), 1);
-            for (crop, photo) in faces[0].landmarks.points.iter().zip(landmarks.points) {
+            let found = faces[0].landmarks.as_ref().unwrap();
+            for (crop, photo) in found.points.iter().zip(landmarks.points) {
                 prop_assert!(faces[0].to_photo.apply(*crop).distance(photo) < 0.01 * scale.max(1.0));
             }
-            prop_assert_eq!(faces[0].image.width(), ALIGNED_SIZE);
+            prop_assert_eq!(faces[0].image.width(), 200);
         }
     }
 }

@@ -160,7 +160,9 @@ pub(crate) fn in_crop(landmarks: &Landmarks, crop: &expllm_core::Similarity) -> 
         return landmarks.clone();
     };
     let mut seen = landmarks.transformed(&to_crop);
-    seen.head_pose.roll.0 -= crop.b.atan2(crop.a).to_degrees();
+    if let Some(pose) = &mut seen.head_pose {
+        pose.roll.0 -= crop.b.atan2(crop.a).to_degrees();
+    }
     seen
 }
 
@@ -171,7 +173,7 @@ pub(crate) fn target(seen: &Landmarks, side: usize) -> Vec<f32> {
         let c = centred(&identity, p, side);
         [c.x, c.y]
     });
-    let HeadPose { pitch, yaw, roll } = seen.head_pose;
+    let HeadPose { pitch, yaw, roll } = seen.head_pose.unwrap_or_default();
     points
         .chain([pitch.0, yaw.0, roll.0].map(|angle| angle / ANGLE_UNIT))
         .collect()
@@ -201,9 +203,11 @@ pub fn score_landmarks(
         let mean = sum / LANDMARK_COUNT as f32;
         errors.push(f64::from(mean / face.landmarks.eye_distance()));
         let angles = |p: HeadPose| [p.pitch.0, p.yaw.0, p.roll.0];
-        let (a, b) = (angles(found.head_pose), angles(face.landmarks.head_pose));
-        for k in 0..3 {
-            pose[k] += f64::from((a[k] - b[k]).abs());
+        let poses = found.head_pose.zip(face.landmarks.head_pose);
+        if let Some((a, b)) = poses.map(|(a, b)| (angles(a), angles(b))) {
+            for k in 0..3 {
+                pose[k] += f64::from((a[k] - b[k]).abs());
+            }
         }
     }
     errors.sort_by(f64::total_cmp);

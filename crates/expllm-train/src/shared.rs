@@ -93,7 +93,10 @@ impl TrainingData {
                 let head_pose = fit_head_pose(&template, &points)?;
                 Some(LandmarkFace {
                     image: face.image,
-                    landmarks: Landmarks { points, head_pose },
+                    landmarks: Landmarks {
+                        points,
+                        head_pose: Some(head_pose),
+                    },
                 })
             })
             .collect())

@@ -11,4 +11,5 @@ pub use expllm_train as train;
 
 pub mod evaluation;
 pub mod explaining;
+pub mod reports;
 pub mod rewriting;

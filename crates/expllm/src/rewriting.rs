@@ -8,8 +8,8 @@
 use std::collections::VecDeque;
 
 use expllm_core::{
-    AlignedFace, AuDetector, AuVector, ExplainQuestion, Explanation, ExplanationEvent,
-    ExplanationStream, Expression, ExpressionProbabilities, FaceExplainer, Stage, StageError,
+    AlignedFace, AuVector, ExplainRequest, Explainer, Explanation, ExplanationEvent,
+    ExplanationParts, ExplanationStream, Stage, StageError,
 };
 use expllm_cot::{claimed_labels, ground};
 use expllm_model::ExpLlmExplainer;
@@ -25,19 +25,14 @@ const TEMPERATURE: f32 = 0.7;
 /// shown before it is known to stand.
 pub struct RewritingExplainer {
     model: ExpLlmExplainer,
-    units: Box<dyn AuDetector>,
     attempts: u32,
 }
 
 impl RewritingExplainer {
     /// Chains of a model, each written at most `attempts` times; one attempt is the model itself.
     #[must_use]
-    pub fn new(model: ExpLlmExplainer, units: Box<dyn AuDetector>, attempts: u32) -> Self {
-        Self {
-            model,
-            units,
-            attempts,
-        }
+    pub fn new(model: ExpLlmExplainer, attempts: u32) -> Self {
+        Self { model, attempts }
     }
 
     /// The settings of an attempt after the first.
@@ -57,22 +52,16 @@ impl RewritingExplainer {
     /// Writes the chains again that the units of their faces contradict.
     fn rewrite(
         &self,
-        (faces, units): (&[AlignedFace], &[AuVector]),
-        question: ExplainQuestion,
+        requests: &[ExplainRequest],
         mut kept: Vec<Explanation>,
     ) -> Result<Vec<Explanation>, StageError> {
+        let units = |at: usize| &requests[at].action_units;
         let mut open: Vec<usize> = (0..kept.len()).collect();
         for attempt in 1..self.attempts {
-            open.retain(|&at| !Agreement::of(&kept[at], &units[at]).is_whole());
-            if open.is_empty() {
-                break;
-            }
-            let faces: Vec<_> = open.iter().map(|&at| faces[at].clone()).collect();
-            let settings = self.again(attempt);
-            let written = (self.model.explain_batch_with(&faces, question, &settings))
-                .map_err(|error| StageError::new(Stage::Explanation, error))?;
+            open.retain(|&at| !Agreement::of(&kept[at], units(at)).is_whole());
+            let written = self.write_again(requests, &open, attempt)?;
             for (&at, new) in open.iter().zip(written) {
-                if is_better(&new, &kept[at], &units[at]) {
+                if is_better(&new, &kept[at], units(at)) {
                     kept[at] = new;
                 }
             }
@@ -80,24 +69,43 @@ impl RewritingExplainer {
         Ok(kept)
     }
 
-    fn units_of(&self, faces: &[AlignedFace]) -> Result<Vec<AuVector>, StageError> {
-        let readings = self.units.detect_units(faces)?;
-        Ok(readings.into_iter().map(|r| r.action_units).collect())
+    /// New chains for the requests at some places, in a batch for each question.
+    fn write_again(
+        &self,
+        requests: &[ExplainRequest],
+        places: &[usize],
+        attempt: u32,
+    ) -> Result<Vec<Explanation>, StageError> {
+        let mut written = Vec::with_capacity(places.len());
+        let question = |at: usize| requests[at].question;
+        for alike in places.chunk_by(|&a, &b| question(a) == question(b)) {
+            let crops = alike.iter().filter_map(|&at| requests[at].crop.clone());
+            let crops: Vec<AlignedFace> = crops.collect();
+            let settings = self.again(attempt);
+            let said = (self.model).explain_batch_with(&crops, question(alike[0]), &settings);
+            let said = said.map_err(|error| StageError::new(Stage::Explanation, error))?;
+            written.extend(said.into_iter().map(|mut said| {
+                said.expression = question(alike[0]).given().or(said.expression);
+                said
+            }));
+        }
+        Ok(written)
     }
 }
 
 /// Whether a new explanation agrees better with the units, under the label of the old one: a label
 /// that is read from the chain may come out as another, and a conclusion may lose it.
 fn is_better(new: &Explanation, old: &Explanation, units: &AuVector) -> bool {
-    let label = |said: &Explanation| said.label.map(|(label, _)| label);
     let score = |said| Agreement::of(said, units).score();
-    label(new) == label(old) && (concludes(new) || !concludes(old)) && score(new) > score(old)
+    new.expression == old.expression
+        && (concludes(new) || !concludes(old))
+        && score(new) > score(old)
 }
 
 /// Whether the conclusion names the label.
 fn concludes(said: &Explanation) -> bool {
-    match (&said.chain, said.label) {
-        (Ok(chain), Some((label, _))) => claimed_labels(&chain.conclusion).contains(&label),
+    match (&said.chain, said.expression) {
+        (Ok(chain), Some(label)) => claimed_labels(&chain.conclusion).contains(&label),
         _ => false,
     }
 }
@@ -148,63 +156,54 @@ impl Agreement {
 /// One explanation, event by event.
 struct Run<'m> {
     explainer: &'m RewritingExplainer,
-    face: AlignedFace,
-    question: ExplainQuestion,
+    request: ExplainRequest,
     /// The first attempt, until it has ended.
     first: Option<ExplanationStream<'m>>,
-    /// The label, when it came before the chain and was told.
-    told: Option<Label>,
+    parts: ExplanationParts,
+    /// Whether the label came before the chain and was told.
+    told: bool,
+    /// Whether any text has come.
+    begun: bool,
     /// What is left to be told.
     ready: VecDeque<ExplanationEvent>,
 }
 
-type Label = (Expression, ExpressionProbabilities);
-
 impl Run<'_> {
     /// Runs the first attempt on; returns the label when it comes before the chain.
     fn step(&mut self) -> Result<Option<ExplanationEvent>, StageError> {
-        let (mut label, mut text) = (self.told, String::new());
-        if let Some(first) = &mut self.first {
-            for event in first {
-                match event? {
-                    ExplanationEvent::Label {
-                        expression,
-                        probabilities,
-                    } => {
-                        label = Some((expression, probabilities));
-                        if text.is_empty() {
-                            self.told = label;
-                            return Ok(label.map(event_of));
-                        }
-                    }
-                    ExplanationEvent::Text(more) => text += &more,
-                    _ => {}
+        while let Some(first) = &mut self.first {
+            let Some(event) = first.next().transpose()? else {
+                self.first = None;
+                self.ready = self.finish()?;
+                break;
+            };
+            self.parts.take(&event);
+            match event {
+                ExplanationEvent::Label { .. } if !self.begun => {
+                    self.told = true;
+                    return Ok(Some(event));
                 }
+                _ => self.begun = true,
             }
-            self.first = None;
-            self.ready = self.finish(Explanation::new(label, text))?;
         }
         Ok(self.ready.pop_front())
     }
 
     /// The text that is kept, and the label that was read from it.
-    fn finish(&self, first: Explanation) -> Result<VecDeque<ExplanationEvent>, StageError> {
-        let faces = std::slice::from_ref(&self.face);
-        let units = self.explainer.units_of(faces)?;
-        let written = (self.explainer).rewrite((faces, &units), self.question, vec![first])?;
-        let events = written.into_iter().flat_map(|explanation| {
-            let label = explanation.label.filter(|_| self.told.is_none());
-            let text = ExplanationEvent::Text(explanation.text);
-            [Some(text), label.map(event_of)]
+    fn finish(&mut self) -> Result<VecDeque<ExplanationEvent>, StageError> {
+        let first = std::mem::take(&mut self.parts).finish();
+        let request = std::slice::from_ref(&self.request);
+        let written = self.explainer.rewrite(request, vec![first])?;
+        let events = written.into_iter().flat_map(|said| {
+            let label = said.expression.zip(said.probabilities);
+            let label = label.filter(|_| !self.told);
+            let label = label.map(|(expression, probabilities)| ExplanationEvent::Label {
+                expression,
+                probabilities,
+            });
+            [Some(ExplanationEvent::Text(said.text)), label]
         });
         Ok(events.flatten().collect())
-    }
-}
-
-fn event_of((expression, probabilities): Label) -> ExplanationEvent {
-    ExplanationEvent::Label {
-        expression,
-        probabilities,
     }
 }
 
@@ -221,35 +220,39 @@ impl Iterator for Run<'_> {
     }
 }
 
-impl FaceExplainer for RewritingExplainer {
+impl Explainer for RewritingExplainer {
+    fn crop_side(&self) -> Option<u32> {
+        self.model.crop_side()
+    }
+
+    fn in_parallel(&self) -> bool {
+        false
+    }
+
     fn explain<'a>(
         &'a self,
-        face: &AlignedFace,
-        question: ExplainQuestion,
+        request: &ExplainRequest,
     ) -> Result<ExplanationStream<'a>, StageError> {
         Ok(Box::new(Run {
             explainer: self,
-            first: Some(self.model.explain(face, question)?),
-            face: face.clone(),
-            question,
-            told: None,
+            first: Some(self.model.explain(request)?),
+            parts: ExplanationParts::new(request.question),
+            request: request.clone(),
+            told: false,
+            begun: false,
             ready: VecDeque::new(),
         }))
     }
 
-    fn explain_all(
-        &self,
-        faces: &[AlignedFace],
-        question: ExplainQuestion,
-    ) -> Result<Vec<Explanation>, StageError> {
-        let first = self.model.explain_all(faces, question)?;
-        self.rewrite((faces, &self.units_of(faces)?), question, first)
+    fn explain_all(&self, requests: &[ExplainRequest]) -> Result<Vec<Explanation>, StageError> {
+        let first = self.model.explain_all(requests)?;
+        self.rewrite(requests, first)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use expllm_core::{ActionUnit, Intensity};
+    use expllm_core::{ActionUnit, Expression, ExpressionProbabilities, Intensity};
 
     use super::*;
 
@@ -279,7 +282,11 @@ mod tests {
         let wrong = said(label, "The jaw drops. The nose is wrinkled.");
         let right = said(label, "The jaw drops.");
         let full = said(label, "The jaw drops. The brows are raised.");
-        let loose = Explanation::new(right.label, "The jaw drops.".to_owned());
+        let loose = Explanation {
+            text: "The jaw drops.".to_owned(),
+            chain: "The jaw drops.".parse(),
+            ..right.clone()
+        };
         let ranked = [&loose, &silent, &wrong, &right, &full];
         for (at, better) in ranked.iter().enumerate() {
             for worse in &ranked[..at] {

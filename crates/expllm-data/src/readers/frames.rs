@@ -381,7 +381,7 @@ mod tests {
         ]);
         let dataset = fixture.read(Layout::Feafa);
         assert_eq!(ids(&dataset), ["v1/0001.jpg"]);
-        assert_eq!(dataset.records[0].action_units.unwrap().values(), [0.5; 24]);
+        assert_eq!(dataset.records[0].action_units.unwrap().feafa(), [0.5; 24]);
         assert_eq!(kinds(&dataset), ["missing annotation", "malformed"]);
     }
 }

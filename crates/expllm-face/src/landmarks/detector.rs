@@ -146,11 +146,11 @@ fn in_crop(row: &[f32], side: usize) -> Landmarks {
     let angle = |i: usize| Degrees(row[2 * LANDMARK_COUNT + i] * ANGLE_UNIT);
     Landmarks {
         points: std::array::from_fn(|i| Point::new(at(2 * i), at(2 * i + 1))),
-        head_pose: HeadPose {
+        head_pose: Some(HeadPose {
             pitch: angle(0),
             yaw: angle(1),
             roll: angle(2),
-        },
+        }),
     }
 }
 
@@ -158,7 +158,9 @@ fn in_crop(row: &[f32], side: usize) -> Landmarks {
 fn on_photo(crop: &Similarity, seen: &Landmarks) -> Landmarks {
     let mut head_pose = seen.head_pose;
     // The network sees the roll within its crop; the crop itself is turned.
-    head_pose.roll.0 += crop.b.atan2(crop.a).to_degrees();
+    if let Some(pose) = &mut head_pose {
+        pose.roll.0 += crop.b.atan2(crop.a).to_degrees();
+    }
     Landmarks {
         points: seen.points.map(|p| crop.apply(p)),
         head_pose,
@@ -168,14 +170,14 @@ fn on_photo(crop: &Similarity, seen: &Landmarks) -> Landmarks {
 /// Halfway between two findings.
 fn mean(a: &Landmarks, b: &Landmarks) -> Landmarks {
     let angle = |a: Degrees, b: Degrees| Degrees((a.0 + b.0) / 2.0);
-    let (p, q) = (a.head_pose, b.head_pose);
+    let turned = |(p, q): (HeadPose, HeadPose)| HeadPose {
+        pitch: angle(p.pitch, q.pitch),
+        yaw: angle(p.yaw, q.yaw),
+        roll: angle(p.roll, q.roll),
+    };
     Landmarks {
         points: std::array::from_fn(|i| Point::mean(&[a.points[i], b.points[i]])),
-        head_pose: HeadPose {
-            pitch: angle(p.pitch, q.pitch),
-            yaw: angle(p.yaw, q.yaw),
-            roll: angle(p.roll, q.roll),
-        },
+        head_pose: a.head_pose.zip(b.head_pose).map(turned),
     }
 }
 
@@ -225,7 +227,7 @@ mod tests {
         for (a, b) in plain.points.iter().zip(&back.points) {
             assert!(a.distance(*b) < 0.05, "{a:?} {b:?}");
         }
-        let (a, b) = (plain.head_pose, back.head_pose);
+        let (a, b) = (plain.head_pose.unwrap(), back.head_pose.unwrap());
         assert!((a.yaw.0 - b.yaw.0).abs() < 0.1 && (a.roll.0 - b.roll.0).abs() < 0.1);
     }
 }

@@ -1,7 +1,7 @@
 //! From an aligned face to the pixels that a vision encoder was trained with.
 
 use expllm_core::{Photo, Similarity};
-use expllm_face::{GreyImage, ReferenceInput, standardise};
+use expllm_face::{ALIGNED_SIZE, GreyImage, ReferenceInput, standardise};
 
 use crate::VisionConfig;
 
@@ -10,6 +10,11 @@ use crate::VisionConfig;
 pub trait PreparePixels: Send + Sync {
     /// The numbers for an image of `side` x `side` pixels.
     fn prepare(&self, face: &Photo, side: usize) -> Vec<f32>;
+
+    /// Side of the crop that is best prepared for an encoder of `side` pixels; any is legal.
+    fn crop_side(&self, side: usize) -> u32 {
+        u32::try_from(side).unwrap_or(ALIGNED_SIZE)
+    }
 }
 
 impl<F: Fn(&Photo, usize) -> Vec<f32> + Send + Sync> PreparePixels for F {
@@ -44,6 +49,15 @@ impl FacePixels {
 }
 
 impl PreparePixels for FacePixels {
+    /// The official model gets its own pixels from the photo; the encoder that looks as the action
+    /// unit detector does gets a crop of the detector's size.
+    fn crop_side(&self, side: usize) -> u32 {
+        match self {
+            Self::Reference => u32::try_from(side).unwrap_or(ALIGNED_SIZE),
+            Self::StandardisedGrey { .. } => ALIGNED_SIZE,
+        }
+    }
+
     fn prepare(&self, face: &Photo, side: usize) -> Vec<f32> {
         match self {
             Self::Reference => ReferenceInput::with_side(face, side).into_values(),

@@ -1,7 +1,7 @@
 //! Tests of explanations with random weights and a small vocabulary.
 
 use burn::tensor::DType;
-use expllm_core::{HeadPose, LANDMARK_COUNT, Landmarks, Point, Similarity};
+use expllm_core::{AuVector, Similarity};
 
 use super::*;
 use crate::tokenizer::testing::small;
@@ -36,10 +36,18 @@ fn face(seed: u8) -> AlignedFace {
             tx: 0.0,
             ty: 0.0,
         },
-        landmarks: Landmarks {
-            points: [Point::new(1.0, 1.0); LANDMARK_COUNT],
-            head_pose: HeadPose::default(),
-        },
+        landmarks: None,
+    }
+}
+
+fn request(face: &AlignedFace, question: ExplainQuestion) -> ExplainRequest {
+    ExplainRequest {
+        action_units: AuVector::default(),
+        probabilities: None,
+        crop: Some(face.clone()),
+        question,
+        set: ExpressionSet::Seven,
+        seed: 0,
     }
 }
 
@@ -56,7 +64,7 @@ fn the_label_comes_first_and_conditions_the_chain() {
     let first = explainer
         .explain_to_end(&face(3), ExplainQuestion::LabelFirst)
         .unwrap();
-    let (label, probabilities) = first.label.unwrap();
+    let (label, probabilities) = (first.expression.unwrap(), first.probabilities.unwrap());
     assert_eq!(probabilities, explainer.classify(&face(3).image).unwrap());
     assert_eq!(probabilities.get(Expression::Contempt).get(), 0.0);
     assert!((probabilities.values().iter().sum::<f32>() - 1.0).abs() < 1e-5);
@@ -64,7 +72,7 @@ fn the_label_comes_first_and_conditions_the_chain() {
     let given = explainer
         .explain_to_end(&face(3), ExplainQuestion::Given(label))
         .unwrap();
-    assert_eq!((given.label, &given.text), (None, &first.text));
+    assert_eq!((given.probabilities, &given.text), (None, &first.text));
     let other = ExpressionSet::Seven
         .expressions()
         .iter()
@@ -80,7 +88,7 @@ fn the_label_comes_first_and_conditions_the_chain() {
 fn the_chain_comes_first_and_conditions_the_label() {
     let explainer = explainer(short());
     let events: Vec<_> = explainer
-        .explain(&face(5), ExplainQuestion::ChainFirst)
+        .explain(&request(&face(5), ExplainQuestion::ChainFirst))
         .unwrap()
         .map(Result::unwrap)
         .collect();
@@ -124,27 +132,24 @@ fn faces_side_by_side_get_what_each_gets_alone() {
             ExplainQuestion::ChainFirst,
             ExplainQuestion::Given(Expression::Fear),
         ] {
-            let together = explainer.explain_all(&faces, question).unwrap();
+            let requests: Vec<_> = faces.iter().map(|face| request(face, question)).collect();
+            let together = explainer.explain_all(&requests).unwrap();
             assert_eq!(together.len(), faces.len());
             for (face, found) in faces.iter().zip(together) {
                 let alone = explainer.explain_to_end(face, question).unwrap();
                 assert_eq!((&alone.text, &alone.chain), (&found.text, &found.chain));
-                let shares = |label: Option<(Expression, ExpressionProbabilities)>| {
-                    label.map(|(_, p)| p.values()).into_iter().flatten()
+                let shares = |said: &Explanation| {
+                    said.probabilities.map(|p| p.values()).into_iter().flatten()
                 };
-                assert_eq!(alone.label.map(|l| l.0), found.label.map(|l| l.0));
-                for (a, b) in shares(alone.label).zip(shares(found.label)) {
+                let label = alone.expression.or(question.given());
+                assert_eq!(label, found.expression);
+                for (a, b) in shares(&alone).zip(shares(&found)) {
                     assert!((a - b).abs() < 1e-4);
                 }
             }
         }
     }
-    assert!(
-        explainer(short())
-            .explain_all(&[], ExplainQuestion::LabelFirst)
-            .unwrap()
-            .is_empty()
-    );
+    assert!(explainer(short()).explain_all(&[]).unwrap().is_empty());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The faces that the recipe learns from.
 
-use expllm_core::{Expression, FaceBox, HeadPose, LandmarkDetector, Landmarks, Photo, Similarity};
+use expllm_core::{Expression, FaceBox, LandmarkDetector, Landmarks, Photo, Similarity};
 use expllm_face::{GreyImage, LandmarkNet, SimilarityAligner};
 use rayon::prelude::*;
 
@@ -78,7 +78,7 @@ pub fn real_faces(faces: Vec<RealFace>, network: &LandmarkNet) -> Result<Vec<AuF
             let landmarks = match face.points {
                 Some(points) => Landmarks {
                     points,
-                    head_pose: HeadPose::default(),
+                    head_pose: None,
                 },
                 None => find(&face.image, network)?,
             };

@@ -5,7 +5,7 @@ use expllm_core::{
     ActionUnit, AlignedFace, AuDetector, AuReading, Expression, ExpressionSet, FaceAligner,
     FaceBox, LandmarkDetector, Photo,
 };
-use expllm_face::{GreyImage, LandmarkNet, SimilarityAligner};
+use expllm_face::{ALIGNED_SIZE, GreyImage, LandmarkNet, SimilarityAligner};
 use expllm_metrics::{Calibration, Confusion, MetricError, roc_auc, spearman};
 use rayon::prelude::*;
 
@@ -71,7 +71,9 @@ impl FacePath<'_> {
     fn align(&self, photo: &Photo) -> Result<AlignedFace, TrainError> {
         let whole = FaceBox::whole(photo.width(), photo.height());
         let landmarks = self.landmarks.landmarks(photo, &[whole])?;
-        Ok(SimilarityAligner.align(photo, &landmarks)?.swap_remove(0))
+        Ok(SimilarityAligner
+            .align(photo, &landmarks, ALIGNED_SIZE)?
+            .swap_remove(0))
     }
 
     /// Reads photos of one face each.
@@ -127,7 +129,10 @@ fn score_synthetic(
         // Landmarks are given: what is judged here is the reading of units.
         let aligned: Result<Vec<_>, _> = batch
             .iter()
-            .map(|face| SimilarityAligner.align(&face.photo, std::slice::from_ref(&face.landmarks)))
+            .map(|face| {
+                let marks = std::slice::from_ref(&face.landmarks);
+                SimilarityAligner.align(&face.photo, marks, ALIGNED_SIZE)
+            })
             .collect();
         let aligned: Vec<_> = aligned?.into_iter().flatten().collect();
         let readings = path.units.detect_units(&aligned)?;
@@ -321,7 +326,9 @@ fn expression_figures(
         let Some(truth) = face.expression else {
             continue;
         };
-        let within = reading.probabilities.within(set);
+        let Some(within) = reading.probabilities.map(|all| all.within(set)) else {
+            continue;
+        };
         confusion.add(truth.index(), Some(within.top().index()))?;
         let values: Vec<f64> = within.values()[..classes]
             .iter()
@@ -393,7 +400,7 @@ pub fn fit_temperature(path: FacePath<'_>, faces: &[RealFace]) -> Result<f32, Tr
     let loss = |temperature: f32| -> f64 {
         let rows = faces.iter().zip(&readings).filter_map(|(face, reading)| {
             let raised = reading
-                .probabilities
+                .probabilities?
                 .values()
                 .map(|p| p.max(1e-9).powf(1.0 / temperature));
             let sum: f32 = raised.iter().sum();

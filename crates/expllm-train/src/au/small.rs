@@ -65,7 +65,7 @@ fn transposed_product(rows: &[f32], matrix: &[f32], from: usize) -> Vec<f32> {
 
 #[cfg(test)]
 mod tests {
-    use expllm_core::{HeadPose, LANDMARK_COUNT, Landmarks, Point};
+    use expllm_core::{LANDMARK_COUNT, Landmarks, Point};
 
     use super::*;
 
@@ -86,7 +86,7 @@ mod tests {
             to_image: Similarity::IDENTITY,
             landmarks: Some(Landmarks {
                 points: [Point::new(x, y); LANDMARK_COUNT],
-                head_pose: HeadPose::default(),
+                head_pose: None,
             }),
             units: Some([0.5; 24]),
             geometry: None,

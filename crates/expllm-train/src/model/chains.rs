@@ -1,6 +1,8 @@
 //! Conversations that the composer writes about a reading.
 
-use expllm_core::{AuReading, CotRequest, CotWriter, Expression, ExpressionSet};
+use expllm_core::{
+    AuReading, ExplainQuestion, ExplainRequest, Expression, ExpressionProbabilities, ExpressionSet,
+};
 use expllm_cot::Composer;
 use expllm_model::conversation::{Task, Turn};
 use rand::{RngExt, SeedableRng};
@@ -62,15 +64,10 @@ impl Chains {
         known: Option<Expression>,
         rng: &mut ChaCha8Rng,
     ) -> Expression {
-        let probabilities = reading.probabilities.within(SET);
-        let mut left: f32 = rng.random();
-        let drawn = Expression::ALL.into_iter().find(|&expression| {
-            left -= probabilities.get(expression).get();
-            left < 0.0
-        });
+        let drawn = reading.probabilities.map(|all| draw(&all.within(SET), rng));
         match known {
             Some(label) if !rng.random_bool(self.mix.distilled) => label,
-            _ => drawn.unwrap_or(probabilities.top()),
+            _ => drawn.or(known).unwrap_or(Expression::Neutral),
         }
     }
 
@@ -80,15 +77,26 @@ impl Chains {
         expression: Expression,
         rng: &mut ChaCha8Rng,
     ) -> Option<Turn> {
-        let request = CotRequest {
-            reading: reading.clone(),
-            expression,
+        let request = ExplainRequest {
+            action_units: reading.action_units,
+            probabilities: reading.probabilities,
+            crop: None,
+            question: ExplainQuestion::Given(expression),
             set: SET,
             seed: rng.random_range(0..self.wordings.max(1)),
         };
-        // The composer never fails and answers every request.
-        let chains = Composer.write(&[request]).ok()?;
-        let text = chains.first()?.to_string();
-        Some(Turn::new(Task::Explanation, text))
+        // The composer never fails where a label is given.
+        let chain = Composer.answer(&request).ok()?;
+        Some(Turn::new(Task::Explanation, chain.to_string()))
     }
+}
+
+/// An expression drawn with its probability.
+fn draw(probabilities: &ExpressionProbabilities, rng: &mut ChaCha8Rng) -> Expression {
+    let mut left: f32 = rng.random();
+    let drawn = Expression::ALL.into_iter().find(|&expression| {
+        left -= probabilities.get(expression).get();
+        left < 0.0
+    });
+    drawn.unwrap_or(probabilities.top())
 }

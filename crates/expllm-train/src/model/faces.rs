@@ -7,8 +7,8 @@ use std::path::Path;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use expllm_au::AuNet;
 use expllm_core::{
-    AlignedFace, AuDetector, AuReading, AuVector, Expression, ExpressionProbabilities, HeadPose,
-    LANDMARK_COUNT, Landmarks, Photo, Point, Similarity,
+    AlignedFace, AuDetector, AuReading, AuVector, Expression, ExpressionProbabilities, Photo,
+    Similarity,
 };
 use expllm_face::{ALIGNED_SIZE, LandmarkNet, warp};
 use expllm_model::conversation::Turn;
@@ -141,7 +141,7 @@ impl<'a> Reader<'a> {
                     .map(|&v| f16::from_f32(v))
                     .collect(),
                 units: reading.action_units,
-                probabilities: reading.probabilities,
+                probabilities: reading.probabilities.unwrap_or_else(even),
                 label: *label,
             })
             .collect())
@@ -287,15 +287,17 @@ fn look_at(face: &AuFace, stray: bool, rng: &mut ChaCha8Rng) -> Option<Photo> {
     Some(warp(&photo, &to_image, side))
 }
 
+/// Nothing known of the expression, for a detector that reads units alone.
+fn even() -> ExpressionProbabilities {
+    ExpressionProbabilities::from_scores([1.0; Expression::COUNT])
+}
+
 /// An aligned face as the detector takes it; it looks at the pixels alone.
 fn aligned(photo: &Photo) -> AlignedFace {
     AlignedFace {
         image: photo.clone(),
         to_photo: Similarity::IDENTITY,
-        landmarks: Landmarks {
-            points: [Point::default(); LANDMARK_COUNT],
-            head_pose: HeadPose::default(),
-        },
+        landmarks: None,
     }
 }
 
@@ -324,8 +326,7 @@ impl FaceExamples {
         let units = self.store.units(index);
         AuReading {
             action_units: if mirrored { units.mirrored() } else { units },
-            probabilities: self.store.probabilities(index),
-            head_pose: HeadPose::default(),
+            probabilities: Some(self.store.probabilities(index)),
         }
     }
 

@@ -168,7 +168,7 @@ fn measure(faces: &[JudgedFace], written: &[Written], shown: usize) -> Judgement
     let [precision_shuffled, recall_shuffled] = grounding(faces, written, faces.len() / 2);
     let labelled = |(face, written): &(&JudgedFace, &Written)| face.label == Some(written.label);
     let detected =
-        |face: &&JudgedFace| face.label == Some(face.reading.probabilities.within(SET).top());
+        |face: &&JudgedFace| face.label == face.reading.probabilities.map(|p| p.within(SET).top());
     Judgement {
         faces: faces.len(),
         accuracy: share(pairs().filter(labelled).count()),

@@ -4,7 +4,7 @@
 //! its vision encoder are scores of units and expressions, and scores can be drawn.
 
 use expllm_core::{
-    ActionUnit, AuReading, AuVector, Expression, ExpressionProbabilities, ExpressionSet, HeadPose,
+    ActionUnit, AuReading, AuVector, Expression, ExpressionProbabilities, ExpressionSet,
 };
 use expllm_data::ReadOptions;
 use expllm_model::conversation::Turn;
@@ -104,8 +104,7 @@ impl ReadingExamples {
         let labels = self.label_scores(self.rows[index].2, rng);
         let reading = AuReading {
             action_units: AuVector::from_feafa_clamped(units),
-            probabilities: ExpressionProbabilities::from_scores(labels.map(f32::exp)),
-            head_pose: HeadPose::default(),
+            probabilities: Some(ExpressionProbabilities::from_scores(labels.map(f32::exp))),
         };
         let joined = |units: [f32; ActionUnit::FEAFA_COUNT]| [&units[..], &labels[..]].concat();
         ([joined(own), joined(mirrored)], reading)

@@ -70,7 +70,7 @@ impl FaceSynthesizer {
         camera.fit(&marks[17..], size as f32, 0.02 * size as f32);
         let landmarks = Landmarks {
             points: std::array::from_fn::<Point, LANDMARK_COUNT, _>(|i| camera.project(marks[i]).0),
-            head_pose: pose,
+            head_pose: Some(pose),
         };
         let person = &subject.person;
         let positions = &mut subject.positions;

@@ -124,8 +124,7 @@ fn add_pair(
 
 #[cfg(test)]
 mod tests {
-    use expllm_core::{ActionUnit, AuReading, CotRequest, CotWriter, ExpressionSet, HeadPose};
-    use expllm_core::{ExpressionProbabilities, Intensity};
+    use expllm_core::{ActionUnit, ExpressionSet, Intensity};
     use expllm_cot::Composer;
     use expllm_data::ImageSource;
 
@@ -135,20 +134,9 @@ mod tests {
     fn sample((answer, unit): (Expression, ActionUnit)) -> (Record, Prediction) {
         let mut units = AuVector::default();
         units.set(unit, Intensity::clamped(0.8));
-        let mut scores = [0.0; Expression::COUNT];
-        scores[answer.index()] = 1.0;
-        let reading = AuReading {
-            action_units: units,
-            probabilities: ExpressionProbabilities::from_scores(scores),
-            head_pose: HeadPose::default(),
-        };
-        let request = CotRequest {
-            reading,
-            expression: answer,
-            set: ExpressionSet::Seven,
-            seed: 0,
-        };
-        let chain = Composer.write(&[request]).unwrap()[0].to_string();
+        let chain = Composer
+            .compose(&units, answer, ExpressionSet::Seven, 0)
+            .to_string();
         let record = Record {
             expression: Some(answer),
             description: Some(chain.clone()),

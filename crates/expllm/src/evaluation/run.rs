@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use expllm_core::{
-    AlignedFace, AuVector, CotRequest, Explanation, Expression, ExpressionProbabilities,
-    ExpressionSet, FaceBox, HeadPose, LANDMARK_COUNT, Landmarks, Photo, Point, Similarity,
+    AlignedFace, ExplainRequest, Explainer, Explanation, ExpressionSet, FaceBox, FaceOutcome,
+    FaceReading, Photo, PlacedFace, Similarity,
 };
 use expllm_data::Record;
 use expllm_face::{MAX_CROP, PhotoReader, warp};
@@ -17,19 +17,11 @@ use crate::evaluation::EvaluationError;
 /// Faces that go through the network at once; the journal is written after each batch.
 const BATCH: usize = 64;
 
-/// One face ready to be judged, and where it was.
+/// One face ready to be read, with the pixels that an explainer looks at where they are others
+/// than those of the reading.
 struct Ready {
-    face: Face,
-    face_box: FaceBox,
-}
-
-/// What the stages look at.
-#[derive(Clone)]
-struct Face {
-    /// Turned upright.
-    aligned: AlignedFace,
-    /// The box as it is, for a stage that wants it.
-    whole: Option<AlignedFace>,
+    placed: PlacedFace,
+    pixels: Option<AlignedFace>,
 }
 
 /// Predicts every record that the journal does not hold yet; the result is in record order.
@@ -62,31 +54,26 @@ pub fn predict_all(
 }
 
 fn predict(batch: &[&Record], stages: &Stages, set: ExpressionSet) -> Vec<Prediction> {
-    let prepared: Vec<Result<Ready, String>> = batch
-        .par_iter()
-        .map(|record| prepare(record, stages))
-        .collect();
-    let faces: Vec<_> = prepared.iter().flatten().map(|r| r.face.clone()).collect();
-    let mut answers = judge_each(&faces, stages, set).into_iter();
-    batch
-        .iter()
-        .zip(prepared)
-        .map(|(record, prepared)| {
-            let mut prediction = blank(record);
-            match prepared {
-                Ok(ready) => {
-                    prediction.face_box = Some(ready.face_box);
-                    match answers.next() {
-                        Some(Ok(answer)) => answer.fill(&mut prediction, set),
-                        Some(Err(reason)) => prediction.error = Some(reason),
-                        None => prediction.error = Some("the stage gave no answer".into()),
-                    }
-                }
-                Err(reason) => prediction.error = Some(reason),
-            }
-            prediction
-        })
-        .collect()
+    let ready = batch.par_iter().map(|record| prepare(record, stages));
+    let ready: Vec<Result<Ready, String>> = ready.collect();
+    let (placed, pixels): (Vec<_>, Vec<_>) = (ready.iter().flatten())
+        .map(|ready| (Ok(ready.placed.clone()), ready.pixels.clone()))
+        .unzip();
+    let outcomes = stages.reader.read_placed(placed);
+    let mut answers = answers(outcomes, pixels, (stages, set)).into_iter();
+    let missing = || Err("the stage gave no answer".to_owned());
+    let predict = |(record, ready): (&&Record, Result<Ready, String>)| {
+        let mut prediction = blank(record);
+        let answered = ready.and_then(|ready| {
+            prediction.face_box = Some(ready.placed.face_box);
+            let answer = answers.next().unwrap_or_else(missing)?;
+            answer.fill(&mut prediction, set);
+            Ok(())
+        });
+        prediction.error = answered.err();
+        prediction
+    };
+    batch.iter().zip(ready).map(predict).collect()
 }
 
 /// A record about which nothing has been said yet.
@@ -109,36 +96,40 @@ fn prepare(record: &Record, stages: &Stages) -> Result<Ready, String> {
     let bytes = record.image.read().map_err(|e| e.to_string())?;
     let photo = PhotoReader::default().decode(&bytes);
     let photo = photo.map_err(|e| e.to_string())?;
-    let face_box = match &stages.detector {
-        None => FaceBox::whole(photo.width(), photo.height()),
-        Some(detector) => {
-            let faces = detector.detect(&photo).map_err(|e| e.to_string())?;
-            *faces.first().ok_or("no face found")?
-        }
+    let boxes = match stages.cropped {
+        true => vec![FaceBox::whole(photo.width(), photo.height())],
+        false => stages.reader.boxes(&photo).map_err(|e| e.to_string())?,
     };
-    let wants_whole = matches!(
-        stages.judge,
-        Judge::Explainer {
-            view: View::Whole,
-            ..
-        }
-    );
-    let face = Face {
-        aligned: aligned(&photo, face_box, stages)?,
-        whole: wants_whole.then(|| whole(&photo, face_box)),
-    };
-    Ok(Ready { face, face_box })
+    let largest = boxes.get(..1).ok_or("no face found")?;
+    let placed = stages.reader.place(&photo, largest).pop();
+    let placed = placed.ok_or("no face found")?.map_err(|e| e.to_string())?;
+    let pixels = pixels(&photo, &placed, stages)?;
+    Ok(Ready { placed, pixels })
 }
 
-fn aligned(photo: &Photo, face_box: FaceBox, stages: &Stages) -> Result<AlignedFace, String> {
-    let landmarks = stages.landmarks.landmarks(photo, &[face_box]);
-    let landmarks = landmarks.map_err(|e| e.to_string())?;
-    let faces = stages.aligner.align(photo, &landmarks);
-    let face = faces.map_err(|e| e.to_string())?.into_iter().next();
-    face.ok_or_else(|| "the aligner gave no face".to_owned())
+/// The pixels that the explainer looks at, where they are others than those of the reading.
+fn pixels(
+    photo: &Photo,
+    face: &PlacedFace,
+    stages: &Stages,
+) -> Result<Option<AlignedFace>, String> {
+    let Judge::Explainer {
+        explainer, view, ..
+    } = &stages.judge
+    else {
+        return Ok(None);
+    };
+    match (view, explainer.crop_side(), &face.landmarks) {
+        (View::Whole, ..) => Ok(Some(whole(photo, face.face_box))),
+        (View::Aligned, Some(side), Some(marks)) if side != face.aligned.image.width() => {
+            let crop = stages.reader.crop(photo, marks, side);
+            crop.map(Some).map_err(|e| e.to_string())
+        }
+        _ => Ok(None),
+    }
 }
 
-/// The pixels of a box as they are; the landmarks are all in its middle.
+/// The pixels of a box as they are.
 fn whole(photo: &Photo, face_box: FaceBox) -> AlignedFace {
     let side = face_box
         .width
@@ -154,96 +145,81 @@ fn whole(photo: &Photo, face_box: FaceBox) -> AlignedFace {
     AlignedFace {
         image: warp(photo, &to_photo, side as u32),
         to_photo,
-        landmarks: Landmarks {
-            points: [Point::new(side / 2.0, side / 2.0); LANDMARK_COUNT],
-            head_pose: HeadPose::default(),
-        },
+        landmarks: None,
     }
 }
 
-/// What a stage says of one face.
-#[derive(Default)]
+/// What is said of one face.
 struct Answer {
-    label: Option<Expression>,
-    probabilities: Option<ExpressionProbabilities>,
-    units: Option<AuVector>,
-    chain: Option<String>,
+    reading: FaceReading,
+    explanation: Option<Explanation>,
 }
 
 impl Answer {
     fn fill(self, prediction: &mut Prediction, set: ExpressionSet) {
-        let probabilities = self.probabilities.map(|p| p.within(set));
-        prediction.answer = self.label.or_else(|| probabilities.map(|p| p.top()));
+        let (label, shares) = match &self.explanation {
+            Some(said) => (said.expression, said.probabilities),
+            None => (None, self.reading.probabilities),
+        };
+        let probabilities = shares.map(|p| p.within(set));
+        prediction.answer = label.or_else(|| probabilities.map(|p| p.top()));
         prediction.probabilities = probabilities;
-        prediction.units = self.units;
-        prediction.chain = self.chain;
+        prediction.units = Some(self.reading.action_units);
+        prediction.chain = self.explanation.map(|said| said.text);
     }
 }
 
-/// Judges a batch; when the batch fails, each face alone, so that one cannot spoil the others.
-fn judge_each(faces: &[Face], stages: &Stages, set: ExpressionSet) -> Vec<Result<Answer, String>> {
-    match judge(faces, stages, set) {
-        Ok(answers) if answers.len() == faces.len() => answers.into_iter().map(Ok).collect(),
-        Ok(_) if faces.len() == 1 => vec![Err("the stage gave no answer".to_owned())],
-        Err(reason) if faces.len() == 1 => vec![Err(reason)],
-        _ => faces
-            .iter()
-            .flat_map(|face| judge_each(std::slice::from_ref(face), stages, set))
+/// What is said of faces that were read, in order.
+fn answers(
+    outcomes: Vec<FaceOutcome>,
+    pixels: Vec<Option<AlignedFace>>,
+    (stages, set): (&Stages, ExpressionSet),
+) -> Vec<Result<Answer, String>> {
+    let Judge::Explainer {
+        explainer,
+        question,
+        ..
+    } = &stages.judge
+    else {
+        let answer = |reading| Answer {
+            reading,
+            explanation: None,
+        };
+        let read = |outcome: FaceOutcome| outcome.map(answer).map_err(|e| e.to_string());
+        return outcomes.into_iter().map(read).collect();
+    };
+    let request = |(outcome, pixels): (&FaceOutcome, Option<AlignedFace>)| {
+        let request = ExplainRequest::of_reading(outcome.as_ref().ok()?, *question, set);
+        Some(match pixels {
+            Some(pixels) => request.with_crop(pixels),
+            None => request,
+        })
+    };
+    let requests: Vec<_> = outcomes.iter().zip(pixels).filter_map(request).collect();
+    let mut said = explain_each(explainer.as_ref(), &requests).into_iter();
+    let missing = || Err("the explainer gave no answer".to_owned());
+    let answer = |outcome: FaceOutcome| {
+        let reading = outcome.map_err(|e| e.to_string())?;
+        let explanation = Some(said.next().unwrap_or_else(missing)?);
+        Ok(Answer {
+            reading,
+            explanation,
+        })
+    };
+    outcomes.into_iter().map(answer).collect()
+}
+
+/// Explains a batch; when the batch fails, each face alone, so that one cannot spoil the others.
+fn explain_each(
+    explainer: &dyn Explainer,
+    requests: &[ExplainRequest],
+) -> Vec<Result<Explanation, String>> {
+    match explainer.explain_all(requests) {
+        Ok(said) if said.len() == requests.len() => said.into_iter().map(Ok).collect(),
+        Ok(_) if requests.len() == 1 => vec![Err("the explainer gave no answer".to_owned())],
+        Err(reason) if requests.len() == 1 => vec![Err(reason.to_string())],
+        _ => (requests.chunks(1))
+            .flat_map(|one| explain_each(explainer, one))
             .collect(),
-    }
-}
-
-fn judge(faces: &[Face], stages: &Stages, set: ExpressionSet) -> Result<Vec<Answer>, String> {
-    let upright: Vec<_> = faces.iter().map(|face| face.aligned.clone()).collect();
-    match &stages.judge {
-        Judge::Units { units, writer } => {
-            let readings = units.detect_units(&upright).map_err(|e| e.to_string())?;
-            let requests: Vec<_> = readings
-                .into_iter()
-                .map(|reading| CotRequest {
-                    expression: reading.probabilities.within(set).top(),
-                    reading,
-                    set,
-                    seed: 0,
-                })
-                .collect();
-            let chains = writer.write(&requests).map_err(|e| e.to_string())?;
-            let answer = |(request, chain): (CotRequest, expllm_core::ChainOfThought)| Answer {
-                label: Some(request.expression),
-                probabilities: Some(request.reading.probabilities),
-                units: Some(request.reading.action_units),
-                chain: Some(chain.to_string()),
-            };
-            Ok(requests.into_iter().zip(chains).map(answer).collect())
-        }
-        Judge::Classifier(classifier) => {
-            let probabilities = classifier.classify(&upright).map_err(|e| e.to_string())?;
-            let answer = |probabilities| Answer {
-                probabilities: Some(probabilities),
-                ..Answer::default()
-            };
-            Ok(probabilities.into_iter().map(answer).collect())
-        }
-        Judge::Explainer {
-            explainer,
-            question,
-            view,
-            units,
-        } => {
-            let seen: Vec<_> = match view {
-                View::Aligned => upright.clone(),
-                View::Whole => faces.iter().filter_map(|face| face.whole.clone()).collect(),
-            };
-            let explanations = explainer.explain_all(&seen, *question);
-            let explanations = explanations.map_err(|e| e.to_string())?;
-            let readings = units.detect_units(&upright).map_err(|e| e.to_string())?;
-            let answer = |(explained, reading): (Explanation, expllm_core::AuReading)| Answer {
-                label: explained.label.map(|(label, _)| label),
-                probabilities: explained.label.map(|(_, probabilities)| probabilities),
-                units: Some(reading.action_units),
-                chain: Some(explained.text),
-            };
-            Ok(explanations.into_iter().zip(readings).map(answer).collect())
-        }
     }
 }

@@ -1,47 +1,33 @@
 //! The stages that an evaluation runs through.
 
-use expllm_core::{
-    AuDetector, CotWriter, ExplainQuestion, ExpressionClassifier, FaceAligner, FaceDetector,
-    FaceExplainer, LandmarkDetector,
-};
+use expllm_core::{ExplainQuestion, Explainer, FaceReader};
 
 /// From a photo to a judged face.
 pub struct Stages {
-    /// Finds faces; nothing for images that are face crops.
-    pub detector: Option<Box<dyn FaceDetector>>,
-    /// Finds landmarks.
-    pub landmarks: Box<dyn LandmarkDetector>,
-    /// Turns faces upright.
-    pub aligner: Box<dyn FaceAligner>,
-    /// The stage that is evaluated.
+    /// Reads faces.
+    pub reader: FaceReader,
+    /// Whether each image is the crop of one face, so that nothing is detected.
+    pub cropped: bool,
+    /// What is judged.
     pub judge: Judge,
 }
 
-/// The stage that is evaluated.
+/// What is judged.
 pub enum Judge {
-    /// Action units and expression, with chains written from them.
-    Units {
-        /// Reads action units.
-        units: Box<dyn AuDetector>,
-        /// Writes chains.
-        writer: Box<dyn CotWriter>,
-    },
-    /// Expression alone.
-    Classifier(Box<dyn ExpressionClassifier>),
-    /// A multimodal language model.
+    /// The expression that is read beside the action units.
+    Classifier,
+    /// Label and chain of an explainer.
     Explainer {
-        /// The model.
-        explainer: Box<dyn FaceExplainer>,
+        /// Who explains.
+        explainer: Box<dyn Explainer>,
         /// The order of its questions.
         question: ExplainQuestion,
         /// The pixels that it looks at.
         view: View,
-        /// Reads the action units that its chains are held against.
-        units: Box<dyn AuDetector>,
     },
 }
 
-/// The pixels that a multimodal model looks at.
+/// The pixels that an explainer looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum View {
     /// The face turned upright by its landmarks, as for the other stages.

@@ -187,7 +187,7 @@ impl Folder {
     }
 
     fn write_rows(&mut self, file: &str, face: &SynthFace) -> Result<(), csv::Error> {
-        let pose = face.landmarks.head_pose;
+        let pose = face.landmarks.head_pose.unwrap_or_default();
         let mut row = vec![file.to_owned(), format!("{:016x}", face.identity)];
         row.extend(face.action_units.feafa().map(|v| format!("{v:.4}")));
         row.extend([pose.pitch, pose.yaw, pose.roll].map(|angle| format!("{:.3}", angle.0)));

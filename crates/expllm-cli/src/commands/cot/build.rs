@@ -36,7 +36,7 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
     let set = args.text.set();
     let source = Source::open(&args.source, set)?;
     let images = match source.root() {
-        Some(_) => Some(Arc::new(Images::new(&source, set)?)),
+        Some(_) => Some(Arc::new(Images::new(&source)?)),
         None => None,
     };
     let (engine, settings) = engine(&args.text, &args.server, images.clone())?;

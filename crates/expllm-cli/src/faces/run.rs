@@ -3,29 +3,38 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use expllm_au::AuNet;
-use expllm_core::{ExplanationEvent, ExpressionSet, FaceBox, Photo, Pipeline, ReadFace};
-use expllm_face::device::default_device;
-use expllm_face::{
-    LandmarkNet, PhotoReader, RustfaceDetector, SimilarityAligner, annotate, write_png,
+use expllm::reports::{FaceReport, PhotoReport, drawing, picture};
+use expllm_au::FaceReader;
+use expllm_core::{
+    ExplainQuestion, ExplainRequest, Explainer, ExplanationEvent, ExplanationParts, ExpressionSet,
+    FaceOutcome, FaceReading, Photo, StageError,
 };
+use expllm_face::{PhotoReader, annotate, write_png};
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 
-use super::picture::{drawing, picture};
-use super::{Explaining, FaceReport, Found, PhotoReport};
+use super::Found;
 use crate::CliError;
 
 /// Photos read and not yet written at a time, per thread.
 const AHEAD: usize = 8;
 
-/// The stages up to the reading of action units, with the weights that are part of the program.
-type Reader = Pipeline<RustfaceDetector, LandmarkNet, SimilarityAligner, AuNet, ()>;
+/// Who explains faces, and what is asked.
+pub struct Explaining {
+    /// Who explains.
+    pub explainer: Box<dyn Explainer>,
+    /// What is asked, in which order.
+    pub question: ExplainQuestion,
+    /// The expressions in play.
+    pub set: ExpressionSet,
+    /// Varies the wording.
+    pub seed: u64,
+}
 
 /// What to do with every photo.
 pub struct Job {
-    reader: Reader,
-    explaining: Explaining,
+    reader: FaceReader,
+    explaining: Option<Explaining>,
     /// Whether each photo is the crop of one face.
     pub cropped: bool,
     /// Where annotated photos go.
@@ -40,7 +49,7 @@ pub enum Step<'a> {
     /// A photo is looked at: the file as it was named.
     Photo(&'a str),
     /// A face was read; its place in the photo.
-    Face(usize, &'a ReadFace),
+    Face(usize, &'a FaceReading),
     /// The face is being explained.
     Event(&'a ExplanationEvent),
     /// The explanation has ended.
@@ -49,29 +58,25 @@ pub enum Step<'a> {
     Done(&'a PhotoReport),
 }
 
-/// Is told what is found while it is found; an error ends the run.
+/// Hears of every step as it happens; an error ends the run.
 type Listener<'a> = &'a mut dyn FnMut(Step<'_>) -> Result<(), CliError>;
 
 impl Job {
-    /// A job with the default stages before the one that explains.
-    pub fn new(cropped: bool, explaining: Explaining) -> Result<Self, CliError> {
-        let device = default_device();
-        let reader = Pipeline {
-            detector: RustfaceDetector::new().map_err(CliError::library)?,
-            landmarks: LandmarkNet::pretrained(&device).map_err(CliError::library)?,
-            aligner: SimilarityAligner,
-            units: AuNet::pretrained(&device).map_err(CliError::library)?,
-            writer: (),
-            set: ExpressionSet::Eight,
-            seed: 0,
-        };
+    /// A job that reads faces and explains them, or leaves them unexplained.
+    pub fn new(cropped: bool, explaining: Option<Explaining>) -> Result<Self, CliError> {
         Ok(Self {
-            reader,
+            reader: FaceReader::pretrained().map_err(CliError::library)?,
             explaining,
             cropped,
             annotate: None,
             pictures: false,
         })
+    }
+
+    /// Whether several photos may be worked on at a time.
+    fn in_parallel(&self) -> bool {
+        let explaining = self.explaining.as_ref();
+        explaining.is_none_or(|explaining| explaining.explainer.in_parallel())
     }
 
     /// Reads and explains the faces of a file; everything that goes wrong stands in the report.
@@ -89,10 +94,7 @@ impl Job {
         listener(Step::Photo(&report.file))?;
         match self.read(found) {
             Ok((photo, faces)) => {
-                for (index, face) in faces.into_iter().enumerate() {
-                    listener(Step::Face(index, &face))?;
-                    self.explain(&mut report, face, &mut *listener)?;
-                }
+                self.explain_all(&mut report, (&photo, faces), listener)?;
                 self.draw(&photo, &mut report, annotated);
             }
             Err(error) => report.fails(error),
@@ -102,7 +104,7 @@ impl Job {
     }
 
     /// The photo and its faces.
-    fn read(&self, found: &Found) -> Result<(Photo, Vec<ReadFace>), String> {
+    fn read(&self, found: &Found) -> Result<(Photo, Vec<FaceOutcome>), String> {
         let named = |error: &dyn std::fmt::Display| format!("{}: {error}", found.path.display());
         if let Some(error) = &found.error {
             return Err(named(error));
@@ -111,51 +113,80 @@ impl Job {
             .read(&found.path)
             .map_err(|error| error.to_string())?;
         let faces = if self.cropped {
-            let whole = FaceBox::whole(photo.width(), photo.height());
-            self.reader.read_boxes(&photo, &[whole])
+            vec![self.reader.read_crop(&photo)]
         } else {
-            self.reader.read(&photo)
+            self.reader.read(&photo).map_err(|error| named(&error))?
         };
-        Ok((photo, faces.map_err(|error| named(&error))?))
+        Ok((photo, faces))
+    }
+
+    /// Adds the faces to the report; one that could not be read leaves the reason.
+    fn explain_all(
+        &self,
+        report: &mut PhotoReport,
+        (photo, faces): (&Photo, Vec<FaceOutcome>),
+        listener: Listener<'_>,
+    ) -> Result<(), CliError> {
+        for (index, face) in faces.into_iter().enumerate() {
+            match face {
+                Ok(face) => {
+                    listener(Step::Face(index, &face))?;
+                    self.explain(report, (photo, face), &mut *listener)?;
+                }
+                Err(unread) => {
+                    let file = &report.file;
+                    report.fails(format!("{file}: face {}: {unread}", index + 1));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Adds a face to the report; one that cannot be explained stays with what was read.
     fn explain(
         &self,
         report: &mut PhotoReport,
-        face: ReadFace,
+        (photo, face): (&Photo, FaceReading),
         listener: Listener<'_>,
     ) -> Result<(), CliError> {
         let index = report.faces.len();
-        let mut collected = self.explaining.collect();
-        let failed = match self.explaining.start(index, &face) {
-            Err(error) => Some(error),
-            Ok(events) => {
-                let mut failed = None;
-                for event in events {
-                    match event {
-                        Ok(event) => {
-                            collected.take(&event);
-                            listener(Step::Event(&event))?;
-                        }
-                        Err(error) => failed = Some(error),
-                    }
-                }
-                failed
+        let mut explanation = None;
+        if let Some(explaining) = &self.explaining {
+            let mut parts = ExplanationParts::new(explaining.question);
+            let events = self.request(explaining, (photo, &face), index);
+            let failed = match &events {
+                Err(error) => Some(error.to_string()),
+                Ok(request) => hear(explaining, request, &mut parts, &mut *listener)?,
+            };
+            if let Some(error) = failed {
+                let file = &report.file;
+                report.fails(format!("{file}: face {}: {error}", index + 1));
             }
-        };
-        if let Some(error) = failed {
-            let file = &report.file;
-            report.fails(format!("{file}: face {}: {error}", index + 1));
+            let whole = parts.finish();
+            explanation = whole.expression.is_some().then_some(whole);
         }
         let explained = FaceReport {
             face,
-            explanation: collected.finish(),
+            explanation,
             picture: None,
         };
         listener(Step::Explained(&explained))?;
         report.faces.push(explained);
         Ok(())
+    }
+
+    /// What is asked about a face, with the pixels at the size that the explainer looks at.
+    fn request(
+        &self,
+        explaining: &Explaining,
+        (photo, face): (&Photo, &FaceReading),
+        index: usize,
+    ) -> Result<ExplainRequest, StageError> {
+        let seed = explaining.seed.wrapping_add(index as u64);
+        let Explaining { question, set, .. } = explaining;
+        let request = ExplainRequest::of_reading(face, *question, *set).with_seed(seed);
+        self.reader
+            .with_pixels(request, (photo, face), explaining.explainer.crop_side())
     }
 
     /// Draws the faces; a failure to write the annotated photo keeps them.
@@ -175,6 +206,29 @@ impl Job {
     }
 }
 
+/// Collects the events of an explanation and passes them on; says what ended it early.
+fn hear(
+    explaining: &Explaining,
+    request: &ExplainRequest,
+    parts: &mut ExplanationParts,
+    listener: Listener<'_>,
+) -> Result<Option<String>, CliError> {
+    let events = match explaining.explainer.explain(request) {
+        Ok(events) => events,
+        Err(error) => return Ok(Some(error.to_string())),
+    };
+    for event in events {
+        match event {
+            Ok(event) => {
+                parts.take(&event);
+                listener(Step::Event(&event))?;
+            }
+            Err(error) => return Ok(Some(error.to_string())),
+        }
+    }
+    Ok(None)
+}
+
 /// Hands a report on each photo to `write`, in the order of `found`.
 ///
 /// Several photos are worked on at a time where the explaining stage allows it, and only a few
@@ -188,7 +242,7 @@ pub fn for_each_report(
     let names = annotated_names(found);
     let bar = progress(found.len());
     let mut with_errors = false;
-    let chunk = match job.explaining.in_parallel() {
+    let chunk = match job.in_parallel() {
         true => AHEAD * rayon::current_num_threads(),
         false => 1,
     };

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use expllm_core::{ActionUnit, Expression, ExpressionSet, ReadFace};
+use expllm::reports::PhotoReport;
+use expllm_core::{ActionUnit, Expression, FaceReading};
 
-use crate::faces::{Explaining, Job, JsonRows, Output, PhotoReport, find_photos, for_each_report};
+use crate::faces::{Job, JsonRows, Output, find_photos, for_each_report};
 use crate::{CliError, Outcome};
 
 /// Arguments of `expllm au`.
@@ -41,12 +42,7 @@ const REST: [&str; 4] = ["pitch", "yaw", "roll", "error"];
 /// Writes the table.
 pub fn run(args: &Args) -> Result<Outcome, CliError> {
     let found = find_photos(&args.paths);
-    let explaining = Explaining::Composer {
-        set: ExpressionSet::Eight,
-        seed: 0,
-        label: None,
-    };
-    let job = Job::new(args.cropped, explaining)?;
+    let job = Job::new(args.cropped, None)?;
     let mut output = Output::open(args.out.as_deref())?;
     let with_errors = match args.format {
         Format::Csv => {
@@ -112,19 +108,19 @@ fn csv_rows(report: &PhotoReport) -> Vec<Vec<String>> {
 }
 
 /// The numbers of a face in the order of the columns.
-fn numbers(face: &ReadFace) -> Vec<String> {
-    let (b, pose) = (&face.face_box, &face.reading.head_pose);
+fn numbers(face: &FaceReading) -> Vec<String> {
+    let (b, pose) = (&face.face_box, face.head_pose);
     let place = [b.x, b.y, b.width, b.height, b.score].map(|v| format!("{v:.2}"));
-    let units = ActionUnit::ALL.map(|unit| face.reading.action_units.get(unit));
+    let units = ActionUnit::ALL.map(|unit| face.action_units.get(unit));
     let units = units.map(|intensity| intensity.map(|i| i.get()));
-    let expressions = face.reading.probabilities.values().map(Some);
+    let expressions = Expression::ALL.map(|e| Some(face.probabilities?.get(e).get()));
     let readings = units.into_iter().chain(expressions);
     let text = |value: Option<f32>| value.map_or_else(String::new, |v| format!("{v:.4}"));
-    let angles = [pose.pitch, pose.yaw, pose.roll].map(|angle| format!("{:.2}", angle.0));
+    let angles = pose.map(|p| [p.pitch, p.yaw, p.roll].map(|angle| format!("{:.2}", angle.0)));
     place
         .into_iter()
         .chain(readings.map(text))
-        .chain(angles)
+        .chain(angles.unwrap_or_default())
         .collect()
 }
 

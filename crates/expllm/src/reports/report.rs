@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use expllm_core::{
-    AuVector, ChainOfThought, Expression, ExpressionProbabilities, FaceBox, HeadPose, ReadFace,
+    AuVector, ChainOfThought, Explanation, Expression, ExpressionProbabilities, FaceBox,
+    FaceReading, HeadPose,
 };
 use serde::Serialize;
 
-use super::{Explanation, Grounding};
+use super::Grounding;
 
 /// Everything found in one photo, or why it could not be read.
 #[derive(Debug, Clone)]
@@ -24,7 +25,7 @@ pub struct PhotoReport {
 #[derive(Debug, Clone)]
 pub struct FaceReport {
     /// What was read.
-    pub face: ReadFace,
+    pub face: FaceReading,
     /// What was said about it; `None` when that failed, see [`PhotoReport::error`].
     pub explanation: Option<Explanation>,
     /// A JPEG of the face with its landmarks, where one was asked for.
@@ -87,6 +88,10 @@ impl PhotoReport {
 
     /// One JSON text per face; a photo without faces or with an error gives one whose `face` is
     /// null. `chains` adds the chain of thought.
+    ///
+    /// # Errors
+    ///
+    /// Never for numbers that the networks give.
     pub fn json_rows(&self, chains: bool) -> Result<Vec<String>, serde_json::Error> {
         if self.faces.is_empty() {
             let row = Row {
@@ -108,10 +113,16 @@ impl PhotoReport {
             file: &self.file,
             face: Some(index),
             face_box: Some(face.face_box),
-            expression: explanation.map(|said| said.expression),
-            probabilities: explanation.and_then(|said| said.probabilities.as_ref().map(named)),
-            action_units: Some(face.reading.action_units),
-            head_pose: Some(face.reading.head_pose),
+            expression: match explanation {
+                Some(said) => said.expression,
+                None => face.probabilities.map(|p| p.top()),
+            },
+            probabilities: match explanation {
+                Some(said) => said.probabilities.as_ref().map(named),
+                None => face.probabilities.as_ref().map(named),
+            },
+            action_units: Some(face.action_units),
+            head_pose: face.head_pose,
             chain: explanation.filter(|_| chains).map(chain_row),
             grounding: Grounding::of(report).filter(|_| chains).map(grounding_row),
             error: self.error.as_deref(),

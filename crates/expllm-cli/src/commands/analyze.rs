@@ -67,7 +67,7 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
     if let Some(folder) = &args.annotate {
         std::fs::create_dir_all(folder).map_err(|e| CliError::file(folder, e))?;
     }
-    let mut job = Job::new(args.cropped, args.stage.load()?)?;
+    let mut job = Job::new(args.cropped, Some(args.stage.load()?))?;
     job.annotate.clone_from(&args.annotate);
     job.pictures = args.format == Format::Html;
     let mut output = Output::open(args.out.as_deref())?;

@@ -10,12 +10,13 @@ use super::FaceReport;
 const PICTURE: u32 = 320;
 
 /// Title and bars of a face: its active units, the strongest eight.
+#[must_use]
 pub fn drawing(report: &FaceReport) -> FaceDrawing {
     let face = &report.face;
-    let active = face.reading.action_units.active();
+    let active = face.action_units.active();
     FaceDrawing {
         face_box: face.face_box,
-        landmarks: Some(face.landmarks.clone()),
+        landmarks: face.landmarks.clone(),
         title: title(report),
         bars: active
             .into_iter()
@@ -30,16 +31,20 @@ fn title(report: &FaceReport) -> String {
     let Some(said) = &report.explanation else {
         return String::new();
     };
+    let Some(expression) = said.expression else {
+        return String::new();
+    };
     match &said.probabilities {
         Some(probabilities) => {
-            let share = probabilities.get(said.expression).get();
-            format!("{} {:.0} %", said.expression, 100.0 * share)
+            let share = probabilities.get(expression).get();
+            format!("{expression} {:.0} %", 100.0 * share)
         }
-        None => said.expression.to_string(),
+        None => expression.to_string(),
     }
 }
 
 /// A JPEG of the face with its landmarks; `margin` is the picture's side in box sides.
+#[must_use]
 pub fn picture(photo: &Photo, report: &FaceReport, margin: f32) -> Option<Vec<u8>> {
     let b = &report.face.face_box;
     let extent = margin * b.width.max(b.height).max(1.0);
@@ -59,9 +64,9 @@ pub fn picture(photo: &Photo, report: &FaceReport, margin: f32) -> Option<Vec<u8
             y: corner.y,
             width: b.width * scale,
             height: b.height * scale,
-            score: b.score,
+            ..*b
         },
-        landmarks: Some(report.face.landmarks.transformed(&to_crop)),
+        landmarks: (report.face.landmarks.as_ref()).map(|marks| marks.transformed(&to_crop)),
         bars: Vec::new(),
         ..drawing(report)
     };

@@ -2,10 +2,13 @@
 
 use std::fmt::Write as _;
 
-use expllm_core::{ExplanationEvent, Expression, ExpressionProbabilities, ReadFace};
+use expllm::reports::{FaceReport, Grounding, PhotoReport};
+use expllm_core::{
+    Explanation, ExplanationEvent, Expression, ExpressionProbabilities, FaceReading, HeadPose,
+};
 
 use crate::CliError;
-use crate::faces::{Explanation, FaceReport, Grounding, Output, PhotoReport, Step};
+use crate::faces::{Output, Step};
 
 /// A whole report.
 pub fn photo(report: &PhotoReport) -> String {
@@ -13,7 +16,10 @@ pub fn photo(report: &PhotoReport) -> String {
     for (index, face) in report.faces.iter().enumerate() {
         text.push_str(&place(index, &face.face));
         if let Some(said) = &face.explanation {
-            text.push_str(&expression(said.expression, said.probabilities.as_ref()));
+            let label = said
+                .expression
+                .map(|label| (label, said.probabilities.as_ref()));
+            text.extend(label.map(|(label, shares)| expression(label, shares)));
         }
         text.push_str(&action_units(&face.face));
         if let Some(said) = &face.explanation {
@@ -107,8 +113,8 @@ impl<'a> StreamWriter<'a> {
         let Some(said) = &face.explanation else {
             return Ok(());
         };
-        if !self.named {
-            self.output.text(&expression(said.expression, None))?;
+        if let Some(label) = said.expression.filter(|_| !self.named) {
+            self.output.text(&expression(label, None))?;
         }
         self.output.text(&remark(said))?;
         self.output.text(&grounding(face))
@@ -116,20 +122,22 @@ impl<'a> StreamWriter<'a> {
 }
 
 /// Box and head pose.
-fn place(index: usize, face: &ReadFace) -> String {
-    let (b, pose) = (&face.face_box, &face.reading.head_pose);
+fn place(index: usize, face: &FaceReading) -> String {
+    let b = &face.face_box;
     format!(
-        "  face {}: {:.0} x {:.0} pixels at ({:.0}, {:.0}); \
-         head pitch {:.0}, yaw {:.0}, roll {:.0} degrees\n",
+        "  face {}: {:.0} x {:.0} pixels at ({:.0}, {:.0}){}\n",
         index + 1,
         b.width,
         b.height,
         b.x,
         b.y,
-        pose.pitch.0,
-        pose.yaw.0,
-        pose.roll.0,
+        face.head_pose.as_ref().map(head).unwrap_or_default(),
     )
+}
+
+fn head(pose: &HeadPose) -> String {
+    let (pitch, yaw, roll) = (pose.pitch.0, pose.yaw.0, pose.roll.0);
+    format!("; head pitch {pitch:.0}, yaw {yaw:.0}, roll {roll:.0} degrees")
 }
 
 /// The likeliest expressions, or the given one.
@@ -144,8 +152,8 @@ fn expression(label: Expression, probabilities: Option<&ExpressionProbabilities>
     format!("  expression: {}\n", likely.join(", "))
 }
 
-fn action_units(face: &ReadFace) -> String {
-    let active = face.reading.action_units.active();
+fn action_units(face: &FaceReading) -> String {
+    let active = face.action_units.active();
     if active.is_empty() {
         return "  action units: none above 0.2\n".to_owned();
     }
@@ -257,7 +265,7 @@ mod tests {
     fn control_characters_do_not_reach_the_terminal() {
         assert_eq!(streamed(&["a\u{1b}[31mb"]), "  a\u{fffd}[31mb\n");
         let said = Explanation {
-            expression: Expression::Fear,
+            expression: Some(Expression::Fear),
             probabilities: None,
             text: "a\u{1b}c".to_owned(),
             chain: "a\u{1b}c".parse(),

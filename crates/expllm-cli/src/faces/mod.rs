@@ -1,19 +1,12 @@
 //! From paths on the command line to findings per photo, shared by `analyze` and `au`.
 
-mod explain;
 mod find;
-mod grounding;
 mod output;
-mod picture;
-mod report;
 mod run;
 
-pub use explain::{Explaining, Explanation};
 pub use find::{Found, find_photos};
-pub use grounding::Grounding;
 pub use output::Output;
-pub use report::{FaceReport, PhotoReport};
-pub use run::{Job, Step, for_each_report, for_each_step};
+pub use run::{Explaining, Job, Step, for_each_report, for_each_step};
 
 use crate::CliError;
 

@@ -6,19 +6,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use expllm::explaining::{ExplainerOptions, ModelSource};
-use expllm_au::AuNet;
-use expllm_core::{AuVector, ExplainQuestion, ExpressionSet, FaceBox, Photo, Pipeline, ReadFace};
-use expllm_cot::{Composer, Draft, TextWriter, UnitReader, WriteError, WriteRequest};
+use expllm_au::FaceReader;
+use expllm_core::{AuVector, ExplainQuestion, ExplainRequest, Explainer, FaceReading, Photo};
+use expllm_cot::{Draft, TextWriter, UnitReader, WriteError, WriteRequest};
 use expllm_data::ImageSource;
-use expllm_face::device::default_device;
-use expllm_face::{FaceError, LandmarkNet, PhotoReader, RustfaceDetector, SimilarityAligner};
+use expllm_face::{FaceError, PhotoReader};
 use expllm_model::ExpLlmExplainer;
 use rayon::prelude::*;
 
 use super::source::Source;
 use crate::CliError;
-
-type Stages = Pipeline<RustfaceDetector, LandmarkNet, SimilarityAligner, AuNet, Composer>;
 
 /// Reads the faces of images below a folder.
 pub struct Images {
@@ -27,27 +24,17 @@ pub struct Images {
     elsewhere: HashMap<String, ImageSource>,
     /// Whether each image is the crop of one face.
     cropped: bool,
-    stages: Stages,
+    reader: FaceReader,
 }
 
 impl Images {
-    /// The stages with the weights that are part of the program.
-    pub fn new(source: &Source, set: ExpressionSet) -> Result<Self, CliError> {
-        let device = default_device();
-        let stages = Pipeline {
-            detector: RustfaceDetector::new().map_err(CliError::library)?,
-            landmarks: LandmarkNet::pretrained(&device).map_err(CliError::library)?,
-            aligner: SimilarityAligner,
-            units: AuNet::pretrained(&device).map_err(CliError::library)?,
-            writer: Composer,
-            set,
-            seed: 0,
-        };
+    /// The reader with the weights that are part of the program.
+    pub fn new(source: &Source) -> Result<Self, CliError> {
         Ok(Self {
             root: source.root().unwrap_or(Path::new("")).to_path_buf(),
             elsewhere: source.images.clone(),
             cropped: source.cropped,
-            stages,
+            reader: FaceReader::pretrained().map_err(CliError::library)?,
         })
     }
 
@@ -68,23 +55,24 @@ impl Images {
     }
 
     /// The only face of an image, or its largest.
-    fn face(&self, file_name: &str) -> Result<ReadFace, String> {
+    fn face(&self, file_name: &str) -> Result<(Photo, FaceReading), String> {
         let photo = self.photo(file_name)?;
-        let faces = if self.cropped {
-            let whole = FaceBox::whole(photo.width(), photo.height());
-            self.stages.read_boxes(&photo, &[whole])
+        let face = if self.cropped {
+            self.reader.read_crop(&photo)
         } else {
-            self.stages.read(&photo)
+            let none = "no face found; give --cropped if the image is the crop of a face";
+            let boxes = self.reader.boxes(&photo).map_err(|e| e.to_string())?;
+            let largest = boxes.get(..1).ok_or(none)?;
+            self.reader.read_boxes(&photo, largest).pop().ok_or(none)?
         };
-        let faces = faces.map_err(|error| error.to_string())?;
-        let none = || "no face found; give --cropped if the image is the crop of a face".to_owned();
-        faces.into_iter().next().ok_or_else(none)
+        let face = face.map_err(|error| error.to_string())?;
+        Ok((photo, face))
     }
 }
 
 impl UnitReader for Images {
     fn read(&self, file_names: &[&str]) -> Vec<Result<AuVector, String>> {
-        let units = |name: &&str| Ok(self.face(name)?.reading.action_units);
+        let units = |name: &&str| Ok(self.face(name)?.1.action_units);
         file_names.par_iter().map(units).collect()
     }
 }
@@ -130,15 +118,19 @@ impl TextWriter for ModelWriter {
 
     /// Never waits.
     async fn write(&self, request: WriteRequest<'_>) -> Result<Draft, WriteError> {
-        let face = self
-            .images
-            .face(request.file_name)
-            .map_err(WriteError::Record)?;
+        let wrong = |error: &dyn std::fmt::Display| WriteError::Record(error.to_string());
+        let face = self.images.face(request.file_name);
+        let (photo, face) = face.map_err(WriteError::Record)?;
         let question = ExplainQuestion::Given(request.label);
+        let asked = ExplainRequest::of_reading(&face, question, request.set);
+        let reader = &self.images.reader;
+        let asked = reader.with_pixels(asked, (&photo, &face), self.explainer.crop_side());
+        let crop = asked.map_err(|e| wrong(&e))?.crop;
+        let crop = crop.ok_or_else(|| wrong(&"no pixels to look at"))?;
         let explained = self
             .explainer
-            .explain_seeded(&face.aligned, question, request.seed)
-            .map_err(|error| WriteError::Record(error.to_string()))?;
+            .explain_seeded(&crop, question, request.seed)
+            .map_err(|error| wrong(&error))?;
         Ok(Draft {
             text: explained.text,
             model: Some(self.name.clone()),

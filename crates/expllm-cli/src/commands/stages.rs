@@ -6,11 +6,9 @@ use clap::builder::RangedI64ValueParser;
 use expllm::evaluation::{Judge, Stages, View};
 use expllm::explaining::{ExplainerOptions, ModelSource};
 use expllm::rewriting::RewritingExplainer;
-use expllm_au::AuNet;
-use expllm_core::{ExplainQuestion, ExpressionSet, FaceDetector, FaceExplainer};
+use expllm_au::FaceReader;
+use expllm_core::{ExplainQuestion, Explainer, ExpressionSet};
 use expllm_cot::Composer;
-use expllm_face::device::default_device;
-use expllm_face::{LandmarkNet, RustfaceDetector, SimilarityAligner};
 use expllm_model::ExpLlmExplainer;
 
 use super::WeightFormat;
@@ -114,16 +112,11 @@ pub fn attempts() -> RangedI64ValueParser<u32> {
 }
 
 /// A model whose chains are written as often as that.
-pub fn with_attempts(
-    model: ExpLlmExplainer,
-    attempts: u32,
-) -> Result<Box<dyn FaceExplainer>, CliError> {
-    if attempts == 1 {
-        return Ok(Box::new(model));
+pub fn with_attempts(model: ExpLlmExplainer, attempts: u32) -> Box<dyn Explainer> {
+    match attempts {
+        1 => Box::new(model),
+        _ => Box::new(RewritingExplainer::new(model, attempts)),
     }
-    let units = AuNet::pretrained(&default_device()).map_err(CliError::library)?;
-    let writing = RewritingExplainer::new(model, Box::new(units), attempts);
-    Ok(Box::new(writing))
 }
 
 /// Puts the stages together; `cropped` images are one face each and need no detector.
@@ -133,32 +126,25 @@ pub fn load(
     model: &ModelArgs,
     set: ExpressionSet,
 ) -> Result<Stages, CliError> {
-    let device = default_device();
-    let network = || AuNet::pretrained(&device).map_err(CliError::library);
     let judge = match stage {
-        StageName::Au => Judge::Units {
-            units: Box::new(network()?),
-            writer: Box::new(Composer),
+        StageName::Au => Judge::Explainer {
+            explainer: Box::new(Composer),
+            question: ExplainQuestion::LabelFirst,
+            view: View::Aligned,
         },
-        StageName::Classifier => Judge::Classifier(Box::new(network()?)),
+        StageName::Classifier => Judge::Classifier,
         StageName::Expllm => Judge::Explainer {
-            explainer: with_attempts(explainer(model, set)?, model.attempts)?,
+            explainer: with_attempts(explainer(model, set)?, model.attempts),
             question: model.mode.into(),
             view: match model.view {
                 ViewName::Aligned => View::Aligned,
                 ViewName::Whole => View::Whole,
             },
-            units: Box::new(network()?),
         },
     };
-    let detector = (!cropped)
-        .then(RustfaceDetector::new)
-        .transpose()
-        .map_err(CliError::library)?;
     Ok(Stages {
-        detector: detector.map(|detector| Box::new(detector) as Box<dyn FaceDetector>),
-        landmarks: Box::new(LandmarkNet::pretrained(&device).map_err(CliError::library)?),
-        aligner: Box::new(SimilarityAligner),
+        reader: FaceReader::pretrained().map_err(CliError::library)?.boxed(),
+        cropped,
         judge,
     })
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use expllm::explaining::{ExplainerOptions, ModelSource};
 use expllm_core::{ExplainQuestion, Expression, ExpressionSet};
+use expllm_cot::Composer;
 use expllm_model::Backend;
 
 use crate::CliError;
@@ -97,10 +98,11 @@ impl StageArgs {
             let reason = format!("{name} is for the multimodal model; leave --stage composer out");
             return Err(CliError::Usage(reason));
         }
-        Ok(Explaining::Composer {
+        Ok(Explaining {
+            explainer: Box::new(Composer),
+            question: self.question(),
             set,
             seed: self.seed.unwrap_or(0),
-            label: self.label,
         })
     }
 
@@ -113,14 +115,19 @@ impl StageArgs {
             ..ExplainerOptions::default()
         };
         let explainer = source.load(&options).map_err(CliError::library)?;
-        let question = match (self.label, self.mode) {
+        Ok(Explaining {
+            explainer: with_attempts(explainer, self.attempts.unwrap_or(1)),
+            question: self.question(),
+            set,
+            seed: 0,
+        })
+    }
+
+    const fn question(&self) -> ExplainQuestion {
+        match (self.label, self.mode) {
             (Some(label), _) => ExplainQuestion::Given(label),
             (None, Some(Mode::ChainFirst)) => ExplainQuestion::ChainFirst,
             (None, Some(Mode::LabelFirst) | None) => ExplainQuestion::LabelFirst,
-        };
-        Ok(Explaining::Model {
-            explainer: with_attempts(explainer, self.attempts.unwrap_or(1))?,
-            question,
-        })
+        }
     }
 }

@@ -4,45 +4,24 @@
 
 use std::path::Path;
 
-use expllm::au::AuNet;
+use expllm::au::{AuDetector, FaceReader};
 use expllm::core::{
-    AlignedFace, AuDetector, AuReading, AuVector, ExplainQuestion, Explanation, ExplanationEvent,
-    ExpressionProbabilities, ExpressionSet, FaceExplainer, HeadPose, Photo, Pipeline, StageError,
+    AlignedFace, AuVector, ExplainQuestion, ExplainRequest, Explainer, Explanation,
+    ExplanationEvent, ExpressionSet, Photo,
 };
 use expllm::cot::ground;
 use expllm::explaining::{ExplainerOptions, ModelSource};
-use expllm::face::device::default_device;
-use expllm::face::{LandmarkNet, PhotoReader, RustfaceDetector, SimilarityAligner};
+use expllm::face::PhotoReader;
 use expllm::rewriting::RewritingExplainer;
 
-/// Reads no movement from any face.
-struct Nothing;
-
-impl AuDetector for Nothing {
-    fn detect_units(&self, faces: &[AlignedFace]) -> Result<Vec<AuReading>, StageError> {
-        let reading = AuReading {
-            action_units: AuVector::default(),
-            probabilities: ExpressionProbabilities::from_scores([0.0; 8]),
-            head_pose: HeadPose::default(),
-        };
-        Ok(vec![reading; faces.len()])
-    }
+fn reader() -> FaceReader {
+    FaceReader::pretrained().unwrap()
 }
 
 fn faces() -> Vec<AlignedFace> {
-    let device = default_device();
-    let pipeline = Pipeline {
-        detector: RustfaceDetector::new().unwrap(),
-        landmarks: LandmarkNet::pretrained(&device).unwrap(),
-        aligner: SimilarityAligner,
-        units: AuNet::pretrained(&device).unwrap(),
-        writer: (),
-        set: ExpressionSet::Eight,
-        seed: 0,
-    };
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/photos/astronaut.png");
     let photo = PhotoReader::default().read(path).unwrap();
-    let face = pipeline.read(&photo).unwrap().remove(0).aligned;
+    let face = reader().read(&photo).unwrap().remove(0).unwrap().aligned;
     let turned = AlignedFace {
         image: face.image.mirrored(),
         ..face.clone()
@@ -51,6 +30,17 @@ fn faces() -> Vec<AlignedFace> {
         .into_iter()
         .flat_map(|power| [lit(&face, power), lit(&turned, power)])
         .collect()
+}
+
+fn request(face: &AlignedFace, units: AuVector, question: ExplainQuestion) -> ExplainRequest {
+    ExplainRequest {
+        action_units: units,
+        probabilities: None,
+        crop: Some(face.clone()),
+        question,
+        set: ExpressionSet::Eight,
+        seed: 0,
+    }
 }
 
 /// A face in other light.
@@ -65,11 +55,11 @@ fn lit(face: &AlignedFace, power: f32) -> AlignedFace {
     }
 }
 
-fn explainer(units: Box<dyn AuDetector>, attempts: u32) -> RewritingExplainer {
+fn explainer(attempts: u32) -> RewritingExplainer {
     let model = ModelSource::Shipped
         .load(&ExplainerOptions::default())
         .unwrap();
-    RewritingExplainer::new(model, units, attempts)
+    RewritingExplainer::new(model, attempts)
 }
 
 fn agreement(explanation: &Explanation, units: &AuVector) -> f64 {
@@ -81,23 +71,23 @@ fn agreement(explanation: &Explanation, units: &AuVector) -> f64 {
 fn more_attempts_never_agree_less_and_keep_the_label() {
     let faces = faces();
     let question = ExplainQuestion::LabelFirst;
-    let read = AuNet::pretrained(&default_device()).unwrap();
-    let units: Vec<_> = read.detect_units(&faces).unwrap();
+    let units = reader().units.detect_units(&faces).unwrap();
     let units: Vec<_> = units
         .into_iter()
         .map(|reading| reading.action_units)
         .collect();
+    let requests: Vec<_> = (faces.iter().zip(&units))
+        .map(|(face, &units)| request(face, units, question))
+        .collect();
     let mut before: Option<Vec<Explanation>> = None;
     for attempts in [1, 2, 4] {
-        let said = explainer(Box::new(read.clone()), attempts)
-            .explain_all(&faces, question)
-            .unwrap();
+        let said = explainer(attempts).explain_all(&requests).unwrap();
         for (at, old) in before.iter().flatten().enumerate() {
             let [new, old] = [&said[at], old].map(|said| agreement(said, &units[at]));
             assert!(new >= old, "{new} after {old}");
         }
         // Probabilities may differ in their last digits: fewer faces are asked again together.
-        let label = |said: &Explanation| said.label.map(|(label, _)| label);
+        let label = |said: &Explanation| said.expression;
         let labels = |said: &[Explanation]| said.iter().map(label).collect::<Vec<_>>();
         assert!(before.is_none_or(|before| labels(&before) == labels(&said)));
         before = Some(said);
@@ -114,32 +104,27 @@ fn one_attempt_is_the_model_itself() {
         .explain_batch(faces, ExplainQuestion::LabelFirst)
         .unwrap();
     // Nothing moves, so whatever the model claims is contradicted.
-    let once = explainer(Box::new(Nothing), 1);
-    assert_eq!(
-        once.explain_all(faces, ExplainQuestion::LabelFirst)
-            .unwrap(),
-        expected
-    );
+    let asked = |face| request(face, AuVector::REST, ExplainQuestion::LabelFirst);
+    let requests: Vec<_> = faces.iter().map(asked).collect();
+    assert_eq!(explainer(1).explain_all(&requests).unwrap(), expected);
 }
 
 #[test]
 fn a_chain_comes_whole_after_its_label_or_before_it() {
     let faces = faces();
-    let rewriting = explainer(Box::new(Nothing), 3);
+    let rewriting = explainer(3);
     for (question, label_at) in [
         (ExplainQuestion::LabelFirst, 0),
         (ExplainQuestion::ChainFirst, 1),
     ] {
-        let whole = rewriting
-            .explain_all(&faces[..1], question)
-            .unwrap()
-            .remove(0);
-        let events = rewriting.explain(&faces[0], question).unwrap();
+        let asked = request(&faces[0], AuVector::REST, question);
+        let whole = rewriting.explain_all(std::slice::from_ref(&asked));
+        let whole = whole.unwrap().remove(0);
+        let events = rewriting.explain(&asked).unwrap();
         let events: Vec<_> = events.map(Result::unwrap).collect();
-        let (expression, probabilities) = whole.label.unwrap();
         let label = ExplanationEvent::Label {
-            expression,
-            probabilities,
+            expression: whole.expression.unwrap(),
+            probabilities: whole.probabilities.unwrap(),
         };
         let mut expected = vec![ExplanationEvent::Text(whole.text)];
         expected.insert(label_at, label);

@@ -2,11 +2,11 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use expllm::reports::{FaceReport, Grounding, PhotoReport};
 use minijinja::{Environment, context};
 use serde::Serialize;
 
 use crate::CliError;
-use crate::faces::{FaceReport, Grounding, PhotoReport};
 
 const HEAD: &str = include_str!("head.html");
 const PHOTO: &str = include_str!("photo.html");
@@ -77,12 +77,12 @@ fn face((index, report): (usize, &FaceReport)) -> Face {
         percent: 100.0 * value,
     };
     let said = report.explanation.as_ref();
-    let title = match said {
-        Some(said) => format!("Face {}: {}", index + 1, said.expression),
+    let title = match said.and_then(|said| said.expression) {
+        Some(label) => format!("Face {}: {label}", index + 1),
         None => format!("Face {}", index + 1),
     };
     let ranked = said.and_then(|said| said.probabilities.map(|p| p.ranked()));
-    let active = report.face.reading.action_units.active();
+    let active = report.face.action_units.active();
     let grounding = Grounding::of(report);
     let loose = said.and_then(|said| {
         let reason = said.chain.as_ref().err()?;

@@ -6,6 +6,7 @@ use expllm_cot::{ground, sentences};
 use super::FaceReport;
 
 /// The chain of a face held against its action units.
+#[derive(Debug, Clone)]
 pub struct Grounding {
     report: GroundingReport,
     /// Sentences of each part, with whether the readings contradict them.
@@ -14,9 +15,10 @@ pub struct Grounding {
 
 impl Grounding {
     /// Reads the chain of a face; `None` when it has none.
+    #[must_use]
     pub fn of(face: &FaceReport) -> Option<Self> {
         let chain = face.explanation.as_ref()?.chain.as_ref().ok()?;
-        let report = ground(chain, &face.face.reading.action_units);
+        let report = ground(chain, &face.face.action_units);
         let offending = report.offending_sentences();
         let mut index = 0;
         let mut part = |part: ChainPart| {
@@ -32,6 +34,7 @@ impl Grounding {
     }
 
     /// The parts, sentence by sentence, with whether the readings contradict each.
+    #[must_use]
     pub fn parts(&self) -> &[(ChainPart, Vec<(String, bool)>)] {
         &self.parts
     }
@@ -44,6 +47,7 @@ impl Grounding {
     }
 
     /// How many of the statements the readings support, in words.
+    #[must_use]
     pub fn summary(&self) -> String {
         let statements = &self.report.statements;
         let supported = statements.iter().filter(|s| s.supported).count();
@@ -59,11 +63,13 @@ impl Grounding {
     }
 
     /// Share of statements that the readings support.
+    #[must_use]
     pub fn precision(&self) -> Option<f64> {
         self.report.precision()
     }
 
     /// Share of active units that are named.
+    #[must_use]
     pub fn recall(&self) -> Option<f64> {
         self.report.recall()
     }
