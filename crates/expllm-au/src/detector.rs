@@ -9,7 +9,7 @@ use expllm_core::{
 };
 use expllm_face::{ALIGNED_SIZE, FaceError, GreyImage, load_weights, standardise};
 
-use crate::{AuNetwork, AuNetworkConfig};
+use crate::{AuNetwork, AuNetworkConfig, Calibration};
 
 /// Weights that the project trained; see `MODEL_CARD.md` beside them.
 static WEIGHTS: &[u8] = include_bytes!("../weights/au.safetensors");
@@ -20,10 +20,12 @@ const BATCH: usize = 32;
 /// Reads 24 intensities and the expression with an [`AuNetwork`].
 ///
 /// Every face is read twice, as it is and mirrored, and the two readings are averaged: a mirrored
-/// face therefore gives the mirrored reading.
+/// face therefore gives the mirrored reading. A [`Calibration`] then makes of each intensity what a
+/// person would call it.
 #[derive(Debug, Clone)]
 pub struct AuNet {
     network: AuNetwork,
+    calibration: Calibration,
     side: usize,
     device: Device,
 }
@@ -45,10 +47,19 @@ impl AuNet {
     #[must_use]
     pub fn new(network: AuNetwork, config: &AuNetworkConfig, device: &Device) -> Self {
         Self {
+            calibration: network.calibration(),
             network: network.valid().to_device(device),
             side: config.encoder.side,
             device: device.clone(),
         }
+    }
+
+    /// The same detector, whose intensities mean this.
+    #[must_use]
+    pub fn with_calibration(mut self, calibration: Calibration) -> Self {
+        self.network = self.network.with_calibration(&calibration);
+        self.calibration = calibration;
+        self
     }
 
     /// The network, without gradients.
@@ -98,8 +109,11 @@ impl AuNet {
             .zip(mirrored.chunks_exact(ActionUnit::FEAFA_COUNT))
             .zip(expressions.chunks_exact(Expression::COUNT))
             .map(|((own, mirrored), expression)| {
-                let units = ActionUnit::FEAFA
-                    .map(|u| (own[u.index()] + mirrored[u.mirrored().index()]) / 2.0);
+                let units = ActionUnit::FEAFA.map(|unit| {
+                    let mirrored = mirrored[unit.mirrored().index()];
+                    let reading = (own[unit.index()] + mirrored) / 2.0;
+                    self.calibration.curve(unit).apply(reading)
+                });
                 let scores = std::array::from_fn(|i| expression[i]);
                 (
                     AuVector::from_feafa_clamped(units),

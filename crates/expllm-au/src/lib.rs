@@ -14,10 +14,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod calibration;
 mod detector;
 mod face_reader;
 mod network;
 
+pub use calibration::{Calibration, Curve, LEVELS};
 pub use detector::{AuNet, face_crop};
 pub use expllm_core::{
     ActionUnit, AlignedFace, AuDetector, AuReading, AuVector, Expression, ExpressionProbabilities,

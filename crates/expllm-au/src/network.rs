@@ -8,6 +8,9 @@ use burn::tensor::{Device, Tensor};
 use expllm_core::{ActionUnit, Expression};
 use expllm_face::encoder::{FaceEncoder, FaceEncoderConfig};
 
+use crate::Calibration;
+use crate::calibration::CalibrationTable;
+
 /// Sizes of an [`AuNetwork`].
 #[derive(Config, Debug, PartialEq)]
 pub struct AuNetworkConfig {
@@ -29,6 +32,7 @@ pub struct AuNetwork {
     units: UnitHead,
     expressions: ExpressionHead,
     evidence: Linear,
+    calibration: CalibrationTable,
 }
 
 /// Action units from the features of the fine look.
@@ -63,6 +67,7 @@ impl AuNetworkConfig {
             units: self.unit_head(device),
             expressions: self.expression_head(device),
             evidence: self.evidence(device),
+            calibration: uncalibrated(device),
         }
     }
 
@@ -103,6 +108,7 @@ impl AuNetwork {
         let device = units.linear.weight.device();
         Self {
             evidence: AuNetworkConfig::new().evidence(&device),
+            calibration: uncalibrated(&device),
             encoder,
             units,
             expressions,
@@ -129,6 +135,20 @@ impl AuNetwork {
         AuOutput { units, expressions }
     }
 
+    /// What intensities mean, which [`forward`](Self::forward) leaves out.
+    #[must_use]
+    pub fn calibration(&self) -> Calibration {
+        self.calibration.read()
+    }
+
+    /// The same network, whose intensities mean this.
+    #[must_use]
+    pub fn with_calibration(mut self, calibration: &Calibration) -> Self {
+        let device = self.evidence.weight.device();
+        self.calibration = CalibrationTable::new(calibration, ActionUnit::FEAFA_COUNT, &device);
+        self
+    }
+
     /// The part that turns crops into features.
     #[must_use]
     pub fn encoder(&self) -> &FaceEncoder {
@@ -150,6 +170,10 @@ impl AuNetwork {
         self.evidence = scaled(self.evidence, scale);
         self
     }
+}
+
+fn uncalibrated(device: &Device) -> CalibrationTable {
+    CalibrationTable::new(&Calibration::identity(), ActionUnit::FEAFA_COUNT, device)
 }
 
 /// A layer whose outputs are `scale` times as large.

@@ -63,7 +63,12 @@ pub(crate) fn degraded_crop(
 }
 
 /// The crop as if the photo had been small: cut at fewer pixels and enlarged.
-fn coarse_crop(image: &GreyImage, crop: &Similarity, side: usize, rng: &mut impl Rng) -> Vec<f32> {
+pub(crate) fn coarse_crop(
+    image: &GreyImage,
+    crop: &Similarity,
+    side: usize,
+    rng: &mut impl Rng,
+) -> Vec<f32> {
     let coarse = rng.random_range(side * 3 / 8..side);
     let ratio = side as f32 / coarse as f32;
     let to_fine = Similarity {

@@ -14,6 +14,8 @@ use crate::TrainError;
 /// A photographed face and what is known of it.
 #[derive(Debug, Clone)]
 pub struct RealFace {
+    /// The picture's path within its archive.
+    pub file: String,
     /// The face crop.
     pub image: GreyImage,
     /// 68 landmarks in pixels, where the set has them.
@@ -58,6 +60,7 @@ pub fn read_wild(tree: &Tree, split: &str) -> Result<Vec<RealFace>, TrainError> 
         .map(|((row, points), mesh)| {
             let (file, label) = row.split_once(',').unwrap_or((row, ""));
             Ok(RealFace {
+                file: file.to_owned(),
                 image: decode(file, &source(tree, file)?)?,
                 points: points.try_into().ok(),
                 mesh: Some(mesh),
@@ -84,6 +87,7 @@ pub fn read_fer2013(tree: &Tree, split: &str) -> Result<Vec<RealFace>, TrainErro
             let expression =
                 Expression::from_str(folder).map_err(|e| layout(path, e.to_string()))?;
             Ok(RealFace {
+                file: path.to_owned(),
                 image: decode(path, &source(tree, path)?)?,
                 points: None,
                 mesh: None,

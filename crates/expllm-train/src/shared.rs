@@ -1,5 +1,6 @@
 //! The training data as it lies in one folder.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use expllm_core::Landmarks;
@@ -10,6 +11,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
+use crate::au::panel::{Rating, read_panel};
 use crate::au::{AuFaces, real_faces, synthetic_faces};
 use crate::landmarks::LandmarkFace;
 use crate::synth::{FaceKit, FaceSynthesizer, SynthConfig};
@@ -42,6 +44,12 @@ impl TrainingData {
         }
     }
 
+    /// Where a file of the folder lies.
+    #[must_use]
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
     /// One split of the `wild` set.
     ///
     /// # Errors
@@ -58,6 +66,37 @@ impl TrainingData {
     /// When the archive is missing or damaged.
     pub fn fer2013(&self, split: &str) -> Result<Vec<RealFace>, TrainError> {
         read_fer2013(&Tree::open(&self.dir.join("fer2013.tar"))?, split)
+    }
+
+    /// A file of ratings with the pictures that it names; these are called as they are there.
+    ///
+    /// # Errors
+    ///
+    /// When a file is missing or damaged.
+    pub fn rated_faces(&self, file: &str) -> Result<(Vec<Rating>, Vec<RealFace>), TrainError> {
+        let ratings = read_panel(&self.file(file))?;
+        let named: HashSet<&str> = ratings.iter().map(|rating| rating.file.as_str()).collect();
+        let split = |archive: &str, split: &str| {
+            let start = format!("{archive}/{split}/");
+            named.iter().any(|name| name.starts_with(&start))
+        };
+        let mut faces = Vec::new();
+        for part in ["train", "valid"] {
+            let mut add = |archive: &str, real: Vec<RealFace>| {
+                let real = real.into_iter().map(|mut face| {
+                    face.file = format!("{archive}/{}", face.file);
+                    face
+                });
+                faces.extend(real.filter(|face| named.contains(face.file.as_str())));
+            };
+            if split("wild", part) {
+                add("wild", self.wild(part)?);
+            }
+            if split("fer2013", part) {
+                add("fer2013", self.fer2013(part)?);
+            }
+        }
+        Ok((ratings, faces))
     }
 
     /// The morphable head.

@@ -18,6 +18,7 @@ mod stages;
 mod synth;
 mod table;
 mod train;
+mod train_faces;
 mod train_model;
 mod units;
 

@@ -3,10 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use expllm_au::{AuNet, AuNetworkConfig};
+use expllm_au::{AuNet, AuNetworkConfig, Calibration};
 use expllm_face::device::{Backend, reading_device};
 use expllm_face::{LandmarkNet, LandmarkNetworkConfig};
-use expllm_train::au::{AuRun, FacePath, FineStart, fit_temperature, score_au, train_au};
+use expllm_train::au::{
+    AuRun, AuScores, FacePath, FineStart, fit_calibration, fit_temperature, score_au, score_panel,
+    train_au,
+};
 use expllm_train::landmarks::{score_landmarks, train_landmarks};
 use expllm_train::{Progress, RunConfig, TrainingData, read_weights, save_weights};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -43,13 +46,28 @@ enum What {
         #[arg(long, value_delimiter = ',', requires = "start")]
         start_blocks: Option<Vec<usize>>,
     },
+    /// Train the network that reads units and expressions from one look.
+    Faces(super::train_faces::Args),
     /// Train the language model: alignment, instruction tuning, or all of a small one.
     Model(super::train_model::Args),
-    /// Print the figures of the networks that are part of the program.
-    Score {
-        /// Folder with wild.tar, fer2013.tar and ict_facekit.safetensors.
+    /// Learn from rated faces what the intensities of the network that is part of the program mean.
+    Calibrate {
+        /// Folder with panel_train.csv and the archives that it names.
         #[arg(long)]
         shared: PathBuf,
+        /// Weights file to write.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Print the figures of the networks that are part of the program.
+    Score {
+        /// Folder with wild.tar, fer2013.tar, ict_facekit.safetensors, panel_dev.csv and what goes
+        /// with them.
+        #[arg(long)]
+        shared: PathBuf,
+        /// Weights of the action unit network to measure in place of those of the program.
+        #[arg(long)]
+        weights: Option<PathBuf>,
     },
 }
 
@@ -106,8 +124,10 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
             let start = start.as_deref().map(|path| (path, start_blocks.as_deref()));
             au(run, *synthetic, *expression_steps, start)
         }
+        What::Faces(args) => return super::train_faces::run(args),
         What::Model(args) => super::train_model::run(args),
-        What::Score { shared } => score(&TrainingData::new(shared)),
+        What::Calibrate { shared, out } => calibrate(&TrainingData::new(shared), out),
+        What::Score { shared, weights } => score(&TrainingData::new(shared), weights.as_deref()),
     }
     .map(|()| Outcome::Complete)
 }
@@ -204,11 +224,37 @@ fn fine_start(
     Ok(FineStart { backbone, head })
 }
 
-fn score(data: &TrainingData) -> Result<(), CliError> {
+fn calibrate(data: &TrainingData, out: &Path) -> Result<(), CliError> {
+    let device = reading_device();
+    let landmarks = LandmarkNet::pretrained(&device).map_err(CliError::library)?;
+    let units = AuNet::pretrained(&device).map_err(CliError::library)?;
+    let units = units.with_calibration(Calibration::identity());
+    let (ratings, faces) = data
+        .rated_faces("panel_train.csv")
+        .map_err(CliError::library)?;
+    let path = FacePath {
+        landmarks: &landmarks,
+        units: &units,
+    };
+    let findings = path.findings(&faces).map_err(CliError::library)?;
+    let calibration = fit_calibration(&ratings, &findings);
+    let network = units.network().clone().with_calibration(&calibration);
+    save_weights(&network, out).map_err(CliError::library)
+}
+
+fn score(data: &TrainingData, weights: Option<&Path>) -> Result<(), CliError> {
     let device = reading_device();
     let landmarks = LandmarkNet::pretrained(&device).map_err(CliError::library)?;
     print_landmark_score(data, &landmarks)?;
-    let units = AuNet::pretrained(&device).map_err(CliError::library)?;
+    let units = match weights {
+        None => AuNet::pretrained(&device).map_err(CliError::library)?,
+        Some(path) => {
+            let config = AuNetworkConfig::new();
+            let mut network = config.init(&device);
+            read_weights(&mut network, path).map_err(CliError::library)?;
+            AuNet::new(network, &config, &device)
+        }
+    };
     print_au_score(data, &landmarks, &units)
 }
 
@@ -236,18 +282,26 @@ fn print_au_score(
     landmarks: &LandmarkNet,
     units: &AuNet,
 ) -> Result<(), CliError> {
+    let (ratings, faces) = data
+        .rated_faces("panel_dev.csv")
+        .map_err(CliError::library)?;
+    let path = FacePath { landmarks, units };
+    print_figures(score_panel(path, &ratings, &faces).map_err(CliError::library)?);
     let synthesizer = data.synthesizer().map_err(CliError::library)?;
     let wild = data.wild("valid").map_err(CliError::library)?;
     let fer = data.fer2013("valid").map_err(CliError::library)?;
-    let scores = score_au(FacePath { landmarks, units }, &synthesizer, &wild, &fer)
-        .map_err(CliError::library)?;
+    print_figures(score_au(path, &synthesizer, &wild, &fer).map_err(CliError::library)?);
+    Ok(())
+}
+
+#[allow(clippy::print_stdout)] // The program speaks to its user here.
+fn print_figures(scores: AuScores) {
     for figure in scores.figures {
         println!(
             "{}\t{:.4}\t{}\tn={}",
             figure.name, figure.value, figure.wanted, figure.n
         );
     }
-    Ok(())
 }
 
 fn progress_bar(steps: usize) -> ProgressBar {

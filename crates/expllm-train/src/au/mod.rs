@@ -8,11 +8,21 @@
 //! it is coarse because most of the labelled ones hold no more detail (see
 //! [`deblurred`](crate::deblurred)). A last step learns what the units add to that.
 
+mod calibrate;
 mod data;
+mod dev;
 mod evidence;
 mod expressions;
+mod gather;
 mod geometry;
 mod groups;
+mod lesson;
+mod london;
+mod looks;
+mod mesh;
+pub mod panel;
+mod panel_score;
+mod recipe;
 mod score;
 mod small;
 mod units;
@@ -26,9 +36,16 @@ use expllm_face::device::{Backend, reading_device};
 
 use crate::{Progress, RunConfig, TrainError};
 
+pub use calibrate::fit_calibration;
 pub use data::{AuFace, AuFaces, real_faces, synthetic_faces};
+pub use dev::{DevFigures, DevSet};
+pub use gather::{Source, TaughtFace, TaughtFaces, rendered_faces};
 pub use geometry::EyesAndJaw;
-pub use score::{AuScores, FacePath, Figure, fit_temperature, score_au};
+pub use lesson::{Lesson, Opinion};
+pub use london::{LondonFigures, score_london};
+pub use panel_score::{FaceFindings, MovementFigures, PanelFigures, panel_figures};
+pub use recipe::{LookSizes, Pupil, Witness, teach};
+pub use score::{AuScores, FacePath, Figure, fit_temperature, score_au, score_panel};
 pub use units::FineStart;
 
 /// Lengths and rates of the two halves of the recipe.

@@ -1,4 +1,4 @@
-//! Sampling of what a face does: 24 intensities and unlabelled movements.
+//! Sampling of what a face does: 35 intensities and unlabelled movements.
 
 use expllm_core::{ActionUnit, AuVector};
 
@@ -18,20 +18,28 @@ type Share = (ActionUnit, f32, f32);
 
 use ActionUnit::{
     CheekPuff, ChinRaise, JawDrop, JawSlideLeft, JawSlideRight, JawThrust, LeftBrowLower,
-    LeftBrowRaise, LeftEyeClose, LeftLidRaise, LeftLipCornerPull, LeftLipCornerStretch, LipPucker,
-    LowerLipDepress, LowerLipSuck, NoseWrinkle, UpperLipRaise, UpperLipSuck,
+    LeftBrowRaise, LeftCheekRaise, LeftDimple, LeftEyeClose, LeftInnerBrowRaise, LeftLidRaise,
+    LeftLidTighten, LeftLipCornerDepress, LeftLipCornerPull, LeftLipCornerStretch, LipPress,
+    LipPucker, LowerLipDepress, LowerLipSuck, NoseWrinkle, UpperLipRaise, UpperLipSuck,
 };
 
 /// Combinations seen together: emotions as FACS describes them (Ekman, Friesen and Hager 2002,
 /// EMFACS) and everyday mouth shapes. A left unit stands for the pair.
-const PROTOTYPES: [&[Share]; 14] = [
+const PROTOTYPES: [&[Share]; 16] = [
     // Happiness with closed lips, with bared teeth, laughing.
-    &[(LeftLipCornerPull, 0.5, 1.0), (LeftEyeClose, 0.15, 0.5)],
+    &[
+        (LeftLipCornerPull, 0.5, 1.0),
+        (LeftCheekRaise, 0.4, 0.7),
+        (LeftEyeClose, 0.15, 0.5),
+        (LeftDimple, 0.3, 0.2),
+    ],
     &[
         (LeftLipCornerPull, 0.7, 1.0),
         (UpperLipRaise, 0.45, 0.8),
         (JawDrop, 0.15, 0.6),
         (LowerLipDepress, 0.35, 0.6),
+        (LeftCheekRaise, 0.6, 0.75),
+        (LeftLidTighten, 0.3, 0.4),
         (LeftEyeClose, 0.2, 0.6),
     ],
     &[
@@ -39,6 +47,7 @@ const PROTOTYPES: [&[Share]; 14] = [
         (JawDrop, 0.45, 1.0),
         (UpperLipRaise, 0.5, 0.7),
         (LowerLipDepress, 0.4, 0.5),
+        (LeftCheekRaise, 0.7, 0.8),
         (LeftEyeClose, 0.35, 0.6),
         (NoseWrinkle, 0.2, 0.3),
     ],
@@ -51,13 +60,17 @@ const PROTOTYPES: [&[Share]; 14] = [
     // Sadness, quiet and crying.
     &[
         (LeftBrowLower, 0.35, 0.7),
-        (LeftBrowRaise, 0.3, 0.5),
+        (LeftInnerBrowRaise, 0.5, 0.7),
+        (LeftLipCornerDepress, 0.5, 0.8),
         (ChinRaise, 0.4, 0.6),
         (LeftEyeClose, 0.3, 0.6),
     ],
     &[
         (LeftBrowLower, 0.5, 0.8),
         (LeftEyeClose, 0.6, 0.8),
+        (LeftInnerBrowRaise, 0.5, 0.4),
+        (LeftCheekRaise, 0.4, 0.4),
+        (LeftLipCornerDepress, 0.5, 0.5),
         (LeftLipCornerStretch, 0.5, 0.6),
         (ChinRaise, 0.5, 0.6),
         (JawDrop, 0.2, 0.5),
@@ -66,9 +79,11 @@ const PROTOTYPES: [&[Share]; 14] = [
     // Anger, pressed and shouting.
     &[
         (LeftBrowLower, 0.75, 1.0),
-        (LeftLidRaise, 0.4, 0.5),
-        (UpperLipSuck, 0.35, 0.4),
-        (LowerLipSuck, 0.35, 0.4),
+        (LeftLidRaise, 0.4, 0.4),
+        (LeftLidTighten, 0.5, 0.5),
+        (LipPress, 0.6, 0.7),
+        (UpperLipSuck, 0.35, 0.2),
+        (LowerLipSuck, 0.35, 0.2),
         (ChinRaise, 0.4, 0.5),
         (JawThrust, 0.3, 0.3),
     ],
@@ -85,7 +100,10 @@ const PROTOTYPES: [&[Share]; 14] = [
         (NoseWrinkle, 0.7, 0.9),
         (UpperLipRaise, 0.6, 0.8),
         (LeftBrowLower, 0.45, 0.8),
-        (LeftEyeClose, 0.4, 0.6),
+        (LeftEyeClose, 0.4, 0.4),
+        (LeftLidTighten, 0.5, 0.5),
+        (LeftCheekRaise, 0.4, 0.4),
+        (LeftLipCornerDepress, 0.4, 0.3),
         (ChinRaise, 0.35, 0.4),
         (LowerLipDepress, 0.3, 0.3),
     ],
@@ -93,11 +111,19 @@ const PROTOTYPES: [&[Share]; 14] = [
     &[
         (LeftBrowRaise, 0.6, 0.9),
         (LeftBrowLower, 0.35, 0.6),
+        (LeftInnerBrowRaise, 0.4, 0.5),
         (LeftLidRaise, 0.7, 0.9),
         (LeftLipCornerStretch, 0.6, 0.8),
         (JawDrop, 0.3, 0.7),
         (LowerLipDepress, 0.4, 0.5),
     ],
+    // Doubt and displeasure around the mouth; pressed lips with dimples.
+    &[
+        (LeftLipCornerDepress, 0.6, 1.0),
+        (ChinRaise, 0.5, 0.7),
+        (LeftBrowLower, 0.3, 0.3),
+    ],
+    &[(LipPress, 0.5, 0.8), (LeftDimple, 0.5, 0.7)],
     // Speech-like mouths: open, spread, rounded, lips in.
     &[
         (JawDrop, 0.3, 0.9),
@@ -120,7 +146,7 @@ const PROTOTYPES: [&[Share]; 14] = [
 
 /// Units drawn on their own; a left unit of a pair stands for both sides. Those that the
 /// prototypes hardly use stand here twice, so that networks see enough of them.
-const SINGLES: [ActionUnit; 29] = [
+const SINGLES: [ActionUnit; 40] = [
     LeftEyeClose,
     LeftLidRaise,
     LeftBrowLower,
@@ -150,12 +176,23 @@ const SINGLES: [ActionUnit; 29] = [
     CheekPuff,
     NoseWrinkle,
     NoseWrinkle,
+    LeftInnerBrowRaise,
+    LeftInnerBrowRaise,
+    LeftLidTighten,
+    LeftLidTighten,
+    LeftCheekRaise,
+    LeftDimple,
+    LeftDimple,
+    LeftLipCornerDepress,
+    LeftLipCornerDepress,
+    LipPress,
+    LipPress,
 ];
 
 impl Action {
     /// Draws an action: prototypes, single units, sparse combinations and neutral faces.
     pub fn sample(draw: &mut Draw) -> Self {
-        let mut values = [0.0f32; ActionUnit::FEAFA_COUNT];
+        let mut values = [0.0f32; ActionUnit::COUNT];
         match draw.uniform(0.0, 1.0) {
             p if p < 0.12 => {}
             p if p < 0.58 => {
@@ -175,14 +212,14 @@ impl Action {
             _ => add_random_units(&mut values, 6, draw),
         }
         exclude_opposites(&mut values, draw);
-        let units = AuVector::from_feafa_clamped(values);
+        let units = AuVector::from_clamped(values);
         let nuisance = sample_nuisance(&units, draw);
         Self { units, nuisance }
     }
 }
 
 /// Adds one to `most` units of any kind at any intensity.
-fn add_random_units(values: &mut [f32; ActionUnit::FEAFA_COUNT], most: usize, draw: &mut Draw) {
+fn add_random_units(values: &mut [f32; ActionUnit::COUNT], most: usize, draw: &mut Draw) {
     for _ in 0..=draw.index(most) {
         let unit = draw.pick(&SINGLES);
         // More weak than strong ones, the whole range covered.
@@ -192,7 +229,7 @@ fn add_random_units(values: &mut [f32; ActionUnit::FEAFA_COUNT], most: usize, dr
 }
 
 /// Sets a unit and, for one of a pair, mostly also the other side at a similar intensity.
-fn put(values: &mut [f32; ActionUnit::FEAFA_COUNT], unit: ActionUnit, value: f32, draw: &mut Draw) {
+fn put(values: &mut [f32; ActionUnit::COUNT], unit: ActionUnit, value: f32, draw: &mut Draw) {
     let value = value.clamp(0.0, 1.0);
     let other = unit.mirrored();
     let slides = matches!(unit, JawSlideLeft | JawSlideRight);
@@ -214,7 +251,7 @@ fn put(values: &mut [f32; ActionUnit::FEAFA_COUNT], unit: ActionUnit, value: f32
 }
 
 /// Weakens one of two units that pull the same skin in opposite directions.
-fn exclude_opposites(values: &mut [f32; ActionUnit::FEAFA_COUNT], draw: &mut Draw) {
+fn exclude_opposites(values: &mut [f32; ActionUnit::COUNT], draw: &mut Draw) {
     let mut rival = |a: ActionUnit, b: ActionUnit, rest: f32| {
         let (loser, _) = if draw.chance(0.5) { (a, b) } else { (b, a) };
         if values[a.index()].min(values[b.index()]) > 0.0 {
@@ -229,7 +266,20 @@ fn exclude_opposites(values: &mut [f32; ActionUnit::FEAFA_COUNT], draw: &mut Dra
         };
         rival(side, lid, 0.0);
     }
+    for (a, b, rest) in [
+        (LeftLidTighten, LeftLidRaise, 0.3),
+        (LeftLipCornerPull, LeftLipCornerDepress, 0.15),
+        (LeftLipCornerPull, LeftDimple, 0.4),
+        (LeftBrowRaise, LeftInnerBrowRaise, 0.3),
+    ] {
+        rival(a, b, rest);
+        rival(a.mirrored(), b.mirrored(), rest);
+    }
     rival(JawSlideLeft, JawSlideRight, 0.0);
+    rival(LipPress, JawDrop, 0.1);
+    rival(LipPress, UpperLipRaise, 0.2);
+    rival(LipPress, LowerLipDepress, 0.2);
+    rival(LipPress, LipPucker, 0.3);
     rival(CheekPuff, JawDrop, 0.15);
     rival(LipPucker, LeftLipCornerStretch, 0.4);
     rival(LipPucker, LeftLipCornerStretch.mirrored(), 0.4);
@@ -245,32 +295,13 @@ fn exclude_opposites(values: &mut [f32; ActionUnit::FEAFA_COUNT], draw: &mut Dra
 /// Movements without a label, and those that come along with labelled ones.
 fn sample_nuisance(units: &AuVector, draw: &mut Draw) -> Vec<(&'static str, f32)> {
     let mut out = Vec::with_capacity(24);
-    let smile = |unit: ActionUnit| units[unit].get();
-    let cheeks = [
-        ("cheekSquint_L", "eyeSquint_L", smile(LeftLipCornerPull)),
-        (
-            "cheekSquint_R",
-            "eyeSquint_R",
-            smile(LeftLipCornerPull.mirrored()),
-        ),
-    ];
-    let natural = draw.uniform(0.3, 1.0);
-    for (cheek, squint, pull) in cheeks {
-        out.push((cheek, 0.8 * pull * natural + draw.normal(0.05).abs()));
-        out.push((squint, 0.25 * pull * natural));
-    }
-    for (left, right, often, most) in [
-        ("mouthFrown_L", "mouthFrown_R", 0.2, 0.7),
-        ("mouthDimple_L", "mouthDimple_R", 0.15, 0.5),
-        ("mouthPress_L", "mouthPress_R", 0.15, 0.6),
-        ("eyeSquint_L", "eyeSquint_R", 0.2, 0.4),
-        ("cheekRaiser_L", "cheekRaiser_R", 0.1, 0.5),
+    // A smile pushes up the cheeks a little even where they do not tighten by themselves.
+    let natural = draw.uniform(0.0, 0.35);
+    for (cheek, pull) in [
+        ("cheekSquint_L", units[LeftLipCornerPull]),
+        ("cheekSquint_R", units[LeftLipCornerPull.mirrored()]),
     ] {
-        if draw.chance(often) {
-            let value = draw.uniform(0.0, most);
-            out.push((left, value * draw.uniform(0.8, 1.2)));
-            out.push((right, value * draw.uniform(0.8, 1.2)));
-        }
+        out.push((cheek, pull.get() * natural));
     }
     if draw.chance(0.1) {
         out.push(("mouthFunnel", draw.uniform(0.0, 0.4)));

@@ -31,7 +31,7 @@ fn i32_bytes(values: &[i32]) -> Vec<u8> {
 impl TinyKit {
     /// The front of an ellipsoid with all shapes that the units need.
     pub fn new() -> Self {
-        let mut names: Vec<&str> = ActionUnit::FEAFA
+        let mut names: Vec<&str> = ActionUnit::ALL
             .into_iter()
             .flat_map(|unit| shapes_of(unit).iter().map(|(name, _)| *name))
             .collect();
@@ -152,7 +152,7 @@ fn labels_stay_in_range_and_points_inside_the_photo() {
     for seed in 0..60 {
         let face = faces.render(seed);
         assert_eq!((face.photo.width(), face.photo.height()), (48, 48));
-        for value in face.action_units.feafa() {
+        for value in face.action_units.values() {
             assert!((0.0..=1.0).contains(&value));
         }
         for (i, p) in face.landmarks.points.iter().enumerate().skip(17) {
@@ -169,7 +169,7 @@ fn sampling_covers_every_unit_and_neutral_faces() {
     let share = |f: &dyn Fn(&AuVector) -> bool| {
         actions.iter().filter(|units| f(units)).count() as f32 / actions.len() as f32
     };
-    for unit in ActionUnit::FEAFA {
+    for unit in ActionUnit::ALL {
         assert!(
             share(&|units| units[unit].get() > 0.2) > 0.04,
             "{unit} is rare"
@@ -183,9 +183,9 @@ fn sampling_covers_every_unit_and_neutral_faces() {
             "{unit} is always on"
         );
     }
-    assert!(share(&|units| units.feafa().iter().all(|&v| v == 0.0)) > 0.05);
+    assert!(share(&|units| units.values().iter().all(|&v| v == 0.0)) > 0.05);
     let one_sided = share(&|units| {
-        (ActionUnit::FEAFA.into_iter()).any(|u| {
+        (ActionUnit::ALL.into_iter()).any(|u| {
             u.side() == Side::Left && units[u].get() > 0.3 && units[u.mirrored()].get() == 0.0
         })
     });
@@ -200,7 +200,7 @@ fn no_movement_means_zero_weights() {
             .iter()
             .all(|&w| w == 0.0)
     );
-    for unit in ActionUnit::FEAFA {
+    for unit in ActionUnit::ALL {
         assert!(
             map.weights(&only(unit), &[]).iter().any(|&w| w > 0.5),
             "{unit}"
@@ -298,7 +298,7 @@ fn every_unit_of_a_pair_mirrors_the_other_on_the_real_kit() {
     };
     // Landmark pairs of brows, eyes and mouth corners across the middle line.
     for (a, b) in [(17, 26), (19, 24), (36, 45), (38, 43), (48, 54)] {
-        for unit in ActionUnit::FEAFA {
+        for unit in ActionUnit::ALL {
             let (p, q) = (moved(unit, a), moved(unit.mirrored(), b));
             let d = math::sub(p, [-q[0], q[1], q[2]]);
             assert!(math::dot(d, d).sqrt() < 0.12, "{unit} {a}/{b}: {d:?}");

@@ -1,0 +1,143 @@
+//! `expllm train faces`: the network that reads units and expressions.
+
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+use expllm_face::LandmarkNet;
+use expllm_face::backbone::BackboneConfig;
+use expllm_face::device::{Backend, reading_device};
+use expllm_train::au::{DevSet, LookSizes, Pupil, Source, Witness, teach};
+use expllm_train::{Progress, RunConfig, TrainError, TrainingData};
+
+use crate::{CliError, Outcome};
+
+/// Arguments of `expllm train faces`.
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    /// Folder with wild.tar, fer2013.tar, ict_facekit.safetensors and what goes with them.
+    #[arg(long)]
+    shared: PathBuf,
+    /// Folder of checkpoints; a run that was stopped goes on from the last one in it.
+    #[arg(long)]
+    run: PathBuf,
+    /// Where faces come from.
+    #[arg(long, value_delimiter = ',', default_values_t = Source::ALL)]
+    sources: Vec<Source>,
+    /// Faces to render.
+    #[arg(long, default_value_t = 12_000)]
+    renders: usize,
+    /// Optimiser steps.
+    #[arg(long, default_value_t = 12_000)]
+    steps: usize,
+    /// Faces per step.
+    #[arg(long, default_value_t = 64)]
+    batch: usize,
+    /// Highest learning rate.
+    #[arg(long, default_value_t = 2e-3)]
+    rate: f64,
+    /// Sides of the first and of the later looks in pixels.
+    #[arg(long, value_delimiter = ',', default_values_t = [48, 64])]
+    sides: Vec<usize>,
+    /// Share of the steps with the first side.
+    #[arg(long, default_value_t = 0.6)]
+    small_share: f64,
+    /// Seed of everything random.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Backend to train on: cpu, wgpu or cuda; the first in the build without it.
+    #[arg(long)]
+    device: Option<Backend>,
+}
+
+/// Runs the recipe.
+pub fn run(args: &Args) -> Result<Outcome, CliError> {
+    let data = TrainingData::new(&args.shared);
+    let landmarks = LandmarkNet::pretrained(&reading_device()).map_err(CliError::library)?;
+    let &[first, last] = &args.sides[..] else {
+        return Err(CliError::Usage("--sides takes two sides, as 48,64".into()));
+    };
+    let clock = std::time::Instant::now();
+    let dev = DevSet::new(&data, &landmarks, last).map_err(CliError::library)?;
+    log(&format!(
+        "dev faces after {:.0} s",
+        clock.elapsed().as_secs_f64()
+    ));
+    let faces = data
+        .taught_faces(&args.sources, args.renders, &landmarks)
+        .map_err(CliError::library)?;
+    log(&format!(
+        "{} renders, {} rated, {} of wild, {} of FER2013, {} kept back, after {:.0} s",
+        faces.renders.len(),
+        faces.rated.len(),
+        faces.wild.len(),
+        faces.fer.len(),
+        faces.kept_back.len(),
+        clock.elapsed().as_secs_f64()
+    ));
+    let sizes = BackboneConfig::new(vec![24], vec![48, 96, 192], vec![2, 2, 2]).with_grid(2);
+    let run = RunConfig::new(args.steps, args.batch, args.rate)
+        .with_seed(args.seed)
+        .with_checkpoint_every(250);
+    let looks = LookSizes {
+        first,
+        last,
+        share: args.small_share,
+    };
+    let mut reporter = Reporter { dev, sizes: &sizes };
+    let backend = args.device.unwrap_or_else(Backend::preferred);
+    teach(
+        &faces,
+        (&sizes, looks),
+        &run,
+        &args.run,
+        backend,
+        &mut reporter,
+    )
+    .map_err(CliError::library)?;
+    Ok(Outcome::Complete)
+}
+
+struct Reporter<'a> {
+    dev: DevSet,
+    sizes: &'a BackboneConfig,
+}
+
+impl Witness for Reporter<'_> {
+    fn progress(&mut self, progress: &Progress) {
+        let Progress {
+            step,
+            steps,
+            loss,
+            rate,
+        } = progress;
+        log(&format!(
+            "step {step} of {steps}, loss {loss:.4}, {rate:.0} faces/s"
+        ));
+    }
+
+    fn shown(&mut self, pupil: &Pupil, step: usize) -> Result<(), TrainError> {
+        let figures = self.dev.judge(pupil, self.sizes)?;
+        for (name, panel) in ["wild", "FER2013"].into_iter().zip(&figures.panel) {
+            let of = |mean: Option<(f64, usize)>| mean.map_or(f64::NAN, |m| m.0);
+            log(&format!(
+                "step {step}, panel {name}: Spearman {:.3}, AUC {:.3} (lowest {:?}), F1 {:.3}, expression {:?}, sides {:?}",
+                of(panel.mean(|m| m.spearman)),
+                of(panel.mean(|m| m.auc)),
+                panel.lowest_auc(),
+                of(panel.mean(|m| m.f1)),
+                panel.expression,
+                panel.sides,
+            ));
+        }
+        log(&format!(
+            "step {step}, FER2013 {:.4} by labels, {:.4} by votes; FERPlus {:.4}",
+            figures.label, figures.seen, figures.majority
+        ));
+        Ok(())
+    }
+}
+
+#[allow(clippy::print_stderr)] // The program speaks to its user here.
+fn log(line: &str) {
+    eprintln!("{line}");
+}

@@ -1,0 +1,247 @@
+//! A network on its way, judged on faces that it does not learn from.
+
+use std::collections::HashMap;
+
+use burn::nn::Linear;
+use expllm_core::{AuVector, Expression, ExpressionSet, Similarity};
+use expllm_face::backbone::BackboneConfig;
+use expllm_face::{ALIGNED_SIZE, LandmarkNet};
+use rayon::prelude::*;
+
+use super::gather::{place, read_votes};
+use super::lesson::{Lesson, Opinion};
+use super::panel::{Rating, read_panel};
+use super::panel_score::{FaceFindings, PanelFigures, panel_figures};
+use super::recipe::Pupil;
+use crate::augment::push;
+use crate::host::{HostBackbone, HostWeights};
+use crate::{RealFace, TrainError, TrainingData};
+
+/// Faces looked at together.
+const BATCH: usize = 64;
+
+/// Looks at faces that nobody learns from, with what is known of them.
+pub struct DevSet {
+    side: usize,
+    /// Rated faces by file.
+    panel: Vec<(String, Vec<f32>)>,
+    ratings: Vec<Rating>,
+    /// Looks, labels and majorities of FER2013's validation part.
+    fer: Vec<FerLook>,
+}
+
+/// A look at a face of FER2013, its label, and what most voters of FERPlus see.
+type FerLook = (Vec<f32>, Option<Expression>, Option<Expression>);
+
+/// Whether an answer is right; `None` where nothing is known.
+type Judge<'a> = &'a dyn Fn(&Output, &FerLook) -> Option<bool>;
+
+/// Figures of a network on its way.
+#[derive(Debug, Clone)]
+pub struct DevFigures {
+    /// On rated faces of `wild` and of FER2013.
+    pub panel: [PanelFigures; 2],
+    /// Accuracy of the label head on FER2013's labels, seven classes.
+    pub label: f64,
+    /// Accuracy of the other head on FER2013's labels, seven classes.
+    pub seen: f64,
+    /// Accuracy of that head on FERPlus's majority, eight classes.
+    pub majority: f64,
+}
+
+impl DevSet {
+    /// Prepares looks of `side` pixels.
+    ///
+    /// # Errors
+    ///
+    /// When a file is missing or damaged, or the landmark network fails.
+    pub fn new(
+        data: &TrainingData,
+        network: &LandmarkNet,
+        side: usize,
+    ) -> Result<Self, TrainError> {
+        let ratings = read_panel(&data.file("panel_dev.csv"))?;
+        let rated: std::collections::HashSet<&str> =
+            ratings.iter().map(|r| r.file.as_str()).collect();
+        let wild = data.wild("valid")?;
+        let fer = data.fer2013("valid")?;
+        let look = |face: &RealFace| -> Result<Option<Vec<f32>>, TrainError> {
+            // Landmarks as the reader finds them.
+            let unknown = RealFace {
+                points: None,
+                mesh: None,
+                ..face.clone()
+            };
+            let placed = place(unknown, Lesson::default(), network)?;
+            Ok(placed.map(|face| face.image.crop(&view(&face.views[0], side), side)))
+        };
+        let named =
+            |archive: &str, faces: &[RealFace]| -> Result<Vec<(String, Vec<f32>)>, TrainError> {
+                let looks: Result<Vec<_>, TrainError> = faces
+                    .par_iter()
+                    .map(|face| (format!("{archive}/{}", face.file), face))
+                    .filter(|(name, _)| rated.contains(name.as_str()))
+                    .map(|(name, face)| Ok(look(face)?.map(|look| (name, look))))
+                    .collect();
+                Ok(looks?.into_iter().flatten().collect())
+            };
+        let mut panel = named("wild", &wild)?;
+        panel.extend(named("fer2013", &fer)?);
+        let votes: HashMap<String, _> = read_votes(&data.file("fer2013_faces.csv"))?
+            .into_iter()
+            .collect();
+        let looks: Result<Vec<_>, TrainError> = fer
+            .par_iter()
+            .map(|face| {
+                let majority = votes
+                    .get(&face.file)
+                    .copied()
+                    .flatten()
+                    .and_then(|votes| majority(&votes));
+                Ok(look(face)?.map(|look| (look, face.expression, majority)))
+            })
+            .collect();
+        let fer = looks?.into_iter().flatten().collect();
+        Ok(Self {
+            side,
+            panel,
+            ratings,
+            fer,
+        })
+    }
+
+    /// Figures of a network; one plain look at each face.
+    ///
+    /// # Errors
+    ///
+    /// When the network says what is not a number.
+    pub fn judge(&self, pupil: &Pupil, sizes: &BackboneConfig) -> Result<DevFigures, TrainError> {
+        let mut looker = Looker::new(pupil, sizes, self.side);
+        let read: Vec<_> = looker.read(self.panel.iter().map(|(_, look)| look));
+        let findings: HashMap<String, FaceFindings> = self
+            .panel
+            .iter()
+            .zip(&read)
+            .map(|((file, _), output)| (file.clone(), output.findings()))
+            .collect();
+        let half = |archive: &str| -> Result<PanelFigures, TrainError> {
+            let ratings: Vec<Rating> = self
+                .ratings
+                .iter()
+                .filter(|r| r.file.starts_with(archive))
+                .cloned()
+                .collect();
+            Ok(panel_figures(&ratings, &findings)?)
+        };
+        let read: Vec<_> = looker.read(self.fer.iter().map(|(look, ..)| look));
+        let share = |right: Judge<'_>| {
+            let judged: Vec<bool> = read
+                .iter()
+                .zip(&self.fer)
+                .filter_map(|(output, face)| right(output, face))
+                .collect();
+            judged.iter().filter(|r| **r).count() as f64 / judged.len().max(1) as f64
+        };
+        Ok(DevFigures {
+            panel: [half("wild")?, half("fer2013")?],
+            label: share(&|output, face| Some(top(&output.label, ExpressionSet::Seven) == face.1?)),
+            seen: share(&|output, face| Some(top(&output.seen, ExpressionSet::Seven) == face.1?)),
+            majority: share(&|output, face| {
+                Some(top(&output.seen, ExpressionSet::Eight) == face.2?)
+            }),
+        })
+    }
+}
+
+/// The expression that most of the counted votes name; `None` for ties, and where most name none.
+pub(super) fn majority(votes: &[f32; 10]) -> Option<Expression> {
+    let shares = Opinion::votes(votes).shares;
+    let most = shares.iter().copied().fold(0.0, f32::max);
+    let mut best = Expression::ALL
+        .into_iter()
+        .filter(|e| most > 0.0 && shares[e.index()] == most);
+    let found = best.next();
+    found.filter(|_| best.next().is_none())
+}
+
+/// The transform from a look of `side` pixels to the picture.
+fn view(to_image: &Similarity, side: usize) -> Similarity {
+    to_image.after(&expllm_au::face_crop(ALIGNED_SIZE, side))
+}
+
+fn top(logits: &[f32], set: ExpressionSet) -> Expression {
+    let allowed = Expression::ALL.into_iter().filter(|e| set.contains(*e));
+    let best = allowed.max_by(|a, b| logits[a.index()].total_cmp(&logits[b.index()]));
+    best.unwrap_or(Expression::Neutral)
+}
+
+/// What a network says of a face.
+struct Output {
+    units: Vec<f32>,
+    seen: Vec<f32>,
+    label: Vec<f32>,
+}
+
+impl Output {
+    fn findings(&self) -> FaceFindings {
+        FaceFindings {
+            units: AuVector::from_clamped(std::array::from_fn(|i| {
+                1.0 / (1.0 + (-self.units[i]).exp())
+            })),
+            expression: Some(top(&self.seen, ExpressionSet::Eight)),
+        }
+    }
+}
+
+/// Reads looks with the numbers of a pupil.
+struct Looker {
+    host: HostBackbone,
+    weights: HostWeights,
+    heads: [(Vec<f32>, Vec<f32>); 3],
+}
+
+impl Looker {
+    fn new(pupil: &Pupil, sizes: &BackboneConfig, side: usize) -> Self {
+        let numbers = |layer: &Linear| {
+            let of = |data: burn::tensor::TensorData| {
+                data.convert::<f32>().try_to_vec().unwrap_or_default()
+            };
+            let bias = layer.bias.as_ref().map(|bias| of(bias.val().into_data()));
+            (of(layer.weight.val().into_data()), bias.unwrap_or_default())
+        };
+        Self {
+            host: HostBackbone::new(sizes, side),
+            weights: HostWeights::read(&pupil.backbone),
+            heads: [&pupil.units, &pupil.seen, &pupil.label].map(numbers),
+        }
+    }
+
+    fn read<'a>(&mut self, looks: impl Iterator<Item = &'a Vec<f32>>) -> Vec<Output> {
+        let looks: Vec<&Vec<f32>> = looks.collect();
+        let mut outputs = Vec::with_capacity(looks.len());
+        for batch in looks.chunks(BATCH) {
+            let mut crops = Vec::new();
+            batch
+                .iter()
+                .for_each(|look| push(&mut crops, look.to_vec()));
+            let features = self.host.forward(&self.weights, &crops);
+            let width = features.len() / batch.len();
+            outputs.extend(features.chunks_exact(width).map(|row| {
+                let [units, seen, label] = [0, 1, 2].map(|i| linear(row, &self.heads[i]));
+                Output { units, seen, label }
+            }));
+        }
+        outputs
+    }
+}
+
+/// `row * weight + bias`; the weight is `[in, out]`.
+fn linear(row: &[f32], (weight, bias): &(Vec<f32>, Vec<f32>)) -> Vec<f32> {
+    let mut sums = bias.clone();
+    for (x, weights) in row.iter().zip(weight.chunks_exact(bias.len())) {
+        sums.iter_mut()
+            .zip(weights)
+            .for_each(|(sum, w)| *sum += x * w);
+    }
+    sums
+}

@@ -1,0 +1,337 @@
+//! The faces of a run, gathered from the sources that it may use.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::str::FromStr;
+
+use expllm_core::{FaceBox, LANDMARK_COUNT, LandmarkDetector, Landmarks, Photo, Point, Similarity};
+use expllm_face::{GreyImage, LandmarkNet, SimilarityAligner};
+use rayon::prelude::*;
+
+use super::lesson::{Lesson, Opinion};
+use super::mesh::{BLENDSHAPES, read_blendshapes, read_landmarks};
+use super::panel::{Rating, read_panel};
+use crate::synth::{FaceSynthesizer, seed_of};
+use crate::{RealFace, TrainError, TrainingData};
+
+/// Series of seeds that training faces are drawn from.
+const TRAINING_SERIES: u64 = 1;
+
+/// Of how many rated faces one is kept back from training, to calibrate by.
+const KEPT_BACK_EVERY: usize = 8;
+
+/// A source of faces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// Rendered faces.
+    Renders,
+    /// The collection `wild`.
+    Wild,
+    /// FER2013 with the votes of FERPlus; for research use.
+    Fer2013,
+}
+
+impl Source {
+    /// All sources.
+    pub const ALL: [Self; 3] = [Self::Renders, Self::Wild, Self::Fer2013];
+
+    /// Name in arguments.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Renders => "renders",
+            Self::Wild => "wild",
+            Self::Fer2013 => "fer2013",
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Source {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let find = |source: &Self| source.name() == text.trim();
+        let known = || Self::ALL.map(Self::name).join(", ");
+        let found = Self::ALL.into_iter().find(find);
+        found.ok_or_else(|| format!("no source {text:?}; known are {}", known()))
+    }
+}
+
+/// A face, where it lies in its picture, and what is known of it.
+#[derive(Debug, Clone)]
+pub struct TaughtFace {
+    /// The picture.
+    pub image: GreyImage,
+    /// Transforms from the aligned face to the picture, at least one: by the landmarks that are
+    /// known, and by those that the project's own network finds.
+    pub views: Vec<Similarity>,
+    /// What is known.
+    pub lesson: Lesson,
+}
+
+/// The faces of a run by kind; every batch takes a fixed share of each.
+#[derive(Debug, Clone, Default)]
+pub struct TaughtFaces {
+    /// Renders.
+    pub renders: Vec<TaughtFace>,
+    /// Faces of `wild` and FER2013 that were rated.
+    pub rated: Vec<TaughtFace>,
+    /// All other faces of `wild`.
+    pub wild: Vec<TaughtFace>,
+    /// All other faces of FER2013.
+    pub fer: Vec<TaughtFace>,
+    /// Rated faces that are kept back from training.
+    pub kept_back: Vec<(RealFace, Rating)>,
+}
+
+/// Renders faces `0..count` of the training series.
+#[must_use]
+pub fn rendered_faces(synthesizer: &FaceSynthesizer, count: usize) -> Vec<TaughtFace> {
+    (0..count as u64)
+        .into_par_iter()
+        .filter_map(|index| {
+            let face = synthesizer.render(seed_of(TRAINING_SERIES, index));
+            let mut lesson = Lesson::default().exact(face.action_units.values());
+            let view = SimilarityAligner::to_photo(&face.landmarks)?;
+            lesson.landmarks = Some(face.landmarks);
+            Some(TaughtFace {
+                image: GreyImage::from_photo(&face.photo),
+                views: vec![view],
+                lesson,
+            })
+        })
+        .collect()
+}
+
+/// What is known of real faces beside their pictures.
+struct Known {
+    ratings: HashMap<String, Rating>,
+    /// Ratings of faces that are kept back.
+    kept_back: HashMap<String, Rating>,
+}
+
+impl TrainingData {
+    /// Gathers the faces of a run; `renders` faces are rendered where that source is used.
+    ///
+    /// # Errors
+    ///
+    /// When a file is missing or damaged, or the landmark network fails.
+    pub fn taught_faces(
+        &self,
+        sources: &[Source],
+        renders: usize,
+        network: &LandmarkNet,
+    ) -> Result<TaughtFaces, TrainError> {
+        let known = Known::read(read_panel(&self.file("panel_train.csv"))?);
+        let mut faces = TaughtFaces::default();
+        if sources.contains(&Source::Wild) {
+            let blendshapes = read_blendshapes(
+                &self.file("wild_blendshapes.safetensors"),
+                "train_blendshapes",
+            )?;
+            let real = self.wild("train")?;
+            let blendshapes = blendshapes.into_iter().chain(std::iter::repeat(None));
+            let rows: Vec<_> = real
+                .into_iter()
+                .zip(blendshapes)
+                .map(|(face, shapes)| {
+                    let mut lesson = Lesson {
+                        blendshapes: shapes,
+                        ..Lesson::default()
+                    };
+                    if let Some(expression) = face.expression {
+                        lesson = lesson.labelled(expression);
+                    }
+                    (face, lesson)
+                })
+                .collect();
+            faces.wild = known.sort(
+                rows,
+                "wild",
+                network,
+                &mut faces.rated,
+                &mut faces.kept_back,
+            )?;
+        }
+        if sources.contains(&Source::Fer2013) {
+            let rows = self.fer2013_lessons("train")?;
+            faces.fer = known.sort(
+                rows,
+                "fer2013",
+                network,
+                &mut faces.rated,
+                &mut faces.kept_back,
+            )?;
+        }
+        if sources.contains(&Source::Renders) {
+            faces.renders = rendered_faces(&self.synthesizer()?, renders);
+        }
+        Ok(faces)
+    }
+
+    /// FER2013 with its labels, the votes of FERPlus and MediaPipe's findings.
+    fn fer2013_lessons(&self, split: &str) -> Result<Vec<(RealFace, Lesson)>, TrainError> {
+        let mesh = self.file("fer2013_mesh.safetensors");
+        let blendshapes = read_blendshapes(&mesh, "blendshapes")?;
+        let landmarks = read_landmarks(&mesh, "landmarks68")?;
+        let votes = read_votes(&self.file("fer2013_faces.csv"))?;
+        let mut rows: HashMap<String, FerRow> = HashMap::with_capacity(votes.len());
+        for (((file, votes), blendshapes), landmarks) in
+            votes.into_iter().zip(blendshapes).zip(landmarks)
+        {
+            rows.insert(file, (votes, blendshapes, landmarks));
+        }
+        let faces = self.fer2013(split)?.into_iter().map(|mut face| {
+            let (votes, blendshapes, points) = rows.remove(&face.file).unwrap_or_default();
+            face.points = points;
+            let lesson = Lesson {
+                blendshapes,
+                seen: votes.as_ref().map(Opinion::votes).unwrap_or_default(),
+                label: face
+                    .expression
+                    .map(|e| Opinion::of(e, 1.0))
+                    .unwrap_or_default(),
+                ..Lesson::default()
+            };
+            (face, lesson)
+        });
+        Ok(faces.collect())
+    }
+}
+
+/// Votes, blendshapes and landmarks of a picture of FER2013.
+type FerRow = (
+    Option<[f32; 10]>,
+    Option<[f32; BLENDSHAPES]>,
+    Option<[Point; LANDMARK_COUNT]>,
+);
+
+/// Ten votes: eight expressions, unknown, not a face.
+type Votes = [f32; 10];
+
+/// The file and the ten votes of every row of the table of FERPlus; `None` where nobody voted.
+pub(super) fn read_votes(
+    path: &std::path::Path,
+) -> Result<Vec<(String, Option<Votes>)>, TrainError> {
+    let wrong = |reason: String| TrainError::Layout {
+        path: path.display().to_string(),
+        reason,
+    };
+    let mut table = csv::Reader::from_path(path).map_err(|e| wrong(e.to_string()))?;
+    let rows = table.records().map(|row| {
+        let row = row.map_err(|e| wrong(e.to_string()))?;
+        let cells: Option<Vec<f32>> = (1..=10).map(|i| row.get(i)?.parse().ok()).collect();
+        let votes = cells.map(|cells| std::array::from_fn(|i| cells[i]));
+        Ok((row.get(0).unwrap_or_default().to_owned(), votes))
+    });
+    rows.collect()
+}
+
+impl Known {
+    fn read(ratings: Vec<Rating>) -> Self {
+        let mut known = Self {
+            ratings: HashMap::new(),
+            kept_back: HashMap::new(),
+        };
+        for (i, rating) in ratings.into_iter().enumerate() {
+            let to = match i % KEPT_BACK_EVERY {
+                0 => &mut known.kept_back,
+                _ => &mut known.ratings,
+            };
+            to.insert(rating.file.clone(), rating);
+        }
+        known
+    }
+
+    /// Places faces in their pictures and hands them to where they belong; returns those that
+    /// nobody rated.
+    fn sort(
+        &self,
+        rows: Vec<(RealFace, Lesson)>,
+        archive: &str,
+        network: &LandmarkNet,
+        rated: &mut Vec<TaughtFace>,
+        kept_back: &mut Vec<(RealFace, Rating)>,
+    ) -> Result<Vec<TaughtFace>, TrainError> {
+        let name = |face: &RealFace| format!("{archive}/{}", face.file);
+        let (back, rows): (Vec<_>, Vec<_>) = rows
+            .into_iter()
+            .partition(|(face, _)| self.kept_back.contains_key(&name(face)));
+        kept_back.extend(back.into_iter().filter_map(|(face, _)| {
+            let rating = self.kept_back.get(&name(&face))?.clone();
+            Some((face, rating))
+        }));
+        let placed: Vec<_> = rows
+            .into_par_iter()
+            .map(|(face, lesson)| {
+                let rating = self.ratings.get(&name(&face));
+                let lesson = match rating {
+                    Some(rating) => lesson.rated(rating),
+                    None => lesson,
+                };
+                Ok((rating.is_some(), place(face, lesson, network)?))
+            })
+            .collect::<Result<_, TrainError>>()?;
+        let mut others = Vec::new();
+        for (is_rated, face) in placed {
+            let Some(face) = face else { continue };
+            if is_rated {
+                rated.push(face);
+            } else {
+                others.push(face);
+            }
+        }
+        Ok(others)
+    }
+}
+
+/// Finds the views of a face; `None` where it cannot be placed.
+pub(super) fn place(
+    face: RealFace,
+    mut lesson: Lesson,
+    network: &LandmarkNet,
+) -> Result<Option<TaughtFace>, TrainError> {
+    let given = face.points.map(|points| Landmarks {
+        points,
+        head_pose: None,
+    });
+    // Every third face is also seen as the project's own landmarks place it.
+    let is_third = face
+        .file
+        .bytes()
+        .map(u32::from)
+        .sum::<u32>()
+        .is_multiple_of(3);
+    let found = (given.is_none() || is_third).then(|| find(&face.image, network));
+    let found = found.transpose()?;
+    let views: Vec<Similarity> = (given.iter().chain(&found))
+        .filter_map(SimilarityAligner::to_photo)
+        .collect();
+    lesson.landmarks = given;
+    Ok((!views.is_empty()).then_some(TaughtFace {
+        image: face.image,
+        views,
+        lesson,
+    }))
+}
+
+/// The landmarks that the network finds, the whole picture being the face's box.
+fn find(image: &GreyImage, network: &LandmarkNet) -> Result<Landmarks, TrainError> {
+    let pixels = image.pixels().iter().flat_map(|&v| [v, v, v]).collect();
+    let (width, height) = (image.width() as u32, image.height() as u32);
+    let photo = Photo::new(width, height, pixels).map_err(|e| TrainError::Layout {
+        path: format!("{image:?}"),
+        reason: e.to_string(),
+    })?;
+    let found = network.landmarks(&photo, &[FaceBox::whole(width, height)])?;
+    found.into_iter().next().ok_or_else(|| TrainError::Layout {
+        path: format!("{image:?}"),
+        reason: "the landmark network answered nothing".into(),
+    })
+}

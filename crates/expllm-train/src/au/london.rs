@@ -1,0 +1,221 @@
+//! Figures on people who show a neutral and a smiling face each, by group.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use expllm_core::{AuReading, Expression, FaceDetector, Photo};
+use expllm_data::Tree;
+use expllm_metrics::{Bootstrap, Estimate};
+use rayon::prelude::*;
+
+use super::panel::MOVEMENTS;
+use super::score::FacePath;
+use crate::TrainError;
+
+/// By how much a smile must exceed the same person's neutral face.
+const LEAST_RISE: f32 = 0.1;
+
+/// A person with both faces, and the groups that they belong to by their own account.
+struct Person {
+    groups: Vec<String>,
+    age: f32,
+    neutral: Photo,
+    smiling: Photo,
+}
+
+/// How one group of people is read: shares with their 95 % intervals.
+#[derive(Debug, Clone)]
+pub struct LondonFigures {
+    /// `all`, or a gender, an ethnicity or a third by age.
+    pub group: String,
+    /// People in it.
+    pub people: usize,
+    /// Neutral faces read as neutral.
+    pub neutral: Option<Estimate>,
+    /// Smiling faces read as happiness.
+    pub happiness: Option<Estimate>,
+    /// Smiles whose lip corner pull exceeds that of the same person's neutral face by 0.1.
+    pub risen: Option<Estimate>,
+}
+
+/// What was read from a person.
+struct PersonRead {
+    groups: Vec<String>,
+    neutral: bool,
+    happiness: bool,
+    risen: bool,
+}
+
+/// Measures on an archive with `people.csv` (`person,age,gender,ethnicity`) and a picture of every
+/// person in `neutral` and in `smiling`. Pictures without a found face count as misread.
+///
+/// # Errors
+///
+/// When the archive is damaged or a network fails.
+pub fn score_london(
+    archive: &Path,
+    detector: &dyn FaceDetector,
+    path: FacePath<'_>,
+) -> Result<Vec<LondonFigures>, TrainError> {
+    let people = with_age_thirds(read_people(&Tree::open(archive)?)?);
+    let read: Vec<PersonRead> = people
+        .into_par_iter()
+        .map(|person| read_person(person, detector, path))
+        .collect::<Result<_, _>>()?;
+    let mut groups: BTreeMap<&str, Vec<&PersonRead>> = BTreeMap::new();
+    for person in &read {
+        for group in &person.groups {
+            groups.entry(group).or_default().push(person);
+        }
+    }
+    let all = ("all", read.iter().collect());
+    let groups = std::iter::once(all).chain(groups);
+    Ok(groups
+        .map(|(group, people)| figures(group, &people))
+        .collect())
+}
+
+fn figures(group: &str, people: &[&PersonRead]) -> LondonFigures {
+    let share = |is: fn(&PersonRead) -> bool| {
+        let values: Vec<f64> = people.iter().map(|p| f64::from(u8::from(is(p)))).collect();
+        Bootstrap::default().mean(&values)
+    };
+    LondonFigures {
+        group: group.to_owned(),
+        people: people.len(),
+        neutral: share(|p| p.neutral),
+        happiness: share(|p| p.happiness),
+        risen: share(|p| p.risen),
+    }
+}
+
+fn read_person(
+    person: Person,
+    detector: &dyn FaceDetector,
+    path: FacePath<'_>,
+) -> Result<PersonRead, TrainError> {
+    let read = |photo: &Photo| -> Result<Option<AuReading>, TrainError> {
+        let boxes = detector.detect(photo)?;
+        boxes
+            .first()
+            .map(|face| path.read_box(photo, face))
+            .transpose()
+    };
+    let (neutral, smiling) = (read(&person.neutral)?, read(&person.smiling)?);
+    let shows = |reading: &Option<AuReading>, expression| {
+        let seen = reading.as_ref().and_then(|r| r.probabilities);
+        seen.is_some_and(|seen| seen.top() == expression)
+    };
+    let pull = |reading: &Option<AuReading>| {
+        let smile = MOVEMENTS.iter().find(|m| m.name == "lip_corner_pull")?;
+        smile.intensity(&reading.as_ref()?.action_units)
+    };
+    let rise = pull(&smiling).zip(pull(&neutral)).map(|(a, b)| a - b);
+    Ok(PersonRead {
+        neutral: shows(&neutral, Expression::Neutral),
+        happiness: shows(&smiling, Expression::Happiness),
+        risen: rise.is_some_and(|rise| rise >= LEAST_RISE),
+        groups: person.groups,
+    })
+}
+
+fn read_people(tree: &Tree) -> Result<Vec<Person>, TrainError> {
+    let wrong = |reason: String| TrainError::Layout {
+        path: "people.csv".into(),
+        reason,
+    };
+    let text = tree.read_text("people.csv")?;
+    let mut table = csv::Reader::from_reader(text.as_bytes());
+    let mut people = Vec::new();
+    for row in table.records() {
+        let row = row.map_err(|e| wrong(e.to_string()))?;
+        let cell = |i: usize| row.get(i).unwrap_or_default();
+        let photo = |kind: &str| decode(tree, &format!("{kind}/{}.jpg", cell(0)));
+        let (Some(neutral), Some(smiling)) = (photo("neutral")?, photo("smiling")?) else {
+            continue;
+        };
+        people.push(Person {
+            groups: vec![
+                format!("gender {}", cell(2)),
+                format!("ethnicity {}", cell(3)),
+            ],
+            age: cell(1).parse().unwrap_or(f32::NAN),
+            neutral,
+            smiling,
+        });
+    }
+    Ok(people)
+}
+
+/// Adds the third by age; people who did not say theirs are in none.
+fn with_age_thirds(mut people: Vec<Person>) -> Vec<Person> {
+    let mut ages: Vec<f32> = people
+        .iter()
+        .map(|p| p.age)
+        .filter(|age| age.is_finite())
+        .collect();
+    ages.sort_by(f32::total_cmp);
+    let cut = |third: usize| {
+        ages.get(ages.len() * third / 3)
+            .copied()
+            .unwrap_or(f32::NAN)
+    };
+    let (first, second) = (cut(1), cut(2));
+    for person in people.iter_mut().filter(|person| person.age.is_finite()) {
+        let name = match person.age {
+            age if age < first => "youngest third",
+            age if age < second => "middle third",
+            _ => "oldest third",
+        };
+        person.groups.push(name.to_owned());
+    }
+    people
+}
+
+/// A picture of the archive; `None` where it is absent.
+fn decode(tree: &Tree, file: &str) -> Result<Option<Photo>, TrainError> {
+    let Some(source) = tree.source(file) else {
+        return Ok(None);
+    };
+    let wrong = |reason: String| TrainError::Layout {
+        path: file.to_owned(),
+        reason,
+    };
+    let picture = image::load_from_memory(&source.read()?).map_err(|e| wrong(e.to_string()))?;
+    let picture = picture.into_rgb8();
+    let (width, height) = (picture.width(), picture.height());
+    let photo = Photo::new(width, height, picture.into_raw());
+    photo.map(Some).map_err(|e| wrong(e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(group: &str, happiness: bool) -> PersonRead {
+        PersonRead {
+            groups: vec![group.to_owned()],
+            neutral: true,
+            happiness,
+            risen: happiness,
+        }
+    }
+
+    #[test]
+    fn shares_count_people_and_have_intervals() {
+        let people = [
+            read("a", true),
+            read("a", false),
+            read("a", true),
+            read("a", true),
+        ];
+        let found = figures("a", &people.iter().collect::<Vec<_>>());
+        assert_eq!(
+            (found.people, found.neutral.map(|e| e.value)),
+            (4, Some(1.0))
+        );
+        let happiness = found.happiness.unwrap();
+        assert_eq!(happiness.value, 0.75);
+        assert!(happiness.low < 0.75 && happiness.high <= 1.0);
+    }
+}
