@@ -17,6 +17,8 @@ pub struct ReadOptions {
     pub set: ExpressionSet,
     /// Keeps records whose image file is missing; reading that image is then an error.
     pub keep_missing_images: bool,
+    /// The split of records of which the data set names none.
+    pub unsplit: Option<Split>,
 }
 
 /// Why an item of a data set is not among its records.
@@ -29,15 +31,17 @@ pub enum SkipReason {
     MissingAnnotation(String),
     /// A label that the data set's layout does not know.
     UnknownLabel(String),
+    /// A split that no data set has.
+    UnknownSplit(String),
     /// A label that says that there is no expression (none, uncertain, no face, no majority).
     NoExpression(String),
     /// An expression outside the set in play.
     OutsideSet(Expression),
     /// A row or file that cannot be understood.
     Malformed(String),
-    /// A second record of the same name.
+    /// A second record of the same name, or a second image of one frame.
     Duplicate,
-    /// A folder that could not be listed.
+    /// A file or folder that could not be listed.
     Unreadable(String),
 }
 
@@ -49,6 +53,7 @@ impl SkipReason {
             Self::MissingImage => "missing image",
             Self::MissingAnnotation(_) => "missing annotation",
             Self::UnknownLabel(_) => "unknown label",
+            Self::UnknownSplit(_) => "unknown split",
             Self::NoExpression(_) => "no expression",
             Self::OutsideSet(_) => "outside the set",
             Self::Malformed(_) => "malformed",
@@ -64,7 +69,7 @@ impl fmt::Display for SkipReason {
         match self {
             Self::MissingImage | Self::Duplicate => Ok(()),
             Self::OutsideSet(expression) => write!(f, ": {expression}"),
-            Self::UnknownLabel(text) => write!(f, ": {text:?}"),
+            Self::UnknownLabel(text) | Self::UnknownSplit(text) => write!(f, ": {text:?}"),
             Self::MissingAnnotation(text)
             | Self::NoExpression(text)
             | Self::Malformed(text)
@@ -168,7 +173,8 @@ impl<'a> Gather<'a> {
     }
 
     /// Adds a record of the wanted split and set; one of another split is passed over silently.
-    pub(crate) fn add(&mut self, record: Record) {
+    pub(crate) fn add(&mut self, mut record: Record) {
+        record.split = record.split.or(self.options.unsplit);
         if !self.wants(record.split) {
             return;
         }
@@ -185,6 +191,7 @@ impl<'a> Gather<'a> {
 
     /// Notes an item that is left out.
     pub(crate) fn skip(&mut self, item: &str, split: Option<Split>, reason: SkipReason) {
+        let split = split.or(self.options.unsplit);
         if split.is_none() || self.wants(split) {
             self.skipped.push(Skipped {
                 item: item.to_owned(),

@@ -33,7 +33,15 @@ pub enum DataError {
         /// Where the bad header starts.
         offset: u64,
         /// What is wrong with it.
-        reason: &'static str,
+        reason: String,
+    },
+    /// A file that was given as a data set and is neither a folder nor a `.tar`.
+    #[error("{path} {what}", path = path.display())]
+    NotADataSet {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead, and what to do.
+        what: &'static str,
     },
     /// An annotation file that cannot be understood.
     #[error("{path}: {reason}", path = path.display())]

@@ -23,18 +23,21 @@
 mod dataset;
 mod error;
 mod facs;
+mod kind;
 mod layout;
 mod readers;
 mod record;
 mod source;
 mod tar;
+mod text;
 mod tree;
 
 pub use dataset::{Dataset, ReadOptions, SkipReason, Skipped};
 pub use error::DataError;
 pub use facs::{FacsLabel, FacsSide, FacsUnit};
+pub use kind::is_image_file;
 pub use layout::Layout;
 pub use record::{Compound, Record, Split, Votes};
 pub use source::ImageSource;
-pub use tar::{TarMember, read_index};
+pub use tar::{TarIndex, TarMember, read_index};
 pub use tree::Tree;

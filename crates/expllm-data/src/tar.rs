@@ -1,22 +1,25 @@
 //! The index of a `.tar` archive: names and byte ranges, without unpacking.
 //!
-//! Format: POSIX.1-1988 ustar with its prefix field, GNU long names (`L`), pax paths (`x`) and
-//! base-256 sizes. Links, devices and folders are passed over.
+//! The `tar` crate reads the headers (ustar, GNU long names, pax names and sizes); links are
+//! resolved to the member that they lead to.
 
+use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufReader, ErrorKind, Read};
+use std::io::{Read, Seek};
 use std::path::Path;
+
+use tar::{Archive, Entry, EntryType};
 
 use crate::DataError;
 
-const BLOCK: u64 = 512;
-/// The most bytes of an extended name.
-const NAME_LIMIT: u64 = 64 << 10;
+/// More links behind each other than this are a circle.
+const MOST_LINKS: usize = 40;
 
-/// A regular file inside an archive.
+/// A regular file inside an archive, or a link to one under its own name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TarMember {
-    /// Name with `/` between folders, as the archive spells it.
+    /// Name with `/` between folders, as the archive spells it; bytes that are not UTF-8 are
+    /// replaced.
     pub name: String,
     /// Where its bytes start.
     pub offset: u64,
@@ -24,205 +27,218 @@ pub struct TarMember {
     pub size: u64,
 }
 
-/// The regular files of an uncompressed `.tar`, in archive order.
+/// What an archive holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TarIndex {
+    /// The files, in archive order, links to files last.
+    pub members: Vec<TarMember>,
+    /// Members that are not folders and cannot be read in place, each with the reason.
+    pub left_out: Vec<(String, String)>,
+}
+
+/// The files of an uncompressed `.tar`.
 ///
 /// # Errors
 ///
-/// [`DataError::File`] when it cannot be read, [`DataError::Archive`] when a header has a wrong
-/// check sum, a bad size, or reaches beyond the end of the file.
-pub fn read_index(path: &Path) -> Result<Vec<TarMember>, DataError> {
+/// [`DataError::File`] when it cannot be read, [`DataError::Archive`] when a header cannot be
+/// followed or a member reaches beyond the end of the file.
+pub fn read_index(path: &Path) -> Result<TarIndex, DataError> {
     let file = File::open(path).map_err(|e| DataError::file(path, e))?;
     let length = file.metadata().map_err(|e| DataError::file(path, e))?.len();
-    let mut reader = IndexReader {
-        path,
-        input: BufReader::new(file),
-        length,
-        offset: 0,
+    let mut reader = IndexReader::default();
+    let mut end = 0;
+    let bad = |offset, reason: String| DataError::Archive {
+        path: path.to_path_buf(),
+        offset,
+        reason,
     };
-    let mut members = Vec::new();
-    let mut long_name = None;
-    while let Some(header) = reader.header()? {
-        match header.kind {
-            b'0' | 0 | b'7' => members.push(TarMember {
-                name: long_name.take().unwrap_or(header.name),
-                offset: reader.offset,
-                size: header.size,
+    let mut archive = Archive::new(file);
+    let entries = archive
+        .entries_with_seek()
+        .map_err(|e| bad(0, e.to_string()))?;
+    for entry in entries {
+        let entry = entry.map_err(|e| bad(end, e.to_string()))?;
+        let start = entry.raw_file_position();
+        if entry.size() > length.saturating_sub(start) {
+            return Err(bad(start, "a member beyond the end of the file".into()));
+        }
+        end = start + entry.size();
+        reader.add(&entry);
+    }
+    Ok(reader.finish())
+}
+
+/// Gathers members and links until all names are known.
+#[derive(Default)]
+struct IndexReader {
+    index: TarIndex,
+    /// Name and target of each link.
+    links: Vec<(String, String)>,
+}
+
+impl IndexReader {
+    fn add<R: Read + Seek>(&mut self, entry: &Entry<'_, R>) {
+        let name = text(&entry.path_bytes());
+        let target = || text(&entry.link_name_bytes().unwrap_or_default());
+        match entry.header().entry_type() {
+            EntryType::Regular | EntryType::Continuous => self.index.members.push(TarMember {
+                name,
+                offset: entry.raw_file_position(),
+                size: entry.size(),
             }),
-            b'L' => long_name = Some(reader.text(header.size)?),
-            b'x' => long_name = pax_path(&reader.text(header.size)?).or(long_name),
-            _ => long_name = None,
-        }
-        reader.skip(header.size)?;
-    }
-    Ok(members)
-}
-
-struct Header {
-    name: String,
-    size: u64,
-    kind: u8,
-}
-
-struct IndexReader<'a> {
-    path: &'a Path,
-    input: BufReader<File>,
-    length: u64,
-    offset: u64,
-}
-
-impl IndexReader<'_> {
-    fn bad(&self, reason: &'static str) -> DataError {
-        DataError::Archive {
-            path: self.path.to_path_buf(),
-            offset: self.offset,
-            reason,
-        }
-    }
-
-    /// The next header, or nothing at the end of the archive.
-    fn header(&mut self) -> Result<Option<Header>, DataError> {
-        let mut block = [0; BLOCK as usize];
-        match self.input.read_exact(&mut block) {
-            Ok(()) => {}
-            Err(e) if e.kind() == ErrorKind::UnexpectedEof && self.offset >= self.length => {
-                return Ok(None);
+            // The target of a hard link counts from the root, that of a symbolic one from the
+            // folder of the link.
+            EntryType::Link => self.links.push((name, plain(&target()))),
+            EntryType::Symlink => {
+                let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
+                let target = plain(&format!("{folder}/{}", target()));
+                self.links.push((name, target));
             }
-            Err(e) if e.kind() == ErrorKind::UnexpectedEof => {
-                return Err(self.bad("a cut-off header"));
+            EntryType::GNUSparse => {
+                let reason = "is stored with holes; pack it without --sparse".to_owned();
+                self.index.left_out.push((name, reason));
             }
-            Err(e) => return Err(DataError::file(self.path, e)),
+            _ => {}
         }
-        if block.iter().all(|&b| b == 0) {
-            return Ok(None);
-        }
-        if number(&block[148..156]) != Some(check_sum(&block)) {
-            return Err(self.bad("a wrong check sum"));
-        }
-        let size = number(&block[124..136]).ok_or_else(|| self.bad("a bad size"))?;
-        self.offset += BLOCK;
-        if size > self.length.saturating_sub(self.offset) {
-            return Err(self.bad("a member beyond the end of the file"));
-        }
-        let mut name = text(&block[..100]);
-        // GNU headers (`ustar` and two spaces) keep times where POSIX keeps the prefix.
-        if &block[257..263] == b"ustar\0" && block[345] != 0 {
-            name = format!("{}/{name}", text(&block[345..500]));
-        }
-        let kind = block[156];
-        Ok(Some(Header { name, size, kind }))
     }
 
-    /// The text of an extended header; leaves the position where the data starts.
-    fn text(&mut self, size: u64) -> Result<String, DataError> {
-        if size > NAME_LIMIT {
-            return Err(self.bad("a name of more than 64 KiB"));
+    /// Gives each link the bytes of the member that it leads to.
+    fn finish(mut self) -> TarIndex {
+        let spans: HashMap<_, _> = (self.index.members.iter())
+            .map(|m| (plain(&m.name), (m.offset, m.size)))
+            .collect();
+        let links: HashMap<_, _> = (self.links.iter())
+            .map(|(name, target)| (plain(name), target.as_str()))
+            .collect();
+        for (name, first) in &self.links {
+            let mut target = first.as_str();
+            for _ in 0..MOST_LINKS {
+                match links.get(target) {
+                    Some(next) if !spans.contains_key(target) => target = next,
+                    _ => break,
+                }
+            }
+            let name = name.clone();
+            match spans.get(target) {
+                Some(&(offset, size)) => self.index.members.push(TarMember { name, offset, size }),
+                None => {
+                    let reason = format!("is a link to {first:?}, which is no file of the archive");
+                    self.index.left_out.push((name, reason));
+                }
+            }
         }
-        let mut bytes = vec![0; size as usize];
-        self.input
-            .read_exact(&mut bytes)
-            .and_then(|()| self.input.seek_relative(-(size as i64)))
-            .map_err(|e| DataError::file(self.path, e))?;
-        Ok(text(&bytes))
-    }
-
-    /// Passes over the data of a member and its padding.
-    fn skip(&mut self, size: u64) -> Result<(), DataError> {
-        let padded = size.div_ceil(BLOCK) * BLOCK;
-        self.input
-            .seek_relative(padded as i64)
-            .map_err(|e| DataError::file(self.path, e))?;
-        self.offset += padded;
-        Ok(())
+        self.index
     }
 }
 
 fn text(bytes: &[u8]) -> String {
-    let end = bytes.iter().position(|&b| b == 0).unwrap_or(bytes.len());
-    String::from_utf8_lossy(&bytes[..end]).into_owned()
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// An octal number in text, or a base-256 one when the first bit is set.
-fn number(field: &[u8]) -> Option<u64> {
-    if field[0] & 0x80 != 0 {
-        return field[1..]
-            .iter()
-            .try_fold(0u64, |n, &b| n.checked_mul(256)?.checked_add(u64::from(b)));
+/// A path without `.`, `..` and doubled slashes.
+fn plain(path: &str) -> String {
+    let mut parts = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
     }
-    let digits = text(field);
-    u64::from_str_radix(digits.trim_matches([' ', '\0']), 8).ok()
-}
-
-/// The sum of all bytes, the check sum's own counted as spaces.
-fn check_sum(block: &[u8]) -> u64 {
-    let sum: u64 = block.iter().map(|&b| u64::from(b)).sum();
-    let own: u64 = block[148..156].iter().map(|&b| u64::from(b)).sum();
-    sum - own + 8 * u64::from(b' ')
-}
-
-/// The `path` of a pax header, made of records `<length> <key>=<value>\n`.
-fn pax_path(records: &str) -> Option<String> {
-    records.lines().find_map(|line| {
-        let (_, record) = line.split_once(' ')?;
-        record.strip_prefix("path=").map(str::to_owned)
-    })
+    parts.join("/")
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use proptest::prelude::*;
+    use tar::{Builder, Header};
 
     use super::*;
 
-    /// A ustar archive of some files.
+    /// An archive of some files.
     pub(crate) fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
-        let mut out = Vec::new();
+        let mut builder = Builder::new(Vec::new());
         for (name, data) in files {
-            out.extend(header(name, data.len(), b'0'));
-            append(&mut out, data);
+            builder.append_data(&mut header(data), name, *data).unwrap();
         }
-        out.extend([0; 1024]);
-        out
+        builder.into_inner().unwrap()
     }
 
-    fn append(out: &mut Vec<u8>, data: &[u8]) {
-        out.extend(data);
-        out.resize(out.len().div_ceil(512) * 512, 0);
+    fn header(data: &[u8]) -> Header {
+        let mut header = Header::new_ustar();
+        header.set_size(data.len() as u64);
+        header
     }
 
-    fn header(name: &str, size: usize, kind: u8) -> [u8; 512] {
-        let mut block = [0; 512];
-        block[..name.len()].copy_from_slice(name.as_bytes());
-        block[124..135].copy_from_slice(format!("{size:011o}").as_bytes());
-        block[156] = kind;
-        block[257..263].copy_from_slice(b"ustar\0");
-        let sum = check_sum(&block);
-        block[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
-        block
-    }
-
-    fn index(bytes: &[u8]) -> Result<Vec<TarMember>, DataError> {
+    fn index(bytes: &[u8]) -> Result<TarIndex, DataError> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), bytes).unwrap();
         read_index(file.path())
     }
 
+    fn content<'a>(bytes: &'a [u8], index: &TarIndex, name: &str) -> &'a [u8] {
+        let member = index.members.iter().find(|m| m.name == name).unwrap();
+        &bytes[member.offset as usize..(member.offset + member.size) as usize]
+    }
+
     #[test]
     fn members_and_long_names_are_found() {
-        let mut bytes = header("ignored", 9, b'L').to_vec();
-        append(&mut bytes, b"long/name");
-        bytes.extend(archive(&[("short", b"abc"), ("b", b"")]));
-        let members = index(&bytes).unwrap();
-        let names: Vec<_> = members.iter().map(|m| m.name.as_str()).collect();
-        assert_eq!(names, ["long/name", "b"]);
-        let m = &members[0];
-        assert_eq!(
-            &bytes[m.offset as usize..(m.offset + m.size) as usize],
-            b"abc"
-        );
-        assert_eq!(
-            pax_path("19 path=some/where\n").as_deref(),
-            Some("some/where")
-        );
+        let long = format!("{}name", "folder/".repeat(40));
+        let bytes = archive(&[(&long, b"abc"), ("b", b"")]);
+        let index = index(&bytes).unwrap();
+        let names: Vec<_> = index.members.iter().map(|m| m.name.as_str()).collect();
+        assert_eq!(names, [long.as_str(), "b"]);
+        assert_eq!(content(&bytes, &index, names[0]), b"abc");
+    }
+
+    #[test]
+    fn sizes_of_pax_headers_count() {
+        let mut builder = Builder::new(Vec::new());
+        builder
+            .append_pax_extensions([("size", b"3".as_slice()), ("path", b"some/where")])
+            .unwrap();
+        // Archives of files above 8 GiB say 0 here and the size above.
+        let mut header = Header::new_ustar();
+        header.set_path("short").unwrap();
+        header.set_size(0);
+        header.set_cksum();
+        let mut bytes = builder.into_inner().unwrap();
+        bytes.truncate(bytes.len() - 1024);
+        bytes.extend(header.as_bytes());
+        bytes.extend(b"abc");
+        bytes.resize(bytes.len().div_ceil(512) * 512, 0);
+        bytes.extend(archive(&[("next", b"x")]));
+        let index = index(&bytes).unwrap();
+        assert_eq!(content(&bytes, &index, "some/where"), b"abc");
+        assert_eq!(content(&bytes, &index, "next"), b"x");
+    }
+
+    #[test]
+    fn links_lead_to_their_files_or_are_counted() {
+        let mut builder = Builder::new(Vec::new());
+        let mut link = |kind, name: &str, target: &str| {
+            let mut header = Header::new_gnu();
+            header.set_entry_type(kind);
+            header.set_size(0);
+            builder.append_link(&mut header, name, target).unwrap();
+        };
+        link(EntryType::Symlink, "a/soft", "../a/./hard");
+        link(EntryType::Link, "a/hard", "a/file");
+        link(EntryType::Symlink, "out", "../../etc/passwd");
+        link(EntryType::Symlink, "round", "trip");
+        link(EntryType::Symlink, "trip", "round");
+        builder
+            .append_data(&mut header(b"bytes"), "a/file", b"bytes".as_slice())
+            .unwrap();
+        let bytes = builder.into_inner().unwrap();
+        let index = index(&bytes).unwrap();
+        for name in ["a/file", "a/hard", "a/soft"] {
+            assert_eq!(content(&bytes, &index, name), b"bytes", "{name}");
+        }
+        let left: Vec<_> = index.left_out.iter().map(|(n, _)| n.as_str()).collect();
+        assert_eq!(left, ["out", "round", "trip"]);
     }
 
     #[test]
@@ -233,15 +249,17 @@ pub(crate) mod tests {
         sum[0] = b'z';
         assert!(index(&sum).is_err(), "check sum");
         assert!(index(b"plain text").is_err(), "no archive");
-        assert_eq!(index(b"").unwrap(), []);
+        assert_eq!(index(b"").unwrap(), TarIndex::default());
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_read_or_refused(mut bytes in prop::collection::vec(any::<u8>(), 0..1500), sign: bool) {
             if sign && bytes.len() >= 512 {
-                let sum = check_sum(&bytes[..512]);
-                bytes[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+                let mut header = Header::new_old();
+                header.as_mut_bytes().copy_from_slice(&bytes[..512]);
+                header.set_cksum();
+                bytes[..512].copy_from_slice(header.as_bytes());
             }
             let _ = index(&bytes);
         }

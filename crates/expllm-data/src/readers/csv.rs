@@ -49,7 +49,7 @@ fn read_file(tree: &Tree, file: &str, gather: &mut Gather<'_>) -> Result<(), Dat
                 Some(split) => Some(split),
                 None => {
                     let item = format!("{file}:{}", row.line);
-                    let reason = SkipReason::Malformed(format!("unknown split {name:?}"));
+                    let reason = SkipReason::UnknownSplit(name.to_owned());
                     gather.skip(&item, None, reason);
                     continue;
                 }
@@ -121,10 +121,7 @@ mod tests {
             skipped(&dataset),
             [
                 ("valid/4.jpg", &SkipReason::MissingImage),
-                (
-                    "all.csv:4",
-                    &SkipReason::Malformed("unknown split \"z\"".into())
-                ),
+                ("all.csv:4", &SkipReason::UnknownSplit("z".into())),
                 ("train/2.jpg", &SkipReason::UnknownLabel("what?".into())),
                 ("train/1.jpg", &SkipReason::Duplicate),
             ]

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::dataset::Gather;
-use crate::{DataError, Dataset, Layout, ReadOptions, Record, SkipReason, Split, Tree};
+use crate::{DataError, Dataset, Layout, ReadOptions, Record, SkipReason, Split, Tree, text};
 
 #[derive(Deserialize)]
 struct Annotation {
@@ -69,14 +69,8 @@ pub(crate) fn read_list(root: &Path, options: &ReadOptions) -> Result<Dataset, D
     }
     let mut gather = Gather::new(options);
     for list in lists {
-        let text = std::fs::read_to_string(&list).map_err(|e| DataError::file(&list, e))?;
-        for line in text.lines().filter(|line| !line.trim().is_empty()) {
-            let entry = ListLine::parse(line, &base).map_err(|reason| DataError::Malformed {
-                path: list.clone(),
-                reason,
-            })?;
-            let json = std::fs::read_to_string(&entry.json)
-                .map_err(|e| DataError::file(&entry.json, e))?;
+        for entry in list_lines(&list, &base)? {
+            let json = text::read(&entry.json)?;
             let images = Tree::open(&entry.images)?;
             Annotations::parse(&json, &entry.json)?.add(&images, entry.repeat, &mut gather);
         }
@@ -100,6 +94,25 @@ fn list_files(root: &Path) -> Result<(Vec<PathBuf>, PathBuf), DataError> {
     Ok((lists, root.to_path_buf()))
 }
 
+/// The lines of a list file; fields that hold a comma stand in quotes.
+fn list_lines(list: &Path, base: &Path) -> Result<Vec<ListLine>, DataError> {
+    let malformed = |reason: String| DataError::Malformed {
+        path: list.to_path_buf(),
+        reason,
+    };
+    let text = text::read(list)?;
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .trim(csv::Trim::All)
+        .from_reader(text.as_bytes());
+    let parse = |record: Result<csv::StringRecord, csv::Error>| {
+        let record = record.map_err(|e| malformed(e.to_string()))?;
+        ListLine::parse(&record, base).map_err(malformed)
+    };
+    reader.records().map(parse).collect()
+}
+
 struct ListLine {
     json: PathBuf,
     images: PathBuf,
@@ -107,14 +120,17 @@ struct ListLine {
 }
 
 impl ListLine {
-    fn parse(line: &str, base: &Path) -> Result<Self, String> {
-        let mut parts = line.split(',').map(str::trim);
-        let (Some(json), Some(images)) = (parts.next(), parts.next()) else {
+    fn parse(line: &csv::StringRecord, base: &Path) -> Result<Self, String> {
+        let (Some(json), Some(images)) = (line.get(0), line.get(1)) else {
+            let line: Vec<_> = line.iter().collect();
+            let line = line.join(",");
             return Err(format!("{line:?} is not `json_path,image_root[,repeat]`"));
         };
-        let repeat: f64 = match parts.next() {
+        let repeat: f64 = match line.get(2) {
             None | Some("") => 1.0,
-            Some(text) => text.parse().map_err(|_| format!("bad repeat {text:?}"))?,
+            Some(text) => text.parse().map_err(|_| {
+                format!("bad repeat {text:?}; paths that hold a comma stand in double quotes")
+            })?,
         };
         if !(0.0..=1000.0).contains(&repeat) {
             return Err(format!("repeat {repeat} is not from 0 to 1000"));
@@ -340,6 +356,13 @@ mod tests {
             .unwrap();
         assert_eq!(ids(&dataset), ["x/1.jpg", "x/1.jpg#2"]);
         assert_eq!(dataset.records[1].image.read().unwrap(), b"1");
+        std::fs::create_dir(fixture.path("a, b")).unwrap();
+        std::fs::copy(fixture.path("images/x/1.jpg"), fixture.path("a, b/1.jpg")).unwrap();
+        let json = "\u{feff}[{\"file_name\": \"1.jpg\", \"emo\": \"Fear\"}]";
+        std::fs::write(fixture.path("t.json"), json).unwrap();
+        std::fs::write(fixture.path("c.txt"), "t.json,\"a, b\",1\n").unwrap();
+        let quoted = Layout::ExpllmList.read(&fixture.path("c.txt"), &options);
+        assert_eq!(ids(&quoted.unwrap()), ["1.jpg"]);
         for bad in ["-1", "many", "1001", "NaN"] {
             std::fs::write(
                 fixture.path("b.txt"),

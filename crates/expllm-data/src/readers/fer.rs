@@ -1,7 +1,8 @@
 //! FER2013 as CSV, and the FERPlus votes over the same faces.
 //!
 //! FER2013: `emotion,pixels,Usage` in any order of columns, 48 x 48 grey values separated by
-//! spaces (ICML 2013 challenge; ids 0 anger to 6 neutral). FERPlus: `fer2013new.csv` with one
+//! spaces (ICML 2013 challenge; ids 0 anger to 6 neutral). The `train.csv` of the challenge has no
+//! `Usage`: its name is the split. FERPlus: `fer2013new.csv` with one
 //! column of votes per answer (Barsoum et al. 2016, Microsoft, MIT).
 
 use std::path::Path;
@@ -29,10 +30,10 @@ const CLASSES: [Expression; 7] = [
     Expression::Neutral,
 ];
 
-/// Reads `fer2013.csv` or `icml_face_data.csv`.
+/// Reads `fer2013.csv`, `icml_face_data.csv` or `train.csv`.
 pub(crate) fn read_csv(root: &Path, options: &ReadOptions) -> Result<Dataset, DataError> {
     let (tree, files) = Tree::open_files(root, "csv")?;
-    let names = ["fer2013.csv", "icml_face_data.csv"];
+    let names = ["fer2013.csv", "icml_face_data.csv", "train.csv"];
     let named = files.iter().find(|file| {
         names
             .iter()
@@ -44,12 +45,14 @@ pub(crate) fn read_csv(root: &Path, options: &ReadOptions) -> Result<Dataset, Da
         return Err(DataError::NotThisLayout {
             root: root.to_path_buf(),
             layout: Layout::Fer2013Csv.name(),
-            expected: "fer2013.csv or icml_face_data.csv",
+            expected: "fer2013.csv, icml_face_data.csv or train.csv",
         });
     };
     let table = PixelTable::read(&tree, &file)?;
     let emotion = table.table.needs(&tree, &file, &["emotion"])?;
     let mut gather = Gather::new(options);
+    let stem = file.rsplit(['/', '.']).nth(1).unwrap_or_default();
+    let file_split = Split::from_name(stem);
     for (index, row) in table.table.rows.iter().enumerate() {
         let item = format!("{file}:{}", index + 2);
         let row = match row {
@@ -59,7 +62,13 @@ pub(crate) fn read_csv(root: &Path, options: &ReadOptions) -> Result<Dataset, Da
                 continue;
             }
         };
-        let split = Split::from_name(row.get(table.usage));
+        let split = match table.split(row) {
+            Ok(split) => split.or(file_split),
+            Err(usage) => {
+                gather.skip(&item, None, SkipReason::UnknownSplit(usage));
+                continue;
+            }
+        };
         let id = row.get(emotion);
         let class = id.parse().ok().and_then(|id: usize| CLASSES.get(id));
         let Some(&expression) = class else {
@@ -145,11 +154,15 @@ fn add_votes(
     gather: &mut Gather<'_>,
 ) {
     let name = row.get(columns.name);
-    let split = Split::from_name(row.get(columns.usage));
+    let split = split_of(row, columns.usage);
     let item = if name.is_empty() {
         format!("row {}", row.line)
     } else {
         name.to_owned()
+    };
+    let split = match split {
+        Ok(split) => split,
+        Err(usage) => return gather.skip(&item, None, SkipReason::UnknownSplit(usage)),
     };
     let votes = match read_one_vote(columns, row) {
         Ok(votes) => votes,
@@ -200,19 +213,24 @@ fn read_one_vote(columns: &VoteColumns, row: &Row) -> Result<Votes, String> {
 struct PixelTable {
     table: Table,
     pixels: Column,
-    usage: Column,
+    usage: Option<Column>,
 }
 
 impl PixelTable {
     fn read(tree: &Tree, file: &str) -> Result<Self, DataError> {
         let table = Table::read(tree, file)?;
         let pixels = table.needs(tree, file, &["pixels"])?;
-        let usage = table.needs(tree, file, &["usage"])?;
+        let usage = table.column(&["usage"]);
         Ok(Self {
             table,
             pixels,
             usage,
         })
+    }
+
+    /// The split of a row, or the usage that is none.
+    fn split(&self, row: &Row) -> Result<Option<Split>, String> {
+        self.usage.map_or(Ok(None), |usage| split_of(row, usage))
     }
 
     fn image(&self, row: &Row) -> Result<ImageSource, String> {
@@ -228,6 +246,15 @@ impl PixelTable {
             ));
         }
         Ok(ImageSource::grey(row.line, SIDE, Arc::from(grey)))
+    }
+}
+
+/// The split that a field names; nothing where it is empty.
+fn split_of(row: &Row, usage: Column) -> Result<Option<Split>, String> {
+    match (row.get(usage), Split::from_name(row.get(usage))) {
+        ("", _) => Ok(None),
+        (_, Some(split)) => Ok(Some(split)),
+        (name, None) => Err(name.to_owned()),
     }
 }
 
@@ -267,6 +294,28 @@ mod tests {
         assert_eq!((image.width(), image.to_luma8().as_raw()[0]), (48, 200));
         let kinds: Vec<_> = skipped(&dataset).iter().map(|(_, r)| r.kind()).collect();
         assert_eq!(kinds, ["unknown label", "malformed"]);
+    }
+
+    #[test]
+    fn splits_are_named_assumed_or_counted() {
+        let p = pixels(1);
+        let csv = format!("emotion,pixels,Usage\n3,{p},training\n3,{p},holdout\n3,{p},\n");
+        let fixture = Fixture::new(&[("fer2013.csv", &csv)]);
+        let dataset = fixture.read(Layout::Fer2013Csv);
+        let splits = |d: &Dataset| d.records.iter().map(|r| r.split).collect::<Vec<_>>();
+        assert_eq!(splits(&dataset), [Some(Split::Train), None]);
+        let unknown = SkipReason::UnknownSplit("holdout".into());
+        assert_eq!(skipped(&dataset), [("fer2013.csv:3", &unknown)]);
+        let options = ReadOptions {
+            unsplit: Some(Split::Test),
+            ..ReadOptions::default()
+        };
+        let dataset = Layout::Fer2013Csv.read(&fixture.path(""), &options);
+        let wanted = [Some(Split::Train), Some(Split::Test)];
+        assert_eq!(splits(&dataset.unwrap()), wanted);
+        let fixture = Fixture::new(&[("train.csv", &format!("emotion,pixels\n3,{p}\n"))]);
+        let dataset = fixture.read(Layout::Fer2013Csv);
+        assert_eq!(splits(&dataset), [Some(Split::Train)]);
     }
 
     #[test]

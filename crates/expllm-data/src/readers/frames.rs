@@ -173,22 +173,25 @@ fn read(root: &Path, options: &ReadOptions, family: &Family) -> Result<Dataset, 
     }
     let images = images(&tree, family);
     for ((sequence, frame), codes) in frames {
-        let Some(path) = images.get(&(sequence.clone(), frame)) else {
-            let item = format!("{sequence}/{frame}");
+        let key = (sequence, frame);
+        let Some(paths) = images.get(&key) else {
+            let item = format!("{}/{frame}", key.0);
             gather.skip(&item, None, SkipReason::MissingImage);
             continue;
         };
-        if let Some(image) = gather.image(&tree, path, None) {
-            let subject = sequence.split('/').next().map(str::to_owned);
-            gather.add(Record {
-                subject,
-                frame: Some(frame),
-                facs: codes,
-                ..Record::new(*path, image)
-            });
+        // One per camera; their paths tell them apart.
+        for path in paths {
+            if let Some(image) = gather.image(&tree, path, None) {
+                gather.add(Record {
+                    subject: key.0.split('/').next().map(str::to_owned),
+                    frame: Some(frame),
+                    facs: codes.clone(),
+                    ..Record::new(*path, image)
+                });
+            }
         }
     }
-    for path in images.into_values() {
+    for path in images.into_values().flatten() {
         if !gather.has(path) {
             let reason = SkipReason::MissingAnnotation("no code for the frame".into());
             gather.skip(path, None, reason);
@@ -197,9 +200,15 @@ fn read(root: &Path, options: &ReadOptions, family: &Family) -> Result<Dataset, 
     Ok(gather.finish(family.layout, &tree))
 }
 
-fn images<'a>(tree: &'a Tree, family: &Family) -> BTreeMap<FrameKey, &'a str> {
-    let keyed = |path: &'a str| Some((((family.image)(path)?, frame_number(path)?), path));
-    tree.images().filter_map(keyed).collect()
+/// The images of each frame; several where several cameras took it.
+fn images<'a>(tree: &'a Tree, family: &Family) -> BTreeMap<FrameKey, Vec<&'a str>> {
+    let mut images: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for path in tree.images() {
+        if let (Some(sequence), Some(frame)) = ((family.image)(path), frame_number(path)) {
+            images.entry((sequence, frame)).or_default().push(path);
+        }
+    }
+    images
 }
 
 fn add_codes(
@@ -328,6 +337,32 @@ mod tests {
             kinds(&dataset),
             ["malformed", "missing image", "missing annotation"]
         );
+    }
+
+    #[test]
+    fn both_cameras_of_disfa_are_read() {
+        let fixture = Fixture::new(&[
+            ("ActionUnit_Labels/SN001/SN001_au12.txt", "1,2\n2,0\n"),
+            ("Images/LeftVideoSN001/LeftVideoSN001_comp_00001.jpg", "l1"),
+            ("Images/LeftVideoSN001/LeftVideoSN001_comp_00002.jpg", "l2"),
+            (
+                "Images/RightVideoSN001/RightVideoSN001_comp_00001.jpg",
+                "r1",
+            ),
+            (
+                "Images/RightVideoSN001/RightVideoSN001_comp_00003.jpg",
+                "r3",
+            ),
+        ]);
+        let dataset = fixture.read(Layout::Disfa);
+        let read: Vec<_> = (dataset.records.iter())
+            .map(|r| (r.image.read().unwrap(), r.frame))
+            .collect();
+        let wanted = [(b"l1", 1), (b"r1", 1), (b"l2", 2)];
+        let wanted = wanted.map(|(bytes, frame)| (bytes.to_vec(), Some(frame)));
+        assert_eq!(read, wanted);
+        assert_eq!(label(&dataset, 0, "12"), label(&dataset, 1, "12"));
+        assert_eq!(kinds(&dataset), ["missing annotation"]);
     }
 
     #[test]

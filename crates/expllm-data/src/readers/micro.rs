@@ -66,10 +66,14 @@ fn read(
             gather.skip(&item, None, reason);
             continue;
         };
-        let Some(&path) = frames.get(&(item.clone(), frame)) else {
+        let images = frames.get(&(item.clone(), frame));
+        let Some((path, others)) = images.and_then(|images| images.split_first()) else {
             gather.skip(&item, None, SkipReason::MissingImage);
             continue;
         };
+        for other in others {
+            gather.skip(other, None, SkipReason::Duplicate);
+        }
         let codes = match codes(row, units.map(|u| row.get(u)).unwrap_or_default()) {
             Ok(codes) => codes,
             Err(reason) => {
@@ -88,14 +92,15 @@ fn read(
             label_text: Some(label.to_owned()),
             facs: codes,
             frame: Some(frame),
-            ..Record::new(path, image)
+            ..Record::new(*path, image)
         });
     }
     Ok(gather.finish(layout, &tree))
 }
 
-/// Images by clip (`subject/clip`) and frame number.
-fn frames(tree: &Tree) -> BTreeMap<(String, u32), &str> {
+/// Images by clip (`subject/clip`) and frame number; several where the frames lie there raw and
+/// cropped.
+fn frames(tree: &Tree) -> BTreeMap<(String, u32), Vec<&str>> {
     let key = |path: &str| {
         let mut parts = path.rsplit('/');
         let (name, clip, subject) = (parts.next()?, parts.next()?, parts.next()?);
@@ -103,9 +108,13 @@ fn frames(tree: &Tree) -> BTreeMap<(String, u32), &str> {
         let start = stem.len() - stem.bytes().rev().take_while(u8::is_ascii_digit).count();
         Some((format!("{subject}/{clip}"), stem[start..].parse().ok()?))
     };
-    tree.images()
-        .filter_map(|path| Some((key(path)?, path)))
-        .collect()
+    let mut frames: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for path in tree.images() {
+        if let Some(key) = key(path) {
+            frames.entry(key).or_default().push(path);
+        }
+    }
+    frames
 }
 
 /// Codes such as `4+L14+R2`, with `or` between doubtful ones; a trailing letter is a grade.
@@ -144,6 +153,7 @@ mod tests {
             ),
             ("Cropped/sub01/EP02_01f/reg_img59.jpg", "1"),
             ("Cropped/sub01/EP02_01f/reg_img60.jpg", "1"),
+            ("Raw/sub01/EP02_01f/img59.jpg", "1"),
             ("Cropped/sub02/EP01_1/reg_img2.jpg", "2"),
             ("Cropped/sub02/EP02_1/reg_img2.jpg", "2"),
         ]);
@@ -161,7 +171,13 @@ mod tests {
                 .contains_key(&"L14".parse().unwrap())
         );
         let kinds: Vec<_> = skipped(&dataset).iter().map(|(_, r)| r.kind()).collect();
-        assert_eq!(kinds, ["missing annotation", "missing image", "malformed"]);
+        let wanted = [
+            "duplicate name",
+            "missing annotation",
+            "missing image",
+            "malformed",
+        ];
+        assert_eq!(kinds, wanted);
     }
 
     #[test]
