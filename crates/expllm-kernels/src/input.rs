@@ -185,6 +185,15 @@ impl Input {
         }
     }
 
+    /// Whether the activations, as they are, can meet weights of a format.
+    #[must_use]
+    pub fn fits(&self, isa: Isa, format: Format) -> bool {
+        // f32 activations meet all weights that are not quantised.
+        let kind = self.kind == InputKind::of(isa, format, self.tokens)
+            || (self.kind == InputKind::F32 && !format.is_quantised());
+        kind && self.tile == self.kind.tile(isa)
+    }
+
     /// How many rows there are.
     #[must_use]
     pub fn tokens(&self) -> usize {

@@ -42,5 +42,5 @@ pub use format::{BLOCK, Format, check_row, decode_row, encode_row};
 pub use input::Input;
 pub use isa::{Isa, IsaKind};
 pub use matrix::{Matrix, Rows};
-pub use multiply::{Store, multiply};
+pub use multiply::{Place, Store, multiply, multiply_at};
 pub use parallel::{for_each_index, on_pool};

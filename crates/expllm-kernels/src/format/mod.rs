@@ -33,6 +33,9 @@ pub enum Format {
     /// 4 bits in blocks of 32 with an f16 scale: 4.5 bits a number. The rows are those of
     /// `Q4_0` in GGUF files.
     Q4_0,
+    /// 4 bits in blocks of 32 with an f16 scale and an f16 offset: 5 bits a number. The rows are
+    /// those of `Q4_1` in GGUF files.
+    Q4_1,
     /// 4 bits in blocks of 32 with a scale and an offset of 8 bits each, which count in steps of
     /// the whole row: 4.5 bits a number, and a smaller error than [`Q4_0`](Self::Q4_0).
     Q4A,
@@ -40,12 +43,13 @@ pub enum Format {
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::F32,
         Self::F16,
         Self::Bf16,
         Self::Q8_0,
         Self::Q4_0,
+        Self::Q4_1,
         Self::Q4A,
     ];
 
@@ -59,6 +63,7 @@ impl Format {
             Self::F16 | Self::Bf16 => columns.checked_mul(2),
             Self::Q8_0 => blocks.checked_mul(34),
             Self::Q4_0 => blocks.checked_mul(18),
+            Self::Q4_1 => blocks.checked_mul(20),
             Self::Q4A => blocks.checked_mul(18)?.checked_add(8),
         }
     }
@@ -66,7 +71,7 @@ impl Format {
     /// Whether numbers share scales, so that activations are turned into 8 bits for products.
     #[must_use]
     pub fn is_quantised(self) -> bool {
-        matches!(self, Self::Q8_0 | Self::Q4_0 | Self::Q4A)
+        matches!(self, Self::Q8_0 | Self::Q4_0 | Self::Q4_1 | Self::Q4A)
     }
 
     /// The name in configuration files.
@@ -78,6 +83,7 @@ impl Format {
             Self::Bf16 => "bf16",
             Self::Q8_0 => "q8_0",
             Self::Q4_0 => "q4_0",
+            Self::Q4_1 => "q4_1",
             Self::Q4A => "q4a",
         }
     }

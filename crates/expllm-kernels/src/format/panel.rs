@@ -33,7 +33,7 @@ impl PanelLayout {
             Format::F32 => 4 * BLOCK * LANES,
             Format::F16 | Format::Bf16 => 2 * BLOCK * LANES,
             Format::Q8_0 => BLOCK * LANES,
-            Format::Q4_0 | Format::Q4A => BLOCK * LANES / 2,
+            Format::Q4_0 | Format::Q4_1 | Format::Q4A => BLOCK * LANES / 2,
         }
     }
 
@@ -42,6 +42,7 @@ impl PanelLayout {
         match format {
             Format::F32 | Format::F16 | Format::Bf16 => 0,
             Format::Q8_0 | Format::Q4_0 | Format::Q4A => 2 * LANES,
+            Format::Q4_1 => 4 * LANES,
         }
     }
 
@@ -76,7 +77,9 @@ impl PanelLayout {
                 Format::F16 => (inner * LANES + lane) * 2,
                 Format::Bf16 => (inner / 2 * LANES + lane) * 4 + inner % 2 * 2,
                 Format::Q8_0 => (inner / 4 * LANES + lane) * 4 + inner % 4,
-                Format::Q4_0 | Format::Q4A => (inner / 8 * LANES + lane) * 4 + inner % 4,
+                Format::Q4_0 | Format::Q4_1 | Format::Q4A => {
+                    (inner / 8 * LANES + lane) * 4 + inner % 4
+                }
             }
     }
 }
@@ -119,6 +122,17 @@ pub(crate) fn place_row(layout: PanelLayout, panel: &mut [u8], lane: usize, row:
                 panel[place..place + 2].copy_from_slice(&bytes[..2]);
             }
             let value = |column: usize| nibble(&rows[column / BLOCK][2..], column % BLOCK);
+            place_nibbles(layout, panel, lane, columns, value);
+        }
+        Format::Q4_1 => {
+            let rows = row.as_chunks::<20>().0;
+            for (block, bytes) in rows.iter().enumerate() {
+                let place = layout.scales(block) + 2 * lane;
+                panel[place..place + 2].copy_from_slice(&bytes[..2]);
+                let offset = place + 2 * LANES;
+                panel[offset..offset + 2].copy_from_slice(&bytes[2..4]);
+            }
+            let value = |column: usize| nibble(&rows[column / BLOCK][4..], column % BLOCK);
             place_nibbles(layout, panel, lane, columns, value);
         }
         Format::Q4A => {
@@ -188,6 +202,17 @@ pub(crate) fn take_row(layout: PanelLayout, panel: &[u8], lane: usize, row: &mut
                         Format::Q8_0 => quant(block * BLOCK + inner),
                         _ => pair(block, inner),
                     };
+                }
+            }
+        }
+        Format::Q4_1 => {
+            for (block, bytes) in row.as_chunks_mut::<20>().0.iter_mut().enumerate() {
+                let place = layout.scales(block) + 2 * lane;
+                bytes[..2].copy_from_slice(&panel[place..place + 2]);
+                let offset = place + 2 * LANES;
+                bytes[2..4].copy_from_slice(&panel[offset..offset + 2]);
+                for (inner, byte) in bytes[4..].iter_mut().enumerate() {
+                    *byte = pair(block, inner);
                 }
             }
         }

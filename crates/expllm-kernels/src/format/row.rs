@@ -64,6 +64,14 @@ pub fn decode_row(format: Format, bytes: &[u8], row: &mut [f32]) -> Result<(), K
                 }
             }
         }
+        Format::Q4_1 => {
+            for (weights, block) in row.chunks_mut(BLOCK).zip(bytes.as_chunks::<20>().0) {
+                let [scale, offset] = pair_of_halves(block);
+                for (index, weight) in weights.iter_mut().enumerate() {
+                    *weight = scale * f32::from(nibble(&block[4..], index)) + offset;
+                }
+            }
+        }
         Format::Q4A => {
             let row_blocks = Q4ARow::new(bytes);
             for (index, weights) in row.chunks_mut(BLOCK).enumerate() {
@@ -206,12 +214,34 @@ pub(crate) fn encode(format: Format, row: &[f32], bytes: &mut [u8]) -> Result<()
                 });
             }
         }
+        Format::Q4_1 => {
+            for (block, bytes) in blocks(row).zip(bytes.as_chunks_mut::<20>().0) {
+                encode_q4_1(&block, bytes);
+            }
+        }
         Format::Q4A => encode_q4a(row, bytes),
     }
     find_unfit(format, bytes).map_err(|unfit| Unfit {
         value: row[unfit.column],
         ..unfit
     })
+}
+
+fn encode_q4_1(block: &[f32; BLOCK], bytes: &mut [u8; 20]) {
+    let line = Affine::fit(block);
+    bytes[..2].copy_from_slice(&f16::from_f32(line.scale).to_le_bytes());
+    bytes[2..4].copy_from_slice(&f16::from_f32(-line.offset).to_le_bytes());
+    let [scale, offset] = pair_of_halves(bytes);
+    let kept = Affine {
+        scale,
+        offset: -offset,
+    };
+    set_nibbles(&mut bytes[4..], |place| kept.round(block[place]));
+}
+
+/// The f16 scale and offset that a block of [`Format::Q4_1`] begins with.
+fn pair_of_halves(block: &[u8; 20]) -> [f32; 2] {
+    [0, 2].map(|place| f16::from_le_bytes([block[place], block[place + 1]]).to_f32())
 }
 
 fn encode_q4a(row: &[f32], bytes: &mut [u8]) {
@@ -280,6 +310,12 @@ fn find_unfit(format: Format, bytes: &[u8]) -> Result<(), Unfit> {
             .map(|block| block * BLOCK),
         Format::Q4_0 => halves(18)
             .position(|scale| !scale.is_finite())
+            .map(|block| block * BLOCK),
+        Format::Q4_1 => bytes
+            .as_chunks::<20>()
+            .0
+            .iter()
+            .position(|block| !pair_of_halves(block).iter().all(|half| half.is_finite()))
             .map(|block| block * BLOCK),
         Format::Q4A => {
             let [scale, offset] = Q4ARow::new(bytes).steps();

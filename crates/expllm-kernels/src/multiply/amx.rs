@@ -181,6 +181,7 @@ unsafe fn stretch(
             match part.layout.format {
                 Format::Q8_0 => unpack::<Q8_0>(part.layout, panel(index), columns, unpacked),
                 Format::Q4_0 => unpack::<Q4_0>(part.layout, panel(index), columns, unpacked),
+                Format::Q4_1 => unpack::<Q4_1>(part.layout, panel(index), columns, unpacked),
                 _ => unpack::<Q4A>(part.layout, panel(index), columns, unpacked),
             }
         }
@@ -191,6 +192,7 @@ unsafe fn stretch(
 const Q8_0: u8 = 0;
 const Q4_0: u8 = 1;
 const Q4A: u8 = 2;
+const Q4_1: u8 = 3;
 
 /// Turns the numbers of a panel into tiles of bf16.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")]
@@ -221,7 +223,7 @@ unsafe fn unpack<const F: u8>(
     let tiles = tiles.chunks_exact_mut(TILE_NUMBERS);
     for ((block, scales), tile) in blocks.zip(scales.chunks_exact(scale_bytes)).zip(tiles) {
         // A weight is `scale * number + offset`.
-        // SAFETY: a block has 32 bytes of scales.
+        // SAFETY: a block has 32 bytes of scales, and as many of offsets where it has f16 ones.
         let (scale, offset) = unsafe {
             match F {
                 Q4A => {
@@ -232,6 +234,13 @@ unsafe fn unpack<const F: u8>(
                     let offset = _mm512_mul_ps(offset, offset_steps);
                     let scale = _mm512_mul_ps(scale, scale_steps);
                     (scale, _mm512_sub_ps(zero, offset))
+                }
+                Q4_1 => {
+                    let [scale, offset] = [0, 2 * LANES].map(|start| {
+                        let halves = _mm256_loadu_si256(scales[start..].as_ptr().cast());
+                        _mm512_cvtph_ps(halves)
+                    });
+                    (scale, offset)
                 }
                 _ => {
                     let scale = _mm512_cvtph_ps(_mm256_loadu_si256(scales.as_ptr().cast()));

@@ -21,6 +21,7 @@ pub(super) fn kernel(format: Format, _kind: InputKind, tokens: usize) -> Option<
         Format::Q8_0 => by_tokens!(tokens, quantised, [0], 1 2),
         Format::Q4_0 => by_tokens!(tokens, quantised, [1], 1 2),
         Format::Q4A => by_tokens!(tokens, quantised, [2], 1 2),
+        Format::Q4_1 => by_tokens!(tokens, quantised, [3], 1 2),
     }
 }
 
@@ -73,7 +74,7 @@ unsafe fn floating<const F: u8, const T: usize>(tile: &Tile<'_>) {
     }
 }
 
-/// 8-bit activations times `Q8_0` (0), `Q4_0` (1) or `Q4A` (2) weights.
+/// 8-bit activations times `Q8_0` (0), `Q4_0` (1), `Q4A` (2) or `Q4_1` (3) weights.
 #[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn quantised<const F: u8, const T: usize>(tile: &Tile<'_>) {
     let TileInput::Q8(input, metas) = tile.input else {
@@ -150,6 +151,12 @@ unsafe fn quantised<const F: u8, const T: usize>(tile: &Tile<'_>) {
                     let factor = _mm256_mul_ps(scale, _mm256_set1_ps((*meta.add(t)).scale));
                     let dot = _mm256_cvtepi32_ps(dots[t][half]);
                     sums[t][half] = _mm256_fmadd_ps(dot, factor, sums[t][half]);
+                    if F == 3 {
+                        let offset = scales.add(2 * LANES + half * 16);
+                        let offset = _mm256_cvtph_ps(_mm_loadu_si128(offset.cast()));
+                        let sum = _mm256_set1_ps((*meta.add(t)).weighted_sum);
+                        sums[t][half] = _mm256_fmadd_ps(offset, sum, sums[t][half]);
+                    }
                     if F == 2 {
                         let offset = bytes_to_floats(scales.add(LANES + half * 8));
                         let offset = _mm256_mul_ps(offset, ratios[half]);

@@ -24,6 +24,7 @@ const BF16: u8 = 2;
 const Q8_0: u8 = 3;
 const Q4_0: u8 = 4;
 const Q4A: u8 = 5;
+const Q4_1: u8 = 6;
 
 const fn format_of(code: u8) -> Format {
     match code {
@@ -32,6 +33,7 @@ const fn format_of(code: u8) -> Format {
         BF16 => Format::Bf16,
         Q8_0 => Format::Q8_0,
         Q4_0 => Format::Q4_0,
+        Q4_1 => Format::Q4_1,
         _ => Format::Q4A,
     }
 }
@@ -65,6 +67,7 @@ pub(super) fn kernel(
         (Format::Bf16, _) => floats!(floating, BF16),
         (Format::Q8_0, _) => blocks!(Q8_0),
         (Format::Q4_0, _) => blocks!(Q4_0),
+        (Format::Q4_1, _) => blocks!(Q4_1),
         (Format::Q4A, _) => blocks!(Q4A),
     }
 }
@@ -262,6 +265,14 @@ unsafe fn quantised<const F: u8, const R: usize, const T: usize>(tile: &Tile<'_>
                     let factor = _mm512_mul_ps(scale, _mm512_set1_ps((*meta.add(t)).scale));
                     let dot = _mm512_cvtepi32_ps(dots[r][t]);
                     sums[r][t] = _mm512_fmadd_ps(dot, factor, sums[r][t]);
+                }
+                if F == Q4_1 {
+                    let offset = place.add(2 * LANES);
+                    let offset = _mm512_cvtph_ps(_mm256_loadu_si256(offset.cast()));
+                    for t in 0..T {
+                        let sum = _mm512_set1_ps((*meta.add(t)).weighted_sum);
+                        sums[r][t] = _mm512_fmadd_ps(offset, sum, sums[r][t]);
+                    }
                 }
                 if F == Q4A {
                     let offset = _mm512_mul_ps(bytes_to_floats(place.add(LANES)), ratios[r]);

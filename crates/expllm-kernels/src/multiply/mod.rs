@@ -54,6 +54,15 @@ pub enum Store {
     Add,
 }
 
+/// Where the rows of a matrix stand in each row of an output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The first of them.
+    pub first: usize,
+    /// Numbers of a row of the output.
+    pub width: usize,
+}
+
 /// `output = input · weightsᵀ`: one row of `weights.rows()` numbers for each row of the input.
 ///
 /// # Errors
@@ -67,7 +76,27 @@ pub fn multiply(
     output: &mut [f32],
     store: Store,
 ) -> Result<(), KernelError> {
-    check(isa, weights, input, output.len())?;
+    let place = Place {
+        first: 0,
+        width: weights.rows(),
+    };
+    multiply_at(isa, weights, input, (output, place), store)
+}
+
+/// As [`multiply`], into a part of each row of the output, so that several matrices of different
+/// formats can stand side by side there.
+///
+/// # Errors
+///
+/// As [`multiply`], and [`KernelError::Size`] when the rows of the output are too short.
+pub fn multiply_at(
+    isa: Isa,
+    weights: &Matrix,
+    input: &Input,
+    (output, place): (&mut [f32], Place),
+    store: Store,
+) -> Result<(), KernelError> {
+    check(isa, weights, input, output.len(), place)?;
     let (rows, tokens) = (weights.rows(), input.tokens());
     if tokens == 0 {
         return Ok(());
@@ -85,15 +114,15 @@ pub fn multiply(
     let run_piece = |piece: usize| {
         let groups = piece * groups_at_once..groups.min((piece + 1) * groups_at_once);
         let part = Part::of(isa, weights, groups);
-        let output = output.pointer(part.first_row());
+        let output = output.pointer(place.first + part.first_row());
         // SAFETY: the parts of one call write different rows, and the output has room for
-        // `tokens` times `rows`, which was checked. `Isa` holds only what the processor has.
+        // `tokens` times `width`, which was checked. `Isa` holds only what the processor has.
         unsafe {
             match single {
                 #[cfg(target_arch = "x86_64")]
-                _ if tiled => amx::multiply(&part, input, (output, rows), store),
-                true => part.multiply_tile(input, output, rows, store),
-                false => part.multiply_all(input, output, rows, store),
+                _ if tiled => amx::multiply(&part, input, (output, place.width), store),
+                true => part.multiply_tile(input, output, place.width, store),
+                false => part.multiply_all(input, output, place.width, store),
             }
         }
     };
@@ -109,7 +138,13 @@ pub fn multiply(
     Ok(())
 }
 
-fn check(isa: Isa, weights: &Matrix, input: &Input, output: usize) -> Result<(), KernelError> {
+fn check(
+    isa: Isa,
+    weights: &Matrix,
+    input: &Input,
+    output: usize,
+    place: Place,
+) -> Result<(), KernelError> {
     let fail = |what, found, expected| {
         Err(KernelError::Size {
             what,
@@ -120,14 +155,14 @@ fn check(isa: Isa, weights: &Matrix, input: &Input, output: usize) -> Result<(),
     if input.columns() != weights.columns() {
         return fail("width of the input", input.columns(), weights.columns());
     }
-    let kind = InputKind::of(isa, weights.format(), input.tokens());
-    // f32 activations meet all weights that are not quantised.
-    let fits = input.kind() == kind
-        || (input.kind() == InputKind::F32 && !weights.format().is_quantised());
-    if !fits || input.tile() != input.kind().tile(isa) {
+    if !input.fits(isa, weights.format()) {
         return fail("input of another format", 0, 1);
     }
-    let expected = input.tokens().saturating_mul(weights.rows());
+    let end = place.first.saturating_add(weights.rows());
+    if end > place.width {
+        return fail("width of the output", place.width, end);
+    }
+    let expected = input.tokens().saturating_mul(place.width);
     if output != expected {
         return fail("output", output, expected);
     }

@@ -20,6 +20,7 @@ pub(super) fn kernel(format: Format, kind: InputKind, tokens: usize) -> Option<K
         Format::Q8_0 => by_tokens!(tokens, quantised, [0], 1 2 3 4),
         Format::Q4_0 => by_tokens!(tokens, quantised, [1], 1 2 3 4),
         Format::Q4A => by_tokens!(tokens, quantised, [2], 1 2 3 4),
+        Format::Q4_1 => by_tokens!(tokens, quantised, [3], 1 2 3 4),
         // Conversions of f16 vectors are not stable in Rust yet.
         Format::F16 => portable::kernel(format, kind, tokens),
     }
@@ -63,7 +64,7 @@ unsafe fn floating<const F: u8, const T: usize>(tile: &Tile<'_>) {
     }
 }
 
-/// 8-bit activations times `Q8_0` (0), `Q4_0` (1) or `Q4A` (2) weights.
+/// 8-bit activations times `Q8_0` (0), `Q4_0` (1), `Q4A` (2) or `Q4_1` (3) weights.
 #[target_feature(enable = "neon")]
 unsafe fn quantised<const F: u8, const T: usize>(tile: &Tile<'_>) {
     let TileInput::Q8(input, metas) = tile.input else {
@@ -125,6 +126,11 @@ unsafe fn quantised<const F: u8, const T: usize>(tile: &Tile<'_>) {
                         1 => {
                             let scale = half_scale(scales, lane) * meta.scale;
                             (dot[lane] + meta.minus_8_sums) as f32 * scale
+                        }
+                        3 => {
+                            let offset = half_scale(&scales[2 * LANES..], lane);
+                            dot[lane] as f32 * (half_scale(scales, lane) * meta.scale)
+                                + offset * meta.weighted_sum
                         }
                         _ => {
                             let offset = f32::from(scales[LANES + lane]) * ratios[lane];

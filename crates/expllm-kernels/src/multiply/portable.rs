@@ -138,6 +138,11 @@ impl<'a> Line<'a> {
                 let scale = half_scale(self.scales, lane) * meta.scale;
                 (dot + meta.minus_8_sums) as f32 * scale
             }
+            Format::Q4_1 => {
+                let scale = half_scale(self.scales, lane) * meta.scale;
+                let offset = half_scale(&self.scales[2 * LANES..], lane);
+                dot as f32 * scale + offset * meta.weighted_sum
+            }
             _ => {
                 let scale = f32::from(self.scales[lane]) * meta.scale;
                 let ratio =

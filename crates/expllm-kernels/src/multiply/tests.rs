@@ -208,7 +208,7 @@ fn what_no_format_can_hold_is_named() {
             }
             // The range of a block of 4 bits is larger than f32 counts.
             (
-                Format::F16 | Format::Q8_0 | Format::Q4_0 | Format::Q4A,
+                Format::F16 | Format::Q8_0 | Format::Q4_0 | Format::Q4_1 | Format::Q4A,
                 Err(KernelError::Weight { .. }),
             ) => {}
             (format, other) => panic!("{format:?}: {other:?}"),
@@ -228,9 +228,14 @@ fn what_no_format_can_hold_is_named() {
 
 #[test]
 fn scales_from_files_that_are_no_numbers_are_refused() {
-    for (format, bytes) in [(Format::Q8_0, 34), (Format::Q4_0, 18)] {
+    for (format, bytes, place) in [
+        (Format::Q8_0, 34, 0),
+        (Format::Q4_0, 18, 0),
+        (Format::Q4_1, 20, 0),
+        (Format::Q4_1, 20, 2),
+    ] {
         let mut row = vec![0; 2 * bytes];
-        row[bytes..bytes + 2].copy_from_slice(&f16::NAN.to_le_bytes());
+        row[bytes + place..bytes + place + 2].copy_from_slice(&f16::NAN.to_le_bytes());
         let error = crate::check_row(format, 64, &row).unwrap_err();
         assert!(
             matches!(error, KernelError::Weight { column: 32, .. }),
@@ -268,6 +273,39 @@ fn inputs_of_another_size_or_format_are_refused() {
     assert!(multiply(isa, &matrix, &input, &mut output[..1], Store::Set).is_err());
     multiply(isa, &matrix, &input, &mut output, Store::Set).unwrap();
     assert!((output[0] - 64.0).abs() < 0.5);
+}
+
+#[test]
+fn matrices_of_different_formats_stand_side_by_side() {
+    let (weights, input) = (numbers(90 * 64, 2), numbers(3 * 64, 3));
+    let sources = [Format::Q8_0, Format::Bf16, Format::Q4_1]
+        .into_iter()
+        .zip(weights.chunks(30 * 64));
+    for isa in Isa::available() {
+        let mut output = vec![7.0; 3 * 91];
+        let mut prepared = Input::new();
+        for (index, (format, rows)) in sources.clone().enumerate() {
+            let matrix = Matrix::pack(format, 64, &[Rows::F32(rows)]).unwrap();
+            prepared.set(isa, format, &input, 64);
+            let place = Place {
+                first: index * 30,
+                width: 91,
+            };
+            let into = (output.as_mut_slice(), place);
+            multiply_at(isa, &matrix, &prepared, into, Store::Set).unwrap();
+            let alone = run(isa, &matrix, &input, Store::Set);
+            for (row, alone) in output.chunks(91).zip(alone.chunks(30)) {
+                assert_eq!(&row[place.first..place.first + 30], alone);
+                assert_eq!(row[90], 7.0);
+            }
+            let beyond = Place {
+                first: 62,
+                width: 91,
+            };
+            let into = (output.as_mut_slice(), beyond);
+            assert!(multiply_at(isa, &matrix, &prepared, into, Store::Set).is_err());
+        }
+    }
 }
 
 /// The root mean square error of rows of a format, as a share of that of the weights.
