@@ -34,8 +34,11 @@ pub struct AuStatement {
 pub struct GroundingReport {
     /// The sentences of the text, in order.
     pub sentences: Vec<String>,
-    /// Every claim found.
+    /// Every claim about a unit that was measured.
     pub statements: Vec<AuStatement>,
+    /// Claims about units that were not measured: neither supported nor unsupported.
+    #[serde(default)]
+    pub not_checkable: Vec<AuStatement>,
     /// Active units that no sentence claims, the strongest first.
     pub omitted: Vec<ActionUnit>,
     /// How many units are active in the reading.
@@ -96,6 +99,7 @@ mod tests {
                 claim(1, false),
                 claim(1, true),
             ],
+            not_checkable: vec![claim(1, false)],
             omitted: vec![ActionUnit::ChinRaise],
             active: 4,
         };

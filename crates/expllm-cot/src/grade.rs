@@ -1,13 +1,13 @@
 //! Grades a data set as a whole.
 
-use std::collections::{BTreeMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::collections::BTreeMap;
 
 use expllm_core::{ActionUnit, AuVector, Polarity};
 use serde::Serialize;
 
+use crate::judge::{ChainScore, ScoreSums, Variety};
 use crate::repetition::Repetitions;
-use crate::{Check, Checker, CotRecord, Finding, Row, Status, labels};
+use crate::{Check, Checker, CotRecord, Finding, Row, Status};
 
 /// How many of the worst records are kept for reading.
 const WORST: usize = 10;
@@ -67,12 +67,16 @@ pub struct Grade {
     pub parsed: u64,
     /// Parsed texts above the word limit.
     pub over_limit: u64,
-    /// Share of parsed texts whose conclusion claims the label.
+    /// Share of parsed texts that conclude on the label.
     pub label_in_conclusion: Option<f64>,
-    /// Share of all statements about units that the intensities support.
+    /// Mean over texts of the share of statements about units that the intensities support.
     pub grounding_precision: Option<f64>,
-    /// Share of all active units that are claimed.
+    /// Mean over texts of the share of active units that are claimed.
     pub grounding_recall: Option<f64>,
+    /// Statements about units that were not measured: neither supported nor unsupported.
+    pub not_checkable: u64,
+    /// Parsed texts whose conclusion stands more than once in two hundred of its label.
+    pub repeated_conclusions: u64,
     /// Different pairs of neighbouring words (lower-case runs of letters, headings included)
     /// over all such pairs.
     pub distinct_2: Option<f64>,
@@ -94,10 +98,9 @@ pub struct Grader {
     checker: Checker,
     grade: Grade,
     units: [UnitGrade; ActionUnit::COUNT],
-    labelled: u64,
+    scores: ScoreSums,
     words: u64,
-    pairs: HashSet<u64>,
-    pair_count: u64,
+    variety: Variety,
     repetitions: Repetitions,
 }
 
@@ -109,10 +112,9 @@ impl Grader {
             checker,
             grade: Grade::default(),
             units: [UnitGrade::default(); ActionUnit::COUNT],
-            labelled: 0,
+            scores: ScoreSums::default(),
             words: 0,
-            pairs: HashSet::new(),
-            pair_count: 0,
+            variety: Variety::default(),
             repetitions: Repetitions::default(),
         }
     }
@@ -147,15 +149,17 @@ impl Grader {
             let words = chain.word_count();
             self.words += words as u64;
             self.grade.over_limit += u64::from(words > self.checker.word_limit);
-            let claimed = labels::claimed(&chain.conclusion).contains(&record.label);
-            self.labelled += u64::from(claimed);
+            let report = record.units.is_some().then_some(&checked.report);
+            let score = ChainScore::from_report(chain, report, Some(record.label));
+            self.grade.not_checkable += score.not_checkable as u64;
+            self.scores.add(&score);
             if record.units.is_some() {
                 self.count_units(&units, &checked.report.statements);
             } else {
-                findings.retain(|f| !matches!(f.check, Check::Grounding | Check::StrengthWord));
+                findings.retain(|f| !f.check.is_about_units());
             }
             let canonical = chain.to_string();
-            self.count_pairs(&canonical);
+            self.variety.add(chain, Some(record.label));
             if let Some(earlier) = self.repetitions.add(&canonical, &record.file_name) {
                 self.grade.near_duplicates += 1;
                 let detail = format!("nearly the same text as {earlier}");
@@ -185,23 +189,6 @@ impl Grader {
         }
     }
 
-    fn count_pairs(&mut self, text: &str) {
-        let text = text.to_lowercase();
-        let words = text
-            .split(|c: char| !c.is_alphabetic())
-            .filter(|w| !w.is_empty());
-        let mut before: Option<&str> = None;
-        for word in words {
-            if let Some(before) = before {
-                let mut hasher = DefaultHasher::new();
-                (before, word).hash(&mut hasher);
-                self.pairs.insert(hasher.finish());
-                self.pair_count += 1;
-            }
-            before = Some(word);
-        }
-    }
-
     fn keep_if_bad(&mut self, record: &CotRecord, text: &str, findings: Vec<Finding>) {
         let fewest = self.grade.worst.last().map_or(0, |e| e.findings.len());
         if findings.is_empty() || (self.grade.worst.len() >= WORST && findings.len() <= fewest) {
@@ -221,13 +208,17 @@ impl Grader {
     /// The grade of everything counted.
     #[must_use]
     pub fn finish(mut self) -> Grade {
-        let total = |f: fn(&UnitGrade) -> u64| self.units.iter().map(f).sum::<u64>();
-        let (supported, statements) = (total(|u| u.supported), total(|u| u.statements));
-        let (named, active) = (total(|u| u.named), total(|u| u.active));
-        self.grade.grounding_precision = share(supported, statements);
-        self.grade.grounding_recall = share(named, active);
-        self.grade.label_in_conclusion = share(self.labelled, self.grade.parsed);
-        self.grade.distinct_2 = share(self.pairs.len() as u64, self.pair_count);
+        let mean = self.scores.mean();
+        self.grade.grounding_precision = mean.grounding_precision;
+        self.grade.grounding_recall = mean.grounding_recall;
+        self.grade.label_in_conclusion = mean.label_in_conclusion;
+        self.grade.distinct_2 = self.variety.distinct_2();
+        let repeated = self.variety.repeated_conclusions() as u64;
+        self.grade.repeated_conclusions = repeated;
+        if self.checker.guide && repeated > 0 {
+            let name = Check::RepeatedConclusion.name();
+            self.grade.findings.insert(name, repeated);
+        }
         self.grade.mean_words = share(self.words, self.grade.parsed);
         let names = ActionUnit::ALL.map(ActionUnit::snake_case);
         self.grade.units = names.into_iter().zip(self.units).collect();

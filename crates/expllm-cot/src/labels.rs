@@ -1,8 +1,10 @@
 //! Which labels a conclusion claims, and whether a text is English.
 
+use std::ops::Range;
+
 use expllm_core::Expression;
 
-use crate::reader::{denied_words, words};
+use crate::reader::{Mark, Mood, Sentence, sentences, words};
 
 /// Stems that name an expression in free text; Latin words that share a stem are spelt out.
 const FAMILIES: [(Expression, &[&str]); Expression::COUNT] = [
@@ -28,32 +30,187 @@ const FAMILIES: [(Expression, &[&str]); Expression::COUNT] = [
     (Expression::Contempt, &["contempt", "disdain", "scorn"]),
 ];
 
-/// Expressions that a conclusion claims (not those it denies), in expression order.
-///
-/// Words of a family ("joy") count when no label is written by its name or adjective.
+/// How a conclusion stands to an expression that it names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stance {
+    /// "This is probably fear."
+    Claimed,
+    /// "It could be fear", in place of a claim.
+    Supposed,
+    /// "A label of fear must draw on something else": the label is named, and what the face
+    /// shows does not bear it out.
+    Unsupported,
+    /// "... and not fear", "with fear close behind", "where fear would stretch the lips".
+    Rival,
+}
+
+/// Each expression that a conclusion names, with its stance, in the order of the text.
 #[must_use]
-pub fn claimed(conclusion: &str) -> Vec<Expression> {
-    let words = words(conclusion);
-    let denied = denied_words(&words);
-    let collect = |names: &dyn Fn(&str) -> Option<Expression>| {
-        let mut found: Vec<_> = words
-            .iter()
-            .zip(&denied)
-            .filter(|(_, denied)| !**denied)
-            .filter_map(|(word, _)| names(word))
-            .collect();
-        found.sort_unstable();
-        found.dedup();
-        found
-    };
-    let exact = collect(&|word| word.parse().ok());
-    match exact.is_empty() {
-        false => exact,
-        true => collect(&family),
+pub fn stances(conclusion: &str) -> Vec<(Expression, Stance)> {
+    let by_name = collect(conclusion, |word| word.parse().ok());
+    match by_name.is_empty() {
+        false => by_name,
+        true => collect(conclusion, family),
     }
 }
 
-fn family(word: &str) -> Option<Expression> {
+fn collect(text: &str, name: impl Fn(&str) -> Option<Expression>) -> Vec<(Expression, Stance)> {
+    let mut found: Vec<(Expression, Stance)> = Vec::new();
+    for text in sentences(text) {
+        let sentence = Sentence::read(text);
+        for at in 0..sentence.len() {
+            if let Some(expression) = name(sentence.word(at)) {
+                let is_first = !found.iter().any(|(_, stance)| *stance == Stance::Claimed);
+                found.push((expression, stance(&sentence, at, is_first)));
+            }
+        }
+    }
+    found
+}
+
+fn stance(sentence: &Sentence, at: usize, is_first: bool) -> Stance {
+    if is_refused(sentence, at) {
+        Stance::Rival
+    } else if is_unsupported(sentence, at) {
+        Stance::Unsupported
+    } else if is_compared(sentence, at)
+        || !is_first && is_aside(sentence, at)
+        || is_denied(sentence, at)
+    {
+        Stance::Rival
+    } else if sentence.mood(at) != Mood::Told {
+        Stance::Supposed
+    } else {
+        Stance::Claimed
+    }
+}
+
+/// "Not fear", "rather than fear", "without any fear", "with no evidence of fear".
+fn is_refused(sentence: &Sentence, at: usize) -> bool {
+    let before = |by: usize| at.checked_sub(by).map_or("", |i| sentence.word(i));
+    let filler = matches!(before(1), "any" | "a" | "of" | "the" | "true" | "real");
+    let near = if filler { 2 } else { 1 };
+    let refuses = |word: &str| matches!(word, "not" | "no" | "without" | "nor" | "never");
+    refuses(before(near))
+        || matches!(
+            (before(2), before(1)),
+            ("rather", "than") | ("instead", "of")
+        )
+        || (1..6).any(|by| before(by + 1) == "with" && refuses(before(by)))
+}
+
+/// A denial of what would bear the label out, or a word of where else it comes from.
+fn is_unsupported(sentence: &Sentence, at: usize) -> bool {
+    let clause = sentence.clause_of(at);
+    is_refuted_before(sentence, clause.start, at)
+        || is_refuted_after(sentence, at, clause.end)
+        || is_refuted_by_relative(sentence, clause.end)
+        || is_from_elsewhere(sentence, at, clause)
+}
+
+/// "Gives no support to fear", "does not amount to fear", "speaks against fear".
+fn is_refuted_before(sentence: &Sentence, from: usize, at: usize) -> bool {
+    let supports = |i: usize| (i + 1..at).any(|k| sentence.is(k, Mark::Support));
+    (from..at).any(|i| {
+        let denies = sentence.is(i, Mark::Deny) && sentence.word(i) != "without";
+        denies && supports(i) || sentence.is(i, Mark::Against)
+    })
+}
+
+/// "Fear cannot be read from it", "fear has little support", "fear has no basis".
+fn is_refuted_after(sentence: &Sentence, at: usize, end: usize) -> bool {
+    const NEAR: usize = 3;
+    (at + 1..end.min(at + 1 + NEAR)).any(|i| {
+        let denies = sentence.is(i, Mark::Deny) || sentence.is(i, Mark::Against);
+        denies && (i + 1..end.min(i + 1 + NEAR)).any(|k| sentence.is(k, Mark::Support))
+    })
+}
+
+/// "A label of fear", "fear is a label from elsewhere", "fear must have been inferred".
+fn is_from_elsewhere(sentence: &Sentence, at: usize, clause: Range<usize>) -> bool {
+    let before = |by: usize| at.checked_sub(by).map_or("", |i| sentence.word(i));
+    let label_of = before(1) == "of" && before(2) == "label";
+    let elsewhere = clause.clone().any(|i| sentence.word(i) == "elsewhere");
+    label_of || elsewhere || (at + 1..clause.end.min(at + 3)).any(|i| sentence.word(i) == "must")
+}
+
+/// "... fear, which its movements do not support".
+fn is_refuted_by_relative(sentence: &Sentence, next: usize) -> bool {
+    let clause = sentence.clause_of(next);
+    let any = |mark: Mark| clause.clone().any(|i| sentence.is(i, mark));
+    sentence.word(next) == "which" && any(Mark::Deny) && any(Mark::Support)
+}
+
+/// "Better than fear", "from surprise to fear", "with fear close behind".
+fn is_compared(sentence: &Sentence, at: usize) -> bool {
+    let before = |by: usize| at.checked_sub(by).map_or("", |i| sentence.word(i));
+    let than = (1..4).any(|by| before(by) == "than");
+    let beside = before(1) == "with"
+        && matches!(
+            sentence.word(at + 1),
+            "not" | "close" | "near" | "as" | "a" | "still" | "next"
+        );
+    than || beside || before(1) == "from"
+}
+
+/// Whether a word stands in a clause that gives a reason or a rival.
+fn is_aside(sentence: &Sentence, at: usize) -> bool {
+    let clause = sentence.clause_of(at);
+    (clause.start..at).any(|i| sentence.is(i, Mark::Aside))
+}
+
+/// A denial reaches five words, and not behind "but" and "while".
+fn is_denied(sentence: &Sentence, at: usize) -> bool {
+    (at.saturating_sub(5)..at)
+        .rev()
+        .take_while(|&i| !matches!(sentence.word(i), "but" | "while" | ";"))
+        .any(|i| sentence.is(i, Mark::Deny))
+}
+
+fn with_stance(conclusion: &str, wanted: Stance) -> Vec<Expression> {
+    let found = stances(conclusion).into_iter();
+    let mut found: Vec<_> = found
+        .filter(|(_, s)| *s == wanted)
+        .map(|(e, _)| e)
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// Expressions that a conclusion claims (not those it denies or compares), in expression order.
+///
+/// Words of a family ("joy") count when no label is written by its name or adjective; what is
+/// only supposed counts when nothing is claimed.
+#[must_use]
+pub fn claimed(conclusion: &str) -> Vec<Expression> {
+    match with_stance(conclusion, Stance::Claimed) {
+        found if found.is_empty() => with_stance(conclusion, Stance::Supposed),
+        found => found,
+    }
+}
+
+/// Whether a conclusion is one about this label: it claims it, or names it as the given label
+/// and says that the face does not bear it out.
+#[must_use]
+pub fn concludes(conclusion: &str, label: Expression) -> bool {
+    claimed(conclusion).contains(&label)
+        || with_stance(conclusion, Stance::Unsupported).contains(&label)
+}
+
+/// Other expressions that a conclusion claims in place of the label.
+///
+/// Beside a label that is not borne out, and where readings are left open, others may stand.
+#[must_use]
+pub fn claimed_instead(conclusion: &str, label: Expression) -> Vec<Expression> {
+    let unsupported = with_stance(conclusion, Stance::Unsupported).contains(&label);
+    let is_open = words(conclusion).iter().any(|word| word == "open");
+    let mut others = claimed(conclusion);
+    others.retain(|&e| e != label && !unsupported && !is_open);
+    others
+}
+
+pub(crate) fn family(word: &str) -> Option<Expression> {
     if word.starts_with("emotionless") || word.starts_with("expressionless") {
         return Some(Expression::Neutral);
     }
@@ -84,14 +241,42 @@ pub(crate) fn is_english(texts: &[&String]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use Expression::{Anger, Disgust, Fear, Happiness, Neutral, Sadness, Surprise};
 
     #[test]
     fn names_beat_families_and_denials_are_skipped() {
-        use Expression::{Anger, Happiness, Sadness};
         assert_eq!(claimed("This is happiness rather than anger."), [Happiness]);
         assert_eq!(claimed("A joyful face."), [Happiness]);
         assert_eq!(claimed("Sadness, with a trace of joyful mood."), [Sadness]);
         assert_eq!(claimed("Anger and sadness."), [Sadness, Anger]);
         assert_eq!(claimed("A face without fear."), []);
+    }
+
+    #[test]
+    fn a_label_may_be_given_and_not_borne_out() {
+        for text in [
+            "A slack jaw does not establish sadness.",
+            "What the face shows is a smile; sadness cannot be read from it.",
+            "The face suggests happiness, and a label of sadness must draw on something beyond it.",
+            "The lowered brows speak against sadness.",
+            "The label of sadness has no basis in a face without movement.",
+        ] {
+            assert!(concludes(text, Sadness), "{text}");
+            assert!(!claimed(text).contains(&Sadness), "{text}");
+            assert_eq!(claimed_instead(text, Sadness), [], "{text}");
+        }
+    }
+
+    #[test]
+    fn rivals_are_not_claimed() {
+        let text = "The tension in the lips makes this probably fear, with surprise not far off.";
+        assert_eq!(claimed(text), [Fear]);
+        assert!(!concludes(text, Surprise));
+        let text = "Neutral is the choice, since the jaw explains it better than surprise does.";
+        assert_eq!(claimed(text), [Neutral]);
+        assert_eq!(claimed_instead(text, Surprise), [Neutral]);
+        let open = "Anger and disgust are both open.";
+        assert_eq!(claimed(open), [Disgust, Anger]);
+        assert_eq!(claimed_instead(open, Anger), []);
     }
 }

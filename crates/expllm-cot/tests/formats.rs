@@ -134,7 +134,7 @@ fn lines_and_columns_keep_all_that_was_said_of_a_record() {
             prompt_tokens: 7,
             completion_tokens: 9,
         };
-        let findings = checker.check(FAULTY, Expression::Fear, &AuVector::default());
+        let findings = checker.check(FAULTY, Expression::Fear, &AuVector::REST);
         record.findings = findings.findings;
         assert!(record.findings.len() > 1);
         record.error = Some("no answer, 9 tries".into());

@@ -11,7 +11,7 @@ use expllm_core::{
     AlignedFace, AuVector, ExplainRequest, Explainer, Explanation, ExplanationEvent,
     ExplanationParts, ExplanationStream, Stage, StageError,
 };
-use expllm_cot::{claimed_labels, ground};
+use expllm_cot::ground;
 use expllm_model::ExpLlmExplainer;
 use expllm_model::generation::GenerationSettings;
 
@@ -105,7 +105,7 @@ fn is_better(new: &Explanation, old: &Explanation, units: &AuVector) -> bool {
 /// Whether the conclusion names the label.
 fn concludes(said: &Explanation) -> bool {
     match (&said.chain, said.expression) {
-        (Ok(chain), Some(label)) => claimed_labels(&chain.conclusion).contains(&label),
+        (Ok(chain), Some(label)) => expllm_cot::concludes(&chain.conclusion, label),
         _ => false,
     }
 }
@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn the_chain_that_agrees_better_under_the_same_label_is_kept() {
-        let mut units = AuVector::default();
+        let mut units = AuVector::REST;
         units.set(ActionUnit::JawDrop, Intensity::clamped(0.5));
         units.set(ActionUnit::LeftBrowRaise, Intensity::clamped(0.5));
         units.set(ActionUnit::RightBrowRaise, Intensity::clamped(0.5));
@@ -322,7 +322,7 @@ mod tests {
 
     #[test]
     fn only_contradicted_chains_and_texts_that_are_none_are_written_again() {
-        let mut units = AuVector::default();
+        let mut units = AuVector::REST;
         units.set(ActionUnit::JawDrop, Intensity::clamped(0.5));
         let whole = |text| Agreement::of(&said(Expression::Fear, text), &units).is_whole();
         assert!(whole("The jaw drops."));

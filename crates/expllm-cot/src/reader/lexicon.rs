@@ -1,29 +1,13 @@
-//! What single words mean for the reader; shares nothing with the composer's grammar.
+//! What single words mean to the reader, read from `lexicon.txt`; shares nothing with the
+//! composer's words.
 
-use expllm_core::{ActionUnit as Au, Strength};
+use std::sync::LazyLock;
 
-/// A part of the face that a sentence can be about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum PartKind {
-    Eye,
-    Lid,
-    Brow,
-    Jaw,
-    Mouth,
-    Corner,
-    Lips,
-    UpperLip,
-    LowerLip,
-    Cheek,
-    Chin,
-    Nose,
-    /// "the right side", when the sentence names no better part.
-    Side,
-}
+use expllm_core::Strength;
 
 /// What a part can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Action {
+pub(crate) enum Action {
     Close,
     Open,
     Widen,
@@ -31,189 +15,357 @@ pub(super) enum Action {
     Down,
     Furrow,
     Pull,
+    Bare,
     Stretch,
     Suck,
+    Press,
     Pucker,
     Puff,
     Wrinkle,
     Slide,
     Thrust,
+    Protrude,
     Drop,
     Smile,
     Squint,
+    Dimple,
 }
 
-/// The left unit (or the only one) of a movement, and whether it is claimed or denied.
+/// How strong a word says that a movement is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Movement {
-    pub units: &'static [Au],
-    pub claimed: bool,
+pub(crate) enum Degree {
+    Trace,
+    Slight,
+    Moderate,
+    /// "Strong" and its like, which no upper end is set to.
+    Strong,
+    Marked,
+    Extreme,
 }
 
-const EYE_CLOSE: &[Au] = &[Au::LeftEyeClose, Au::RightEyeClose];
-const LID_RAISE: &[Au] = &[Au::LeftLidRaise, Au::RightLidRaise];
-const BROW_LOWER: &[Au] = &[Au::LeftBrowLower, Au::RightBrowLower];
-const BROW_RAISE: &[Au] = &[Au::LeftBrowRaise, Au::RightBrowRaise];
-const JAW_SLIDE: &[Au] = &[Au::JawSlideLeft, Au::JawSlideRight];
-const LIP_PULL: &[Au] = &[Au::LeftLipCornerPull, Au::RightLipCornerPull];
-const LIP_STRETCH: &[Au] = &[Au::LeftLipCornerStretch, Au::RightLipCornerStretch];
+impl Degree {
+    pub(super) fn strength(self) -> Strength {
+        match self {
+            Self::Trace | Self::Slight => Strength::Slight,
+            Self::Moderate => Strength::Moderate,
+            Self::Strong | Self::Marked | Self::Extreme => Strength::Strong,
+        }
+    }
 
-/// The movement that an action of a part is, if it is one of the 24 units.
-pub(super) fn movement(part: PartKind, action: Action) -> Option<Movement> {
-    use Action as A;
-    use PartKind as P;
-    let (units, claimed): (&'static [Au], bool) = match (part, action) {
-        (P::Eye | P::Lid, A::Close | A::Squint) => (EYE_CLOSE, true),
-        (P::Eye | P::Lid, A::Open) => (EYE_CLOSE, false),
-        (P::Lid, A::Up) | (P::Eye | P::Lid, A::Widen) => (LID_RAISE, true),
-        (P::Brow, A::Down | A::Furrow) => (BROW_LOWER, true),
-        (P::Brow, A::Up) => (BROW_RAISE, true),
-        (P::Jaw, A::Drop | A::Open | A::Down) | (P::Mouth, A::Open) => (&[Au::JawDrop], true),
-        (P::Jaw | P::Mouth, A::Close) => (&[Au::JawDrop], false),
-        (P::Jaw, A::Slide) => (JAW_SLIDE, true),
-        (P::Jaw, A::Thrust) => (&[Au::JawThrust], true),
-        (P::Corner | P::Lips, A::Up | A::Pull | A::Smile)
-        | (P::Mouth | P::Side, A::Up | A::Smile) => (LIP_PULL, true),
-        (P::Corner | P::Lips, A::Stretch) => (LIP_STRETCH, true),
-        (P::UpperLip, A::Suck) => (&[Au::UpperLipSuck], true),
-        (P::LowerLip, A::Suck) => (&[Au::LowerLipSuck], true),
-        (P::Lips, A::Suck) => (&[Au::UpperLipSuck, Au::LowerLipSuck], true),
-        (P::UpperLip, A::Up) => (&[Au::UpperLipRaise], true),
-        (P::LowerLip, A::Down | A::Drop) | (P::Lips, A::Drop) => (&[Au::LowerLipDepress], true),
-        (P::Chin, A::Up | A::Thrust) => (&[Au::ChinRaise], true),
-        (P::Lips | P::UpperLip | P::LowerLip, A::Pucker) => (&[Au::LipPucker], true),
-        (P::Cheek, A::Puff) => (&[Au::CheekPuff], true),
-        (P::Nose, A::Wrinkle) => (&[Au::NoseWrinkle], true),
+    /// The intensities that the word is right for (`docs/cot_engine.md`): from, to.
+    pub(crate) fn band(self) -> (f32, f32) {
+        match self {
+            Self::Trace => (0.2, 0.3),
+            Self::Slight => (0.2, 0.35),
+            Self::Moderate => (0.35, 0.6),
+            Self::Strong => (0.6, 1.0),
+            Self::Marked => (0.6, 0.85),
+            Self::Extreme => (0.85, 1.0),
+        }
+    }
+}
+
+/// What a word does in a sentence, beside naming an action or a strength.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mark {
+    /// Denies what follows.
+    Deny,
+    /// Denies what stands before.
+    Missing,
+    /// Neither claims nor denies.
+    Nearly,
+    /// Begins a clause.
+    Clause,
+    /// Parts two phrases less than a clause does.
+    Soft,
+    Determiner,
+    Definite,
+    /// A verb with a subject before it.
+    Finite,
+    Modal,
+    Condition,
+    Habit,
+    General,
+    /// What a supposed subject would do to a judgement.
+    Decide,
+    /// What a mood does to a face.
+    Moves,
+    Gesture,
+    /// A noun that a part describes.
+    Compound,
+    Support,
+    Against,
+    /// Begins a clause with a reason or a rival.
+    Aside,
+    Still,
+    Moving,
+}
+
+/// What one word in its place means.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Sense {
+    pub action: Option<Action>,
+    pub strength: Option<Degree>,
+    marks: u32,
+}
+
+impl Sense {
+    pub(super) fn is(&self, mark: Mark) -> bool {
+        self.marks & (1 << mark as u32) != 0
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Meaning {
+    Action(Option<Action>),
+    Strength(Degree),
+    Mark(Mark),
+}
+
+/// Where the neighbour of a pattern must stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Before,
+    After,
+}
+
+#[derive(Debug)]
+struct Pattern {
+    word: &'static str,
+    is_stem: bool,
+    neighbour: Option<(Place, Vec<&'static str>)>,
+    meaning: Meaning,
+}
+
+/// Patterns by the first letter of their word, in the order of the file.
+#[derive(Debug, Default)]
+struct Lexicon {
+    by_letter: [Vec<Pattern>; 26],
+}
+
+static LEXICON: LazyLock<Lexicon> = LazyLock::new(|| {
+    let mut lexicon = Lexicon::default();
+    for line in include_str!("lexicon.txt").lines() {
+        for pattern in entry(line).unwrap_or_default() {
+            if let Some(letter) = letter(pattern.word) {
+                lexicon.by_letter[letter].push(pattern);
+            }
+        }
+    }
+    lexicon
+});
+
+fn letter(word: &str) -> Option<usize> {
+    let first = word.bytes().next()?.to_ascii_lowercase();
+    first
+        .is_ascii_lowercase()
+        .then(|| usize::from(first - b'a'))
+}
+
+/// The patterns of a line; `None` for a line that cannot be read, which a test refuses.
+fn entry(line: &'static str) -> Option<Vec<Pattern>> {
+    let line = line.trim();
+    if line.is_empty() || line.starts_with('#') {
+        return Some(Vec::new());
+    }
+    let (head, patterns) = line.split_once(" = ")?;
+    let (kind, name) = head.split_once(' ')?;
+    let meaning = match kind {
+        "action" => Meaning::Action(action_named(name)?),
+        "strength" => Meaning::Strength(strength_named(name)?),
+        "mark" => Meaning::Mark(mark_named(name)?),
         _ => return None,
     };
-    Some(Movement { units, claimed })
+    let found = patterns
+        .split(" | ")
+        .map(|text| read_pattern(text, meaning));
+    Some(
+        found
+            .collect::<Option<Vec<_>>>()?
+            .into_iter()
+            .flatten()
+            .collect(),
+    )
 }
 
-fn starts(word: &str, stems: &[&str]) -> bool {
-    stems.iter().any(|stem| word.starts_with(stem))
+fn read_pattern(text: &'static str, meaning: Meaning) -> Option<Vec<Pattern>> {
+    let mut places = text.split(' ');
+    let (first, second) = (places.next()?, places.next());
+    let bare = |place: &'static str| place.strip_prefix('<').and_then(|p| p.strip_suffix('>'));
+    let (own, neighbour) = match (bare(first), second) {
+        (_, None) => (first, None),
+        (Some(own), Some(after)) => (own, Some((Place::After, after))),
+        (None, Some(second)) => (bare(second)?, Some((Place::Before, first))),
+    };
+    let own = own.trim_matches(['<', '>']);
+    let one = |word: &'static str| Pattern {
+        word: word.trim_end_matches('*'),
+        is_stem: word.ends_with('*'),
+        neighbour: neighbour.map(|(place, words)| (place, words.split('/').collect())),
+        meaning,
+    };
+    Some(
+        own.split('/')
+            .map(|w| one(w.trim_matches(['<', '>'])))
+            .collect(),
+    )
 }
 
-/// The action that a word names; `before` and `after` are its neighbours.
-pub(super) fn action(before: &str, word: &str, after: &str) -> Option<Action> {
-    let pulls = |w: &str| starts(w, &["pull", "draw", "turn", "push", "curl", "curv"]);
-    let down = |w: &str| starts(w, &["down", "lower"]);
-    Some(match word {
-        "closely" | "openly" | "uplifting" | "closer" | "closest" => return None,
-        "up" if pulls(before) => Action::Up,
-        "wide" | "widely" => Action::Widen,
-        "move" | "moves" | "moved" if after == "to" => Action::Slide,
-        "forward" => Action::Thrust,
-        "drawn" | "draws" | "draw" | "drawing" if after == "together" => Action::Furrow,
-        "drawn" | "draws" | "draw" if after == "back" => Action::Pull,
-        _ if starts(word, &["pull"]) && (down(after) || down(before)) => Action::Down,
-        _ if starts(word, &["roll", "curl", "tuck"]) && starts(after, &["in"]) => Action::Suck,
-        "in" if starts(before, &["sucked", "tucked", "rolled"]) => Action::Suck,
-        _ if starts(word, &["clos", "shut"]) => Action::Close,
-        "open" | "opens" | "opened" | "opening" => Action::Open,
-        _ if starts(word, &["squint", "narrow"]) => Action::Squint,
-        _ if starts(word, &["widen"]) => Action::Widen,
-        _ if starts(word, &["smil", "grin"]) => Action::Smile,
-        _ if starts(word, UP) => Action::Up,
-        _ if starts(word, &["drop", "slack"]) => Action::Drop,
-        _ if starts(word, &["depress"]) => Action::Drop,
-        _ if starts(word, &["lower", "downward"]) || word == "down" => Action::Down,
-        _ if starts(word, &["furrow", "knit"]) => Action::Furrow,
-        _ if starts(word, &["pull"]) => Action::Pull,
-        _ if starts(word, &["stretch"]) => Action::Stretch,
-        _ if starts(word, &["suck"]) => Action::Suck,
-        _ if starts(word, &["pucker", "purs"]) => Action::Pucker,
-        _ if starts(word, &["puff", "inflat"]) => Action::Puff,
-        _ if starts(word, &["wrinkl", "scrunch", "crinkl"]) => Action::Wrinkle,
-        _ if starts(word, &["slid", "shift", "leftward", "rightward", "displac"]) => Action::Slide,
-        _ if starts(word, &["thrust", "jut", "protrud"]) => Action::Thrust,
+fn fits(pattern: &str, word: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(stem) => word.starts_with(stem),
+        None => word == pattern,
+    }
+}
+
+impl Pattern {
+    fn holds(&self, words: &[&str], at: usize) -> bool {
+        let word = words[at];
+        let own = if self.is_stem {
+            word.starts_with(self.word)
+        } else {
+            word == self.word
+        };
+        own && self.neighbour.as_ref().is_none_or(|(place, wanted)| {
+            beside(words, at, *place)
+                .into_iter()
+                .any(|w| wanted.iter().any(|p| fits(p, w)))
+        })
+    }
+}
+
+/// The neighbour of a word, and the one behind it where that is an adverb.
+fn beside<'a>(words: &[&'a str], at: usize, place: Place) -> Vec<&'a str> {
+    let step = |at: usize, by: usize| match place {
+        Place::Before => at.checked_sub(by).and_then(|i| words.get(i)),
+        Place::After => words.get(at + by),
+    };
+    match (step(at, 1), step(at, 2)) {
+        (Some(next), Some(second)) if next.ends_with("ly") => vec![next, second],
+        (Some(next), _) => vec![next],
+        (None, _) => Vec::new(),
+    }
+}
+
+/// What the word at a place means beside its neighbours.
+pub(super) fn sense(words: &[&str], at: usize) -> Sense {
+    let mut sense = Sense::default();
+    let mut is_decided = false;
+    if words[at].ends_with("n't") {
+        sense.marks |= 1 << Mark::Deny as u32;
+    }
+    let Some(letter) = letter(words[at]) else {
+        return sense;
+    };
+    for pattern in LEXICON.by_letter[letter]
+        .iter()
+        .filter(|p| p.holds(words, at))
+    {
+        match pattern.meaning {
+            Meaning::Action(action) if !is_decided => {
+                sense.action = action;
+                is_decided = true;
+            }
+            Meaning::Action(_) => {}
+            Meaning::Strength(strength) => sense.strength = sense.strength.or(Some(strength)),
+            Meaning::Mark(mark) => sense.marks |= 1 << mark as u32,
+        }
+    }
+    sense
+}
+
+fn action_named(name: &str) -> Option<Option<Action>> {
+    use Action as A;
+    Some(Some(match name {
+        "none" => return Some(None),
+        "close" => A::Close,
+        "open" => A::Open,
+        "widen" => A::Widen,
+        "up" => A::Up,
+        "down" => A::Down,
+        "furrow" => A::Furrow,
+        "pull" => A::Pull,
+        "bare" => A::Bare,
+        "stretch" => A::Stretch,
+        "suck" => A::Suck,
+        "press" => A::Press,
+        "pucker" => A::Pucker,
+        "puff" => A::Puff,
+        "wrinkle" => A::Wrinkle,
+        "slide" => A::Slide,
+        "thrust" => A::Thrust,
+        "protrude" => A::Protrude,
+        "drop" => A::Drop,
+        "smile" => A::Smile,
+        "squint" => A::Squint,
+        "dimple" => A::Dimple,
+        _ => return None,
+    }))
+}
+
+fn strength_named(name: &str) -> Option<Degree> {
+    Some(match name {
+        "trace" => Degree::Trace,
+        "slight" => Degree::Slight,
+        "moderate" => Degree::Moderate,
+        "strong" => Degree::Strong,
+        "marked" => Degree::Marked,
+        "extreme" => Degree::Extreme,
         _ => return None,
     })
 }
 
-const UP: &[&str] = &[
-    "rais", "rise", "rising", "rose", "lift", "elevat", "upward", "uplift", "upturn", "arch",
-];
-
-/// Words between which a part and an action seldom belong together.
-pub(super) fn starts_clause(word: &str) -> bool {
-    matches!(
-        word,
-        "while" | "whereas" | "but" | "although" | "though" | "despite" | "as" | "which"
-    ) || starts(
-        word,
-        &[
-            "suggest", "indicat", "imply", "implie", "signal", "convey", "hint",
-        ],
-    )
+fn mark_named(name: &str) -> Option<Mark> {
+    use Mark as M;
+    Some(match name {
+        "deny" => M::Deny,
+        "missing" => M::Missing,
+        "nearly" => M::Nearly,
+        "clause" => M::Clause,
+        "soft" => M::Soft,
+        "determiner" => M::Determiner,
+        "definite" => M::Definite,
+        "finite" => M::Finite,
+        "modal" => M::Modal,
+        "condition" => M::Condition,
+        "habit" => M::Habit,
+        "general" => M::General,
+        "decide" => M::Decide,
+        "moves" => M::Moves,
+        "gesture" => M::Gesture,
+        "compound" => M::Compound,
+        "support" => M::Support,
+        "against" => M::Against,
+        "aside" => M::Aside,
+        "still" => M::Still,
+        "moving" => M::Moving,
+        _ => return None,
+    })
 }
 
-/// Words that deny what follows them in the same phrase.
-pub(super) fn denies(word: &str) -> bool {
-    matches!(
-        word,
-        "no" | "not"
-            | "without"
-            | "lack"
-            | "lacks"
-            | "lacking"
-            | "absence"
-            | "absent"
-            | "never"
-            | "neither"
-            | "nor"
-            | "devoid"
-            | "negligible"
-            | "cannot"
-            | "none"
-    ) || word.ends_with("n't")
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Words that deny what stands before them.
-pub(super) fn denies_before(word: &str) -> bool {
-    matches!(word, "absent" | "missing" | "lacking")
-}
+    #[test]
+    fn every_line_of_the_lexicon_can_be_read() {
+        for line in include_str!("lexicon.txt").lines() {
+            assert!(entry(line).is_some(), "{line}");
+        }
+    }
 
-/// The strength that a word claims.
-pub(super) fn strength(word: &str) -> Option<Strength> {
-    if starts(word, SLIGHT) || matches!(word, "light" | "lightly" | "low" | "small") {
-        Some(Strength::Slight)
-    } else if starts(word, MODERATE) {
-        Some(Strength::Moderate)
-    } else if starts(word, STRONG) || matches!(word, "deep" | "deeply" | "heavy" | "heavily") {
-        Some(Strength::Strong)
-    } else {
-        None
+    #[test]
+    fn neighbours_decide_what_a_word_means() {
+        let action = |text: &str, at: usize| {
+            let words: Vec<&str> = text.split(' ').collect();
+            sense(&words, at).action
+        };
+        assert_eq!(action("pulled down", 0), Some(Action::Down));
+        assert_eq!(action("pulled slightly down", 0), Some(Action::Down));
+        assert_eq!(action("pulled up", 1), Some(Action::Up));
+        assert_eq!(action("pulled", 0), Some(Action::Pull));
+        assert_eq!(action("drawn in", 0), Some(Action::Suck));
+        assert_eq!(action("closely", 0), None);
+        assert!(sense(&["isn't"], 0).is(Mark::Deny));
     }
 }
-
-const SLIGHT: &[&str] = &[
-    "slight", "minor", "mild", "subtl", "faint", "minimal", "marginal", "gent", "weak", "modest",
-    "partial", "barely", "somewhat",
-];
-const MODERATE: &[&str] = &[
-    "moderate",
-    "noticeabl",
-    "visibl",
-    "distinct",
-    "clear",
-    "evident",
-    "perceptibl",
-    "medium",
-];
-const STRONG: &[&str] = &[
-    "strong",
-    "marked",
-    "significant",
-    "pronounc",
-    "intens",
-    "sharp",
-    "forceful",
-    "powerful",
-    "vigorous",
-    "tight",
-    "prominent",
-    "robust",
-    "extreme",
-    "considerabl",
-    "substantial",
-];

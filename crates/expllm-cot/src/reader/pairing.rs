@@ -1,135 +1,163 @@
 //! Pairs words of movement with parts of the face within one sentence.
 
-use expllm_core::{ActionUnit, Side, Strength};
-
-use super::lexicon::{self, Action, Movement, PartKind};
-use super::parts::{NamedSide, Part, parts, side_of, word};
-use super::tokens::Token;
+use super::lexicon::{Action, Mark};
+use super::movement::{Movement, PartKind, movement};
+use super::parts::Part;
+use super::sentence::Sentence;
 
 /// A part and an action further apart than this do not belong together.
 const FARTHEST: i32 = 9;
 
-/// A denial reaches this many words.
-const DENIAL_REACH: usize = 5;
+/// What it costs to reach from one clause or mood into another.
+const OTHER_CLAUSE: i32 = 4;
 
-/// One unit claimed or denied.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Claim {
-    pub unit: ActionUnit,
-    pub claimed: bool,
-    pub strength: Option<Strength>,
-}
+/// What it costs to reach behind a word with which a clause begins unmarked.
+const NEW_CLAUSE: i32 = 5;
 
 /// An action of a part.
 #[derive(Debug, Clone, Copy)]
-struct Pair {
-    part: Part,
-    at: usize,
-    movement: Movement,
+pub(super) struct Pair {
+    pub part: Part,
+    /// The word that names the action.
+    pub at: usize,
+    pub action: Action,
+    pub movement: Movement,
 }
 
-/// Every claim of a sentence, each unit and polarity once.
-pub(super) fn claims(tokens: &[Token]) -> Vec<Claim> {
-    let parts = parts(tokens);
-    let mut found: Vec<Claim> = Vec::new();
-    for pair in pairs(tokens, &parts) {
-        let claimed = pair.movement.claimed != is_denied(tokens, &pair);
-        let side = side(tokens, &parts, &pair);
-        for &unit in pair.movement.units.iter().filter(|u| on_side(**u, side)) {
-            let strength = strength(tokens, &parts, &pair, unit.side());
-            match found
-                .iter_mut()
-                .find(|c| c.unit == unit && c.claimed == claimed)
-            {
-                Some(same) => same.strength = same.strength.or(strength),
-                None => found.push(Claim {
-                    unit,
-                    claimed,
-                    strength,
-                }),
-            }
-        }
+impl Pair {
+    /// First and last word of part and action.
+    pub(super) fn span(&self) -> (usize, usize) {
+        (self.at.min(self.part.start), self.at.max(self.part.end))
     }
-    found
 }
 
-fn on_side(unit: ActionUnit, side: Option<NamedSide>) -> bool {
-    !matches!(
-        (unit.side(), side),
-        (Side::Left, Some(NamedSide::Right)) | (Side::Right, Some(NamedSide::Left))
-    )
-}
-
-fn pairs(tokens: &[Token], parts: &[Part]) -> Vec<Pair> {
+/// Every action of a sentence with its part; `before` is what the sentence before was about.
+pub(super) fn pairs(sentence: &Sentence, before: &[Part]) -> Vec<Pair> {
     let mut found: Vec<Pair> = Vec::new();
-    for at in 0..tokens.len() {
-        if parts.iter().any(|p| (p.start..=p.end).contains(&at)) {
-            continue;
-        }
-        let before = at.checked_sub(1).map_or("", |b| word(tokens, b));
-        let Some(action) = lexicon::action(before, word(tokens, at), word(tokens, at + 1)) else {
+    for at in 0..sentence.len() {
+        let Some(action) = sentence.sense(at).action else {
             continue;
         };
-        match best_part(tokens, parts, at, action) {
-            Some(pair) => found.push(pair),
-            None => found.extend(standing_alone(tokens, at, action)),
+        if sentence.part_at(at).is_some() {
+            continue;
         }
+        let pair = best_part(sentence, at, action)
+            .or_else(|| standing_alone(sentence, at, action))
+            .or_else(|| referring(sentence, before, at, action));
+        found.extend(pair.filter(|pair| !is_carried_on(sentence, pair)));
     }
     let shared: Vec<_> = found
         .iter()
-        .flat_map(|p| coordinated(tokens, parts, &found, p))
+        .flat_map(|pair| coordinated(sentence, &found, pair))
         .collect();
     found.extend(shared);
     found
 }
 
-fn best_part(tokens: &[Token], parts: &[Part], at: usize, action: Action) -> Option<Pair> {
+fn best_part(sentence: &Sentence, at: usize, action: Action) -> Option<Pair> {
+    let parts = sentence.parts.iter();
     parts
-        .iter()
         .filter_map(|&part| {
-            let movement = lexicon::movement(part.kind, action)?;
+            let movement = movement(part.kind, action)?;
             let weak = if part.kind == PartKind::Side { 6 } else { 0 };
-            let cost = cost(tokens, parts, part, at) + weak;
-            let farthest = if action == Action::Open { 5 } else { FARTHEST };
-            (cost <= farthest).then_some((cost, Pair { part, at, movement }))
+            let cost = cost(sentence, part, at) + weak;
+            let farthest = match action {
+                Action::Widen => 4,
+                Action::Open => 5,
+                _ => FARTHEST,
+            };
+            (cost <= farthest).then_some((
+                cost,
+                Pair {
+                    part,
+                    at,
+                    action,
+                    movement,
+                },
+            ))
         })
         .min_by_key(|(cost, _)| *cost)
         .map(|(_, pair)| pair)
 }
 
 /// Words, marks and other parts between an action and a part.
-fn cost(tokens: &[Token], parts: &[Part], part: Part, at: usize) -> i32 {
-    let (from, to) = if at < part.start {
-        (at + 1, part.start)
-    } else {
-        (part.end + 1, at)
+fn cost(sentence: &Sentence, part: Part, at: usize) -> i32 {
+    let (from, to) = match at < part.start {
+        true => (at + 1, part.start),
+        false => (part.end + 1, at),
     };
-    let mut cost = 0;
-    for between in from..to {
-        let text = word(tokens, between);
-        cost += match text {
-            ";" => 50,
-            "," | ":" | "—" => 4,
-            "(" | ")" => 1,
-            _ if lexicon::starts_clause(text) => 4,
-            "and" => 2,
-            _ => 1,
-        };
-        let other = |p: &&Part| p.start == between && p.kind != PartKind::Side;
-        cost += if parts.iter().any(|p| other(&p)) {
-            3
-        } else {
-            0
-        };
-    }
-    cost
+    let other_mood = sentence.moods[at] != sentence.moods[part.start];
+    let start = if other_mood { OTHER_CLAUSE } else { 0 };
+    let between = (from..to).filter(|&i| !is_aside(sentence, i));
+    start + between.map(|i| step(sentence, i)).sum::<i32>()
 }
 
-/// Smiles and squints need no part.
-fn standing_alone(tokens: &[Token], at: usize, action: Action) -> Option<Pair> {
+fn step(sentence: &Sentence, at: usize) -> i32 {
+    let word = match sentence.word(at) {
+        ";" => 50,
+        "," | ":" | "—" => OTHER_CLAUSE,
+        "(" | ")" => 1,
+        _ if sentence.is(at, Mark::Clause) || sentence.is(at, Mark::Soft) => OTHER_CLAUSE,
+        "and" => 2,
+        _ => 1,
+    };
+    let opens = opens_unmarked(sentence, at);
+    let word = word + if opens { NEW_CLAUSE } else { 0 };
+    let other = |p: &&Part| p.start == at && p.kind != PartKind::Side;
+    word + if sentence.parts.iter().any(|p| other(&p)) {
+        3
+    } else {
+        0
+    }
+}
+
+/// Whether a clause begins here without a word for it, behind another that has its own verb.
+fn opens_unmarked(sentence: &Sentence, at: usize) -> bool {
+    let mut clauses = sentence.clauses.windows(2);
+    let has_verb =
+        |pair: &[std::ops::Range<usize>]| pair[0].clone().any(|i| sentence.is(i, Mark::Finite));
+    !sentence.is(at, Mark::Clause)
+        && !ends_opener(sentence, at)
+        && clauses.any(|pair| pair[1].start == at && has_verb(pair))
+}
+
+/// "..., and subtly drawn up, the lip ...": what stands before the comma waits for its subject.
+fn ends_opener(sentence: &Sentence, at: usize) -> bool {
+    let Some(comma) = at.checked_sub(1).filter(|&c| sentence.word(c) == ",") else {
+        return false;
+    };
+    let stretch = (0..comma).rev().take_while(|&i| !sentence.breaks(i));
+    let waits = |i: usize| !sentence.is(i, Mark::Finite) && sentence.part_at(i).is_none();
+    stretch.clone().all(waits)
+        && stretch
+            .into_iter()
+            .any(|i| sentence.sense(i).action.is_some())
+}
+
+/// "The left eye, but not the right, is narrowed": what stands between the commas.
+pub(super) fn is_aside(sentence: &Sentence, at: usize) -> bool {
+    let opens = |from: usize| {
+        sentence.word(from) == ","
+            && sentence.word(from + 1) == "but"
+            && sentence.word(from + 2) == "not"
+            && (from + 3..from + 7).any(|i| sentence.word(i) == ",")
+    };
+    (at.saturating_sub(6)..=at)
+        .any(|from| opens(from) && (from + 1..at).all(|i| sentence.word(i) != ","))
+}
+
+/// Smiles, squints and frowns need no part.
+fn standing_alone(sentence: &Sentence, at: usize, action: Action) -> Option<Pair> {
+    let word = sentence.word(at);
     let kind = match action {
         Action::Smile => PartKind::Corner,
-        Action::Squint if word(tokens, at).starts_with("squint") => PartKind::Eye,
+        Action::Squint if word.starts_with("squint") || word.starts_with("wink") => PartKind::Eye,
+        // "No smile or frown" is said of the mouth.
+        Action::Furrow if sentence.word(at.saturating_sub(2)) == "smile" => return None,
+        Action::Furrow if word.starts_with("frown") || word.starts_with("scowl") => PartKind::Brow,
+        Action::Dimple => PartKind::Corner,
+        Action::Slide if names_jaw(sentence) && word.ends_with("ward") => PartKind::Jaw,
+        Action::Pucker if word.starts_with("puck") || word.starts_with("pout") => PartKind::Lips,
         _ => return None,
     };
     let part = Part {
@@ -138,31 +166,39 @@ fn standing_alone(tokens: &[Token], at: usize, action: Action) -> Option<Pair> {
         end: at,
         side: None,
     };
-    let movement = lexicon::movement(kind, action)?;
-    Some(Pair { part, at, movement })
+    let movement = movement(kind, action)?;
+    Some(Pair {
+        part,
+        at,
+        action,
+        movement,
+    })
+}
+
+fn names_jaw(sentence: &Sentence) -> bool {
+    sentence.parts.iter().any(|p| p.kind == PartKind::Jaw)
 }
 
 /// Parts that share the action of a neighbour: "elevated eyelids and brows".
-fn coordinated(tokens: &[Token], parts: &[Part], pairs: &[Pair], pair: &Pair) -> Vec<Pair> {
-    let before = pair.at.checked_sub(1).map_or("", |b| word(tokens, b));
-    let Some(action) = lexicon::action(before, word(tokens, pair.at), word(tokens, pair.at + 1))
-    else {
-        return Vec::new();
-    };
-    parts
+fn coordinated(sentence: &Sentence, pairs: &[Pair], pair: &Pair) -> Vec<Pair> {
+    let action = pair.action;
+    sentence
+        .parts
         .iter()
         .filter(|p| !pairs.iter().any(|other| other.part == **p))
         .filter(|p| {
             let leads = pair.at < pair.part.start && pair.part.end < p.start;
             let follows = p.end < pair.part.start && pair.part.end < pair.at;
-            (leads && joined(tokens, pair.part.end, p.start))
-                || (follows && joined(tokens, p.end, pair.part.start))
+            (leads && joined(sentence, pair.part.end, p.start))
+                || (follows && joined(sentence, p.end, pair.part.start))
         })
         .filter_map(|&part| {
-            let movement = lexicon::movement(part.kind, action)?;
+            let movement = movement(part.kind, action)?;
+            let at = pair.at;
             Some(Pair {
                 part,
-                at: pair.at,
+                at,
+                action,
                 movement,
             })
         })
@@ -170,114 +206,64 @@ fn coordinated(tokens: &[Token], parts: &[Part], pairs: &[Pair], pair: &Pair) ->
 }
 
 /// Whether only "and", a comma and words of side stand between.
-fn joined(tokens: &[Token], end: usize, start: usize) -> bool {
-    let mut words = (end + 1..start).map(|at| word(tokens, at));
-    (end + 1..start).any(|at| matches!(word(tokens, at), "and" | "or"))
-        && words.all(|w| matches!(w, "and" | "or" | "," | "both" | "the" | "left" | "right"))
-}
-
-fn is_denied(tokens: &[Token], pair: &Pair) -> bool {
-    let first = pair.at.min(pair.part.start);
-    let last = pair.at.max(pair.part.end);
-    for (reach, at) in (0..first).rev().enumerate() {
-        let text = word(tokens, at);
-        if tokens[at].is_break || lexicon::starts_clause(text) || reach >= DENIAL_REACH {
-            break;
-        }
-        if lexicon::denies(text) || is_instead(tokens, at) {
-            return true;
-        }
+fn joined(sentence: &Sentence, end: usize, start: usize) -> bool {
+    // "Elevated eyelids, brows, and a dropped jaw".
+    let in_list = start == end + 2 && sentence.word(end + 1) == ",";
+    if in_list && matches!(sentence.word(start + 1), "," | "and") {
+        return true;
     }
-    (first..=last).any(|at| lexicon::denies(word(tokens, at)))
-        || (last + 1..=last + 3)
-            .take_while(|&at| tokens.get(at).is_some_and(|t| !t.is_break))
-            .any(|at| lexicon::denies_before(word(tokens, at)))
+    let mut words = (end + 1..start).map(|at| sentence.word(at));
+    (end + 1..start).any(|at| matches!(sentence.word(at), "and" | "or" | "nor"))
+        && words.all(|w| {
+            matches!(
+                w,
+                "and" | "or" | "nor" | "," | "both" | "the" | "left" | "right"
+            )
+        })
 }
 
-/// "rather than" and "instead of".
-fn is_instead(tokens: &[Token], at: usize) -> bool {
-    let next = word(tokens, at + 1);
-    matches!(
-        (word(tokens, at), next),
-        ("rather", "than") | ("instead", "of")
-    )
-}
-
-fn side(tokens: &[Token], parts: &[Part], pair: &Pair) -> Option<NamedSide> {
-    if pair.part.side.is_some() && pair.part.kind != PartKind::Jaw {
-        return pair.part.side;
+/// "Both are raised markedly", "but these are lowered": the nearest part before that can.
+fn referring(sentence: &Sentence, before: &[Part], at: usize, action: Action) -> Option<Pair> {
+    let clause = sentence.clause_of(at);
+    let is_reference = (clause.start..at).take(3).any(|i| {
+        let word = sentence.word(i);
+        matches!(word, "both" | "they" | "these" | "those" | "it")
+            && sentence.part_at(i + 1).is_none()
+    });
+    let names_part = sentence.parts.iter().any(|p| clause.contains(&p.start));
+    if !is_reference || names_part {
+        return None;
     }
-    let first = pair.at.min(pair.part.start);
-    let last = pair.at.max(pair.part.end);
-    // Back to the start of the phrase, on to the end of the clause, but not into another part's.
-    let stops = |at: usize| {
-        let own = |p: &Part| *p == pair.part || p.kind == PartKind::Side;
-        tokens[at].is_break
-            || word(tokens, at) == "and" && !matches!(word(tokens, at + 1), "right" | "left" | "to")
-            || lexicon::starts_clause(word(tokens, at))
-            || parts
-                .iter()
-                .any(|p| !own(p) && (p.start..=p.end).contains(&at))
-    };
-    let before = (0..first).rev().take_while(|&at| !stops(at)).take(5);
-    let after = (last + 1..tokens.len())
-        .take_while(|&at| !stops(at))
-        .take(9);
-    before
-        .chain(first..=last)
-        .chain(after)
-        .fold(None, |side, at| side_of(word(tokens, at), side))
+    let own = sentence.parts.iter().filter(|p| p.end < at);
+    before.iter().chain(own).rev().find_map(|part| {
+        let movement = movement(part.kind, action)?;
+        let (start, end) = (at, at);
+        let part = Part {
+            start,
+            end,
+            ..*part
+        };
+        Some(Pair {
+            part,
+            at,
+            action,
+            movement,
+        })
+    })
 }
 
-/// The nearest word of strength, first beside the unit's side, then around the pair.
-fn strength(tokens: &[Token], parts: &[Part], pair: &Pair, unit_side: Side) -> Option<Strength> {
-    let first = pair.at.min(pair.part.start);
-    let last = pair.at.max(pair.part.end);
-    let side = match unit_side {
-        Side::Left => "left",
-        Side::Right => "right",
-        Side::Both => "",
-    };
-    let other_part = |at: usize| {
-        parts
-            .iter()
-            .any(|p| *p != pair.part && (p.start..=p.end).contains(&at))
-    };
-    // "..., slightly on the left and markedly on the right" after the pair.
-    let tail = (last + 1..tokens.len().min(last + 14))
-        .take_while(|&at| word(tokens, at) != ";" && !other_part(at))
-        .filter(|&at| word(tokens, at) == side)
-        .find_map(|at| {
-            let from = at.saturating_sub(3);
-            let on = matches!(word(tokens, at.saturating_sub(2)), "on" | "to");
-            on.then(|| lexicon::strength(word(tokens, from))).flatten()
-        });
-    let stop = |at: usize| tokens[at].is_break || other_part(at);
-    let inside = (first..=last).find_map(|at| lexicon::strength(word(tokens, at)));
-    let before = (0..first)
-        .rev()
-        .take_while(|&at| !stop(at) && word(tokens, at) != "and")
-        .take(4)
-        .find_map(|at| lexicon::strength(word(tokens, at)));
-    let after = (last + 1..tokens.len())
-        .take_while(|&at| !stop(at))
-        .filter(|&at| !matches!(word(tokens, at), "to" | "the" | "left" | "right" | "sides"))
-        .take(2)
-        .find_map(|at| lexicon::strength(word(tokens, at)));
-    tail.or(inside)
-        .or(before)
-        .or(after)
-        .or_else(|| list_strength(tokens, first))
-}
-
-/// "Strongly active: left eye closed, jaw dropped; ..." puts one word before a list.
-fn list_strength(tokens: &[Token], first: usize) -> Option<Strength> {
-    let start = (0..first)
-        .rev()
-        .find(|&at| word(tokens, at) == ";")
-        .map_or(0, |at| at + 1);
-    let is_list = word(tokens, start + 1) == "active" && word(tokens, start + 2) == ":";
-    is_list
-        .then(|| lexicon::strength(word(tokens, start)))
-        .flatten()
+/// "Pull the corners down": the last word says what is done, not the first.
+fn is_carried_on(sentence: &Sentence, pair: &Pair) -> bool {
+    const PARTICLES: &[&str] = &[
+        "down",
+        "downward",
+        "downwards",
+        "together",
+        "in",
+        "apart",
+        "forward",
+    ];
+    pair.action == Action::Pull
+        && pair.at < pair.part.start
+        && PARTICLES.contains(&sentence.word(pair.part.end + 1))
 }

@@ -1,6 +1,7 @@
 //! Parts of the face in a sentence.
 
-use super::lexicon::PartKind;
+use super::lexicon::{self, Mark};
+use super::movement::PartKind;
 use super::tokens::Token;
 
 /// The side that a phrase names.
@@ -9,6 +10,8 @@ pub(super) enum NamedSide {
     Left,
     Right,
     Both,
+    /// One of the two, without saying which: "a lopsided smile".
+    One,
 }
 
 /// One phrase that names a part.
@@ -45,7 +48,9 @@ pub(super) fn parts(tokens: &[Token]) -> Vec<Part> {
                     });
                 }
             }
-            let side = side_before(tokens, start).or_else(|| side_within(tokens, start, end));
+            let side = side_before(tokens, start)
+                .or_else(|| side_within(tokens, start, end))
+                .or_else(|| single(tokens, start, end));
             found.push(Part {
                 kind,
                 start,
@@ -81,10 +86,19 @@ fn phrase(tokens: &[Token], at: usize) -> Option<(PartKind, usize, usize)> {
     Some(match text {
         "eye" | "eyes" | "eyed" => (PartKind::Eye, at, at),
         "eyelid" | "eyelids" | "lid" | "lids" => {
-            let start = if before == "upper" { at - 1 } else { at };
-            (PartKind::Lid, start, at)
+            let kind = if before == "lower" {
+                PartKind::LowerLid
+            } else {
+                PartKind::Lid
+            };
+            let start = if matches!(before, "upper" | "lower") {
+                at - 1
+            } else {
+                at
+            };
+            (kind, start, at)
         }
-        "brow" | "brows" | "eyebrow" | "eyebrows" => (PartKind::Brow, at, at),
+        "brow" | "brows" | "eyebrow" | "eyebrows" => brow(tokens, at),
         "jaw" | "jaws" => (PartKind::Jaw, at, at),
         "cheek" | "cheeks" => (PartKind::Cheek, at, at),
         "chin" => (PartKind::Chin, at, at),
@@ -104,10 +118,45 @@ fn phrase(tokens: &[Token], at: usize) -> Option<(PartKind, usize, usize)> {
         },
         "lip" | "lips" if before == "upper" => (PartKind::UpperLip, at - 1, at),
         "lip" | "lips" if before == "lower" => (PartKind::LowerLip, at - 1, at),
+        "lip" if is_head(tokens, at) => (PartKind::Lip, at, at),
         "lip" | "lips" => (PartKind::Lips, at, at),
         "mouth" => (PartKind::Mouth, at, at),
         _ => return None,
     })
+}
+
+/// "Inner brows", "the inner sections of the eyebrows", "the inner ends of the brows".
+fn brow(tokens: &[Token], at: usize) -> (PartKind, usize, usize) {
+    let inner = |from: usize| word(tokens, from) == "inner";
+    let sections = at
+        .checked_sub(4)
+        .filter(|&from| inner(from) && word(tokens, from + 2) == "of");
+    match (at.checked_sub(1).filter(|&b| inner(b)), sections) {
+        (Some(start), _) | (None, Some(start)) => (PartKind::InnerBrow, start, at),
+        _ => (PartKind::Brow, at, at),
+    }
+}
+
+/// Whether a noun stands for itself and does not describe the next one ("lip corner", "eye
+/// closure").
+fn is_head(tokens: &[Token], at: usize) -> bool {
+    let describes = |next: &Token| {
+        let words = [next.text.as_str()];
+        lexicon::sense(&words, 0).is(Mark::Compound)
+    };
+    !tokens.get(at + 1).is_some_and(describes)
+}
+
+/// "A stretched corner", "one eye", "the eye that moves": one side, without saying which.
+fn single(tokens: &[Token], start: usize, end: usize) -> Option<NamedSide> {
+    let noun = word(tokens, end);
+    let is_paired = matches!(
+        noun,
+        "eye" | "brow" | "eyebrow" | "corner" | "lid" | "eyelid" | "cheek"
+    );
+    let counted = (start.saturating_sub(3)..start)
+        .any(|at| matches!(word(tokens, at), "a" | "one" | "single" | "the" | "that"));
+    (is_paired && counted && is_head(tokens, end)).then_some(NamedSide::One)
 }
 
 /// "left", "left and right" or "both" in front of a phrase.
@@ -135,6 +184,9 @@ pub(super) fn side_of(word: &str, side: Option<NamedSide>) -> Option<NamedSide> 
         "left" | "leftward" => merge(side, NamedSide::Left),
         "right" | "rightward" => merge(side, NamedSide::Right),
         "both" => Some(NamedSide::Both),
+        "lopsided" | "crooked" | "one-sided" | "onesided" | "half" | "smirk" | "smirks" => {
+            side.or(Some(NamedSide::One))
+        }
         _ => side,
     }
 }
@@ -142,6 +194,7 @@ pub(super) fn side_of(word: &str, side: Option<NamedSide>) -> Option<NamedSide> 
 fn merge(side: Option<NamedSide>, new: NamedSide) -> Option<NamedSide> {
     match side {
         None => Some(new),
+        Some(NamedSide::One) => Some(new),
         Some(old) if old == new => Some(old),
         Some(_) => Some(NamedSide::Both),
     }

@@ -1,8 +1,8 @@
 //! Chains that a model writes about held-back faces, held against what the detector reads.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use expllm_core::{ChainOfThought, Expression, ExpressionSet};
-use expllm_cot::ground;
+use expllm_core::{Expression, ExpressionSet};
+use expllm_cot::JudgedText;
 use expllm_model::ExpLlm;
 use expllm_model::conversation::{Task, Turn};
 use expllm_model::generation::{
@@ -28,13 +28,14 @@ pub struct Judgement {
     pub accuracy: f64,
     /// Share of the detector's labels that are those of the data set.
     pub detector_accuracy: f64,
-    /// Share of chains that have all three parts.
+    /// Share of texts that have all three parts. This and what follows are the figures of
+    /// [`expllm_cot::judge`], by the detector's units; NaN where nothing was counted.
     pub parsed: f64,
-    /// Share of chains that conclude with the label.
+    /// Share of chains that conclude on the label.
     pub label_in_conclusion: f64,
-    /// Share of statements about units that the detector supports; NaN without statements.
+    /// Mean over chains of the share of statements that the units support.
     pub precision: f64,
-    /// Share of active units that are mentioned; NaN when none is active.
+    /// Mean over chains of the share of active units that are claimed.
     pub recall: f64,
     /// As `precision`, of chains held against other faces.
     pub precision_shuffled: f64,
@@ -86,7 +87,6 @@ struct Written {
     label: Expression,
     text: String,
     tokens: usize,
-    chain: Option<ChainOfThought>,
 }
 
 fn write(
@@ -122,7 +122,6 @@ fn write(
             Ok(Written {
                 label,
                 tokens: answer.len(),
-                chain: text.parse().ok(),
                 text,
             })
         })
@@ -160,12 +159,9 @@ fn measure(faces: &[JudgedFace], written: &[Written], shown: usize) -> Judgement
     let n = faces.len().max(1) as f64;
     let share = |count: usize| count as f64 / n;
     let pairs = || faces.iter().zip(written);
-    let concluded = |written: &&Written| {
-        let chain = written.chain.as_ref();
-        chain.is_some_and(|chain| chain.conclusion.contains(written.label.name()))
-    };
-    let [precision, recall] = grounding(faces, written, 0);
-    let [precision_shuffled, recall_shuffled] = grounding(faces, written, faces.len() / 2);
+    let texts: Vec<_> = pairs().map(judged_text).collect();
+    let figures = expllm_cot::judge(&texts);
+    let number = |value: Option<f64>| value.unwrap_or(f64::NAN);
     let labelled = |(face, written): &(&JudgedFace, &Written)| face.label == Some(written.label);
     let detected =
         |face: &&JudgedFace| face.label == face.reading.probabilities.map(|p| p.within(SET).top());
@@ -173,12 +169,12 @@ fn measure(faces: &[JudgedFace], written: &[Written], shown: usize) -> Judgement
         faces: faces.len(),
         accuracy: share(pairs().filter(labelled).count()),
         detector_accuracy: share(faces.iter().filter(detected).count()),
-        parsed: share(written.iter().filter(|w| w.chain.is_some()).count()),
-        label_in_conclusion: share(written.iter().filter(concluded).count()),
-        precision,
-        recall,
-        precision_shuffled,
-        recall_shuffled,
+        parsed: number(figures.parsed),
+        label_in_conclusion: number(figures.own.label_in_conclusion),
+        precision: number(figures.own.grounding_precision),
+        recall: number(figures.own.grounding_recall),
+        precision_shuffled: number(figures.shuffled.grounding_precision),
+        recall_shuffled: number(figures.shuffled.grounding_recall),
         tokens: written.iter().map(|w| w.tokens).sum::<usize>() as f64 / n,
         samples: pairs()
             .take(shown)
@@ -191,17 +187,11 @@ fn measure(faces: &[JudgedFace], written: &[Written], shown: usize) -> Judgement
     }
 }
 
-/// Mean precision and recall of the chains against the faces `shift` places further.
-fn grounding(faces: &[JudgedFace], written: &[Written], shift: usize) -> [f64; 2] {
-    let (mut precision, mut recall) = (Vec::new(), Vec::new());
-    for (index, written) in written.iter().enumerate() {
-        let Some(chain) = &written.chain else {
-            continue;
-        };
-        let face = &faces[(index + shift) % faces.len()];
-        let report = ground(chain, &face.reading.action_units);
-        precision.extend(report.precision());
-        recall.extend(report.recall());
+/// The text about a face, as the judge of chains takes it.
+fn judged_text<'a>((face, written): (&'a JudgedFace, &'a Written)) -> JudgedText<'a> {
+    JudgedText {
+        text: &written.text,
+        units: Some(&face.reading.action_units),
+        label: Some(written.label),
     }
-    [precision, recall].map(|values| values.iter().sum::<f64>() / values.len() as f64)
 }

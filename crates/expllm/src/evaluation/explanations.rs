@@ -1,13 +1,10 @@
 //! Chains of thought judged: by the units, by the label, by a reference, and by whether they
 //! follow the face.
 
-use expllm_core::{AuVector, ChainOfThought, Expression, GroundingReport};
-use expllm_cot::{claimed_labels, ground};
+use expllm_core::{AuVector, ChainOfThought, Expression};
+use expllm_cot::{ChainScore, round_trip};
 use expllm_data::Record;
 use expllm_metrics::{Bootstrap, Rege, Rouge, rouge};
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
 
 use super::figures::Figures;
 use super::prediction::Prediction;
@@ -43,39 +40,26 @@ pub fn judge_explanations(figures: &mut Figures, records: &[Record], predictions
         .map(|i| f64::from(u8::from(i < explained.len())))
         .collect();
     figures.put("chain_parsed", Bootstrap::default().mean(&parsed));
-    let others = shuffled(explained.len());
+    let others = round_trip(explained.len());
     let mut add = |name: &str, score: &dyn Fn(&Explained<'_>, &Explained<'_>) -> Option<f64>| {
         add_pair(figures, name, (&explained, &others), score);
     };
-    add("label_in_conclusion", &|chain, face| {
-        let claimed = claimed_labels(&chain.chain.conclusion);
-        Some(f64::from(u8::from(claimed.contains(&face.answer?))))
-    });
-    let report = |chain: &Explained<'_>, face: &Explained<'_>| -> Option<GroundingReport> {
-        Some(ground(&chain.chain, &face.units?))
+    let judged = |chain: &Explained<'_>, face: &Explained<'_>| {
+        ChainScore::of(&chain.chain, face.units.as_ref(), face.answer)
     };
+    add("label_in_conclusion", &|chain, face| {
+        judged(chain, face).label_in_conclusion
+    });
     add("grounding_precision", &|chain, face| {
-        report(chain, face)?.precision()
+        judged(chain, face).grounding_precision
     });
     add("grounding_recall", &|chain, face| {
-        report(chain, face)?.recall()
+        judged(chain, face).grounding_recall
     });
     add("rouge_l", &|chain, face| {
         Some(rouge(&chain.chain.to_string(), face.reference?)?.rouge_l.f1)
     });
     add_rege(figures, &explained);
-}
-
-/// For each face another one: the next on one round trip through all of them in random order, so
-/// that none meets itself. Always the same for a number of faces.
-fn shuffled(faces: usize) -> Vec<usize> {
-    let mut order: Vec<_> = (0..faces).collect();
-    order.shuffle(&mut ChaCha8Rng::seed_from_u64(0));
-    let mut others = vec![0; faces];
-    for (at, &face) in order.iter().enumerate() {
-        others[face] = order[(at + 1) % faces];
-    }
-    others
 }
 
 /// REGE in its corrected form; its interval is that of its generation part alone.
@@ -132,7 +116,7 @@ mod tests {
 
     /// A face with one strong unit and the chain that the composer writes of it.
     fn sample((answer, unit): (Expression, ActionUnit)) -> (Record, Prediction) {
-        let mut units = AuVector::default();
+        let mut units = AuVector::REST;
         units.set(unit, Intensity::clamped(0.8));
         let chain = Composer
             .compose(&units, answer, ExpressionSet::Seven, 0)
@@ -209,21 +193,5 @@ mod tests {
         let parsed = figures.metrics["chain_parsed"];
         assert!((parsed.value - 2.0 / 3.0).abs() < 1e-12);
         assert_eq!(parsed.n, 3);
-    }
-
-    #[test]
-    fn nobody_meets_itself_and_everybody_is_met_once() {
-        for faces in [2, 3, 10, 863] {
-            let mut others = shuffled(faces);
-            assert!(
-                others
-                    .iter()
-                    .enumerate()
-                    .all(|(face, other)| face != *other)
-            );
-            others.sort_unstable();
-            assert!(others.into_iter().eq(0..faces));
-        }
-        assert!(shuffled(0).is_empty());
     }
 }

@@ -28,6 +28,9 @@ pub struct Args {
     /// Allow digits in texts.
     #[arg(long)]
     allow_digits: bool,
+    /// Also check the points of the guide on style.
+    #[arg(long)]
+    guide: bool,
 }
 
 /// Grades a file.
@@ -44,6 +47,7 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
     let checker = Checker {
         word_limit: args.word_limit,
         digits: args.allow_digits,
+        guide: args.guide,
         ..Checker::default()
     };
     let grade = grade(&args.file, checker)?;
@@ -76,7 +80,12 @@ pub(super) fn figures(grade: &Grade) -> Vec<(&'static str, String)> {
         ("label in conclusion", number(grade.label_in_conclusion)),
         ("grounding precision", number(grade.grounding_precision)),
         ("grounding recall", number(grade.grounding_recall)),
+        ("not checkable", grade.not_checkable.to_string()),
         ("distinct-2", number(grade.distinct_2)),
+        (
+            "repeated conclusions",
+            grade.repeated_conclusions.to_string(),
+        ),
         (
             "mean words",
             grade.mean_words.map_or("-".into(), |w| format!("{w:.1}")),

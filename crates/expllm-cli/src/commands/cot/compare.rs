@@ -27,6 +27,9 @@ pub struct Args {
     /// Allow digits in texts.
     #[arg(long)]
     allow_digits: bool,
+    /// Also check the points of the guide on style.
+    #[arg(long)]
+    guide: bool,
 }
 
 /// Runs the command.
@@ -34,6 +37,7 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
     let checker = Checker {
         word_limit: args.word_limit,
         digits: args.allow_digits,
+        guide: args.guide,
         ..Checker::default()
     };
     let (a, b) = (grade(&args.a, checker)?, grade(&args.b, checker)?);

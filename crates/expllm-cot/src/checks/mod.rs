@@ -1,5 +1,7 @@
 //! What is wrong with one text, by name.
 
+mod guide;
+
 use expllm_core::{
     ActionUnit, AuVector, ChainOfThought, CoreError, Expression, ExpressionSet, GroundingReport,
     Intensity, Polarity, Strength,
@@ -8,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::composer::WORD_LIMIT;
 use crate::labels;
-use crate::reader::ground;
+use crate::reader::{self, Reading, chain_sentences};
 
 /// The checks by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -35,6 +37,26 @@ pub enum Check {
     Language,
     /// No other record has (nearly) the same text.
     Repetition,
+    /// The parts are as long as the guide says.
+    PartLength,
+    /// No words that glue sentences together: "likewise", "as if".
+    Glue,
+    /// No unit is both claimed and denied.
+    Contradiction,
+    /// A rival is named with the cue that decides.
+    EmptyRival,
+    /// Nothing is denied that was not measured or lies near the threshold.
+    Absence,
+    /// No side is told alone where both move alike.
+    Asymmetry,
+    /// One word of certainty.
+    Certainty,
+    /// Words of strength agree with the bands of the guide.
+    Degree,
+    /// No smile is called genuine for its corners alone.
+    FeltSmile,
+    /// No conclusion stands more than once in two hundred of its label.
+    RepeatedConclusion,
 }
 
 impl Check {
@@ -52,7 +74,32 @@ impl Check {
             Self::Digits => "digits",
             Self::Language => "language",
             Self::Repetition => "repetition",
+            Self::PartLength => "part_length",
+            Self::Glue => "glue",
+            Self::Contradiction => "contradiction",
+            Self::EmptyRival => "empty_rival",
+            Self::Absence => "absence",
+            Self::Asymmetry => "asymmetry",
+            Self::Certainty => "certainty",
+            Self::Degree => "degree",
+            Self::FeltSmile => "felt_smile",
+            Self::RepeatedConclusion => "repeated_conclusion",
         }
+    }
+}
+
+impl Check {
+    /// Whether the check needs the units of the face.
+    pub(crate) const fn is_about_units(self) -> bool {
+        matches!(
+            self,
+            Self::Grounding
+                | Self::StrengthWord
+                | Self::Absence
+                | Self::Asymmetry
+                | Self::Degree
+                | Self::FeltSmile
+        )
     }
 }
 
@@ -84,6 +131,8 @@ pub struct Checker {
     pub strength_tolerance: f32,
     /// The expressions in play.
     pub set: ExpressionSet,
+    /// Whether the points of the guide on style are checked too (default no).
+    pub guide: bool,
 }
 
 impl Default for Checker {
@@ -93,6 +142,7 @@ impl Default for Checker {
             digits: false,
             strength_tolerance: 0.1,
             set: ExpressionSet::Eight,
+            guide: false,
         }
     }
 }
@@ -114,8 +164,19 @@ impl Checker {
     pub fn check(&self, text: &str, label: Expression, units: &AuVector) -> Checked {
         match text.parse::<ChainOfThought>() {
             Ok(chain) => {
-                let report = ground(&chain, units);
-                let findings = self.findings(&chain, &report, label, units);
+                let sentences = chain_sentences(&chain);
+                let reading = Reading::of(&sentences, units);
+                let report = reader::report(&sentences, &reading, units);
+                let mut findings = self.findings(&chain, &report, label, units);
+                if self.guide {
+                    findings.extend(guide::findings(&guide::Subject {
+                        chain: &chain,
+                        reading: &reading,
+                        label,
+                        units,
+                        sentences: &sentences,
+                    }));
+                }
                 Checked {
                     chain: Some(chain),
                     report,
@@ -144,15 +205,12 @@ impl Checker {
             let detail = format!("{words} words; write at most {limit}");
             found.push(Finding::new(Check::WordLimit, detail));
         }
-        let claimed = labels::claimed(&chain.conclusion);
-        if !claimed.contains(&label) {
+        if !labels::concludes(&chain.conclusion, label) {
             let detail = format!("the conclusion must name {label}");
             found.push(Finding::new(Check::Label, detail));
         }
-        for other in claimed
-            .iter()
-            .filter(|&&e| e != label && self.set.contains(e))
-        {
+        let others = labels::claimed_instead(&chain.conclusion, label);
+        for other in others.iter().filter(|&&e| self.set.contains(e)) {
             let detail = format!("the conclusion claims {other}; the label is {label}");
             found.push(Finding::new(Check::OtherLabel, detail));
         }
@@ -244,7 +302,7 @@ mod tests {
     use super::*;
 
     fn checks(text: &str) -> Vec<Check> {
-        let mut units = AuVector::default();
+        let mut units = AuVector::REST;
         units.set(ActionUnit::JawDrop, Intensity::clamped(0.8));
         let checked = Checker::default().check(text, Expression::Surprise, &units);
         checked.findings.iter().map(|f| f.check).collect()
