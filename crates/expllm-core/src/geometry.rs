@@ -61,6 +61,10 @@ pub struct FaceBox {
     pub height: f32,
     /// The detector's score; higher is surer, the scale is the detector's own.
     pub score: f32,
+    /// The subject's right eye, left eye, tip of the nose, right and left corner of the mouth, in
+    /// pixels; from detectors that see them, and rough. They say which way up the face is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub points: Option<[Point; 5]>,
 }
 
 impl FaceBox {
@@ -85,6 +89,7 @@ impl FaceBox {
             width: width as f32,
             height: height as f32,
             score: 1.0,
+            points: None,
         }
     }
 }

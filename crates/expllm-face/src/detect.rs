@@ -167,6 +167,7 @@ impl FaceDetector for RustfaceDetector {
                 width: face.bbox().width() as f32 * sx,
                 height: face.bbox().height() as f32 * sy,
                 score: face.score() as f32,
+                points: None,
             })
             .collect();
         boxes.sort_by(|a, b| {

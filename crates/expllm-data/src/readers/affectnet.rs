@@ -206,6 +206,7 @@ fn face_box(row: &Row, edges: [Option<Column>; 4]) -> Option<FaceBox> {
         width,
         height,
         score: 1.0,
+        points: None,
     })
 }
 

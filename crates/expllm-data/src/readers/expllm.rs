@@ -274,6 +274,7 @@ fn add_annotation(
             width,
             height,
             score: 1.0,
+            points: None,
         }),
         landmarks: landmarks
             .into_iter()

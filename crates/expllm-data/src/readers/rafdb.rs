@@ -139,6 +139,7 @@ fn annotation(tree: &Tree, prefix: &str, stem: &str) -> (Option<FaceBox>, Vec<Po
             width: x2 - x1,
             height: y2 - y1,
             score: 1.0,
+            points: None,
         }),
         _ => None,
     };

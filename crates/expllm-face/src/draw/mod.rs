@@ -223,6 +223,7 @@ mod tests {
                 width: size,
                 height: size,
                 score: 1.0,
+                points: None,
             },
             landmarks: None,
             title: "Happiness 93 %".into(),

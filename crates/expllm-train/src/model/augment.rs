@@ -183,6 +183,7 @@ impl Augmentation {
             width: most(|p| p.x) - x,
             height: most(|p| p.y) - y,
             score: face.score,
+            points: None,
         }
     }
 
@@ -329,6 +330,7 @@ mod tests {
             width: 20.0,
             height: 30.0,
             score: 1.0,
+            points: None,
         };
         let moved = change.face_box(&face);
         assert_eq!((moved.x, moved.width, moved.height), (60.0, 20.0, 30.0));
