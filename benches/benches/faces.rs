@@ -11,7 +11,7 @@ use expllm_core::{
     AlignedFace, AuDetector, FaceAligner, FaceBox, FaceDetector, LandmarkDetector, Photo,
 };
 use expllm_face::device::default_device;
-use expllm_face::{ALIGNED_SIZE, LandmarkNet, PhotoReader, RustfaceDetector, SimilarityAligner};
+use expllm_face::{ALIGNED_SIZE, CenterFaceDetector, LandmarkNet, PhotoReader, SimilarityAligner};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 const PHOTO: &str = concat!(
@@ -22,7 +22,7 @@ const PHOTO: &str = concat!(
 struct Stages {
     photo: Photo,
     boxes: Vec<FaceBox>,
-    detector: RustfaceDetector,
+    detector: CenterFaceDetector,
     landmarks: LandmarkNet,
     units: AuNet,
     face: AlignedFace,
@@ -33,7 +33,7 @@ struct Stages {
 fn stages() -> Stages {
     let device = default_device();
     let photo = PhotoReader::default().read(PHOTO).unwrap();
-    let detector = RustfaceDetector::new().unwrap();
+    let detector = CenterFaceDetector::new().unwrap();
     let boxes = detector.detect(&photo).unwrap();
     let landmarks = LandmarkNet::pretrained(&device).unwrap();
     let points = landmarks.landmarks(&photo, &boxes).unwrap();

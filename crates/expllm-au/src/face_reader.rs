@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use expllm_core::FaceReader as Stages;
 use expllm_face::device::{Backend, default_device};
-use expllm_face::{FaceError, LandmarkNet, RustfaceDetector, SimilarityAligner};
+use expllm_face::{CenterFaceDetector, FaceError, LandmarkNet, SimilarityAligner};
 use serde::{Deserialize, Serialize};
 
 use crate::AuNet;
@@ -34,7 +34,7 @@ pub struct FaceReaderConfig {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
-pub struct FaceReader(Stages<RustfaceDetector, LandmarkNet, SimilarityAligner, AuNet>);
+pub struct FaceReader(Stages<CenterFaceDetector, LandmarkNet, SimilarityAligner, AuNet>);
 
 impl FaceReader {
     /// The reader with the weights that are part of these crates, on the first backend of the
@@ -58,7 +58,7 @@ impl FaceReader {
             None => default_device(),
         };
         Ok(Self(Stages {
-            detector: RustfaceDetector::new()?,
+            detector: CenterFaceDetector::new()?,
             landmarks: LandmarkNet::pretrained(&device)?,
             aligner: SimilarityAligner,
             units: AuNet::pretrained(&device)?,
@@ -80,7 +80,7 @@ impl FaceReader {
 }
 
 impl Deref for FaceReader {
-    type Target = Stages<RustfaceDetector, LandmarkNet, SimilarityAligner, AuNet>;
+    type Target = Stages<CenterFaceDetector, LandmarkNet, SimilarityAligner, AuNet>;
 
     fn deref(&self) -> &Self::Target {
         &self.0

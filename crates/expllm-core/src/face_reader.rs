@@ -121,7 +121,9 @@ where
             self.landmarks.landmarks(photo, boxes)
         });
         let side = self.units.crop_side();
-        let placed = marks.into_iter().zip(boxes).map(|(marks, &face_box)| {
+        let placed = marks.into_iter().zip(boxes).map(|(marks, face_box)| {
+            // Landmarks are looked for around the whole box; what is shown lies in the photo.
+            let face_box = face_box.clipped(photo.width(), photo.height());
             let marks = marks.map_err(|source| UnreadFace { face_box, source })?;
             let aligned = self.crop(photo, &marks, side);
             Ok(PlacedFace {
@@ -334,7 +336,7 @@ mod tests {
     }
 
     fn photo(rows: u32) -> Photo {
-        Photo::new(1, rows, vec![0; 3 * rows as usize]).unwrap()
+        Photo::new(20, rows, vec![0; 60 * rows as usize]).unwrap()
     }
 
     #[test]
@@ -347,7 +349,7 @@ mod tests {
         let wanted = [None, Some(Stage::ActionUnits), None, Some(Stage::Alignment)];
         assert_eq!(failed, wanted);
         let reason = faces[3].as_ref().unwrap_err().to_string();
-        assert_eq!(reason, "3 x 3 pixels at (1, 2): alignment failed: broken");
+        assert_eq!(reason, "3 x 2 pixels at (1, 2): alignment failed: broken");
         assert_eq!(faces[0].as_ref().unwrap().aligned.image.width(), 2);
     }
 

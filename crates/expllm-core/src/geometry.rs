@@ -80,6 +80,21 @@ impl FaceBox {
         self.width * self.height
     }
 
+    /// The part of the box that lies in a photo of the given size; the points stay. A box beside
+    /// the photo shrinks to its edge.
+    #[must_use]
+    pub fn clipped(&self, width: u32, height: u32) -> Self {
+        let (right, bottom) = (width as f32, height as f32);
+        let (x, y) = (self.x.clamp(0.0, right), self.y.clamp(0.0, bottom));
+        Self {
+            x,
+            y,
+            width: (self.x + self.width).clamp(x, right) - x,
+            height: (self.y + self.height).clamp(y, bottom) - y,
+            ..*self
+        }
+    }
+
     /// The box that holds a whole photo of one face crop, with score 1.
     #[must_use]
     pub fn whole(width: u32, height: u32) -> Self {
@@ -323,6 +338,22 @@ mod tests {
         assert_eq!(once.points[36], Point::new(100.0 - 45.0, 45.0 * 45.0));
         assert_eq!(once.head_pose.unwrap().yaw, Degrees(20.0));
         assert_eq!(once.mirrored(100.0), landmarks);
+    }
+
+    #[test]
+    fn clipped_boxes_lie_in_the_photo() {
+        let at = |x, y, width, height| FaceBox {
+            x,
+            y,
+            width,
+            height,
+            ..FaceBox::whole(1, 1)
+        };
+        let clip = |face: FaceBox| face.clipped(100, 50);
+        assert_eq!(clip(at(-10.0, 20.0, 30.0, 40.0)), at(0.0, 20.0, 20.0, 30.0));
+        assert_eq!(clip(at(-9.0, -9.0, 200.0, 99.0)), at(0.0, 0.0, 100.0, 50.0));
+        assert_eq!(clip(at(120.0, 5.0, 30.0, 10.0)), at(100.0, 5.0, 0.0, 10.0));
+        assert_eq!(clip(at(3.0, 4.0, 5.0, 6.0)), at(3.0, 4.0, 5.0, 6.0));
     }
 
     #[test]

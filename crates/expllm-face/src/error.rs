@@ -61,9 +61,6 @@ pub enum FaceError {
         /// What it says.
         message: String,
     },
-    /// The face detector's model cannot be read.
-    #[error("the face detector's model cannot be read: {0}")]
-    DetectorModel(std::io::Error),
     /// A setting outside of its range.
     #[error("{what} must be {range}, found {value}")]
     Setting {

@@ -14,7 +14,7 @@ mod reference;
 mod warp;
 
 pub use align::{ALIGNED_SIZE, SimilarityAligner, TEMPLATE};
-pub use detect::{DetectorOptions, RustfaceDetector};
+pub use detect::{CenterFaceDetector, DetectorOptions};
 pub use draw::{FaceDrawing, annotate, encode_png, write_png};
 pub use error::FaceError;
 pub use grey::{GreyImage, standardise};

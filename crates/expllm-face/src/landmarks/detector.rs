@@ -10,6 +10,7 @@ use expllm_core::{
 
 use super::network::{ANGLE_UNIT, LandmarkNetwork, LandmarkNetworkConfig, face_crop, square};
 use crate::backbone::Backbone;
+use crate::detect::roll;
 use crate::error::FaceError;
 use crate::grey::{GreyImage, standardise};
 
@@ -121,7 +122,7 @@ impl LandmarkNet {
             .iter()
             .map(|b| {
                 let extent = b.width.max(b.height).max(1.0) * BOX_MARGIN;
-                square(b.center(), extent, (1.0, 0.0), self.side)
+                square(b.center(), extent, upright(b), self.side)
             })
             .collect();
         let close: Vec<_> = self
@@ -131,6 +132,12 @@ impl LandmarkNet {
             .collect();
         self.look(&image, &close, Look::Mirrored)
     }
+}
+
+/// Cosine and sine of the angle by which a face is turned, where its detector saw its points.
+fn upright(face: &FaceBox) -> (f32, f32) {
+    let angle = face.points.as_ref().map_or(0.0, roll).to_radians();
+    (angle.cos(), angle.sin())
 }
 
 impl LandmarkDetector for LandmarkNet {
