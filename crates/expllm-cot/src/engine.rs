@@ -1,6 +1,5 @@
 //! Write, check, repair, keep: the composition of the stages.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,10 +9,11 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::prompt::short_hash;
+use crate::resume::{Task, remaining};
 use crate::units::WithUnits;
 use crate::{
     BuiltRecord, Checked, Checker, Composer, CotError, CotRecord, Draft, Finding, Journal, Message,
-    Prompts, Row, Status, TextWriter, UnitReader, Usage, WriteError, WriteRequest,
+    Prompts, Row, Status, Summary, TextWriter, UnitReader, Usage, WriteError, WriteRequest,
 };
 
 /// Most records that a local writer takes at once.
@@ -62,36 +62,6 @@ impl Default for EngineConfig {
             seed: 0,
             concurrency: 8,
         }
-    }
-}
-
-/// How many records ended how.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Summary {
-    /// Records written by this run (not those found finished).
-    pub records: u64,
-    /// Records by status.
-    pub by_status: BTreeMap<String, u64>,
-    /// Findings of the last texts of the writer.
-    pub findings: BTreeMap<String, u64>,
-    /// Tokens spent.
-    pub usage: Usage,
-}
-
-impl Summary {
-    fn count(&mut self, record: &BuiltRecord) {
-        self.records += 1;
-        *self
-            .by_status
-            .entry(record.status.name().to_owned())
-            .or_default() += 1;
-        for finding in &record.findings {
-            *self
-                .findings
-                .entry(finding.check.name().to_owned())
-                .or_default() += 1;
-        }
-        self.usage.add(record.usage);
     }
 }
 
@@ -162,9 +132,10 @@ impl Engine {
         journal: &mut Journal,
         mut each: impl FnMut(&BuiltRecord),
     ) -> Result<Summary, CotError> {
-        let rows = WithUnits::new(skip_done(rows, journal)?, self.units.clone());
+        let tasks = rows.map(|(index, row)| self.task(index, row));
+        let tasks = WithUnits::new(remaining(tasks, journal)?, self.units.clone());
         let mut summary = Summary::default();
-        let built = stream::iter(rows).map(|(index, row)| self.build(index, row));
+        let built = stream::iter(tasks).map(|task| self.build_task(task));
         // A window wider than the number of requests lets others go on behind a slow one.
         let limit = Arc::new(tokio::sync::Semaphore::new(self.config.concurrency.max(1)));
         let mut built = built
@@ -199,18 +170,19 @@ impl Engine {
         journal: &mut Journal,
         mut each: impl FnMut(&BuiltRecord),
     ) -> Result<Summary, CotError> {
-        let mut rows = WithUnits::new(skip_done(rows, journal)?, self.units.clone());
+        let tasks = rows.map(|(index, row)| self.task(index, row));
+        let mut tasks = WithUnits::new(remaining(tasks, journal)?, self.units.clone());
         let mut summary = Summary::default();
         let mut size = rayon::current_num_threads();
         loop {
             let started = Instant::now();
-            let chunk: Vec<_> = rows.by_ref().take(size).collect();
+            let chunk: Vec<_> = tasks.by_ref().take(size).collect();
             if chunk.is_empty() {
                 break;
             }
             let built: Vec<_> = chunk
                 .into_par_iter()
-                .map(|(index, row)| match self.build(index, row).now_or_never() {
+                .map(|task| match self.build_task(task).now_or_never() {
                     Some(record) => record,
                     None => Err(CotError::Endpoint {
                         endpoint: self.writer.name().to_owned(),
@@ -251,6 +223,28 @@ impl Engine {
     ///
     /// What stops a run as a whole.
     pub async fn build(&self, index: u64, row: Row) -> Result<BuiltRecord, CotError> {
+        self.build_task(self.task(index, row)).await
+    }
+
+    /// A row with a hash of what its text will be made of.
+    fn task(&self, index: u64, row: Row) -> Task {
+        let image = self.units.as_ref().zip(row.record.as_ref().ok());
+        let image = image.and_then(|(reader, record)| {
+            let decides = record.units.is_none() || self.writer.looks();
+            decides.then(|| reader.bytes(&record.file_name))?
+        });
+        Task::new(index, row, image.as_deref())
+    }
+
+    async fn build_task(&self, task: Task) -> Result<BuiltRecord, CotError> {
+        let built = self.build_row(task.index, task.row).await?;
+        Ok(BuiltRecord {
+            input: Some(task.input),
+            ..built
+        })
+    }
+
+    async fn build_row(&self, index: u64, row: Row) -> Result<BuiltRecord, CotError> {
         let (line, name) = (row.line, row.name().to_owned());
         let record = match row.record {
             Ok(record) => record,
@@ -278,7 +272,7 @@ impl Engine {
         let mut tried = Attempts::default();
         let mut messages = self.messages(record)?;
         if !messages.is_empty() {
-            let texts = messages.iter().map(|m| m.content.as_str());
+            let texts = messages.iter().map(|m| m.content.as_bytes());
             tried.prompt_hash = Some(short_hash(texts));
         }
         for round in 0..=self.config.repairs {
@@ -360,33 +354,13 @@ impl Engine {
             writer: writer.to_owned(),
             model: tried.model,
             prompt_hash: tried.prompt_hash,
+            input: None,
             attempts: tried.count,
             findings: tried.findings,
             error: tried.error,
             usage: tried.usage,
         }
     }
-}
-
-/// Skips what the journal holds, after a look at whether the input is still the same.
-fn skip_done<I: Iterator<Item = (u64, Row)>>(
-    mut rows: I,
-    journal: &Journal,
-) -> Result<I, CotError> {
-    for place in 0..journal.done() {
-        let (index, row) = rows.next().unwrap_or((
-            u64::MAX,
-            Row {
-                line: 0,
-                record: Err(String::new()),
-                raw: serde_json::Value::Null,
-            },
-        ));
-        if place + 1 == journal.done() {
-            journal.expect_last(index, row.name())?;
-        }
-    }
-    Ok(rows)
 }
 
 /// A rejected record that says where its row stands: the line, or the name where there are none.

@@ -20,6 +20,28 @@ pub enum CotError {
         /// The file.
         path: PathBuf,
     },
+    /// A file that holds no records at all, whatever its name says.
+    #[error("{path}: {reason}", path = path.display())]
+    NoRecords {
+        /// The file.
+        path: PathBuf,
+        /// What is found instead, and where.
+        reason: String,
+    },
+    /// An output that is no regular file.
+    #[error("{path} is a folder, a pipe or a device; an output must be a regular file", path = path.display())]
+    NotAFile {
+        /// The output.
+        path: PathBuf,
+    },
+    /// A path that a list file cannot hold.
+    #[error(
+        "{path:?} holds a comma or a line break, which part the columns of a list file; choose another name"
+    )]
+    NotForLists {
+        /// The path.
+        path: PathBuf,
+    },
     /// A Parquet file that cannot be read or written.
     #[error("{path}: {source}", path = path.display())]
     Parquet {
@@ -106,5 +128,15 @@ impl CotError {
             path: path.to_owned(),
             source,
         }
+    }
+}
+
+/// Refuses outputs that exist and are folders, pipes or devices.
+pub(crate) fn check_regular(path: &Path) -> Result<(), CotError> {
+    match std::fs::metadata(path) {
+        Ok(found) if !found.is_file() => Err(CotError::NotAFile {
+            path: path.to_owned(),
+        }),
+        _ => Ok(()),
     }
 }

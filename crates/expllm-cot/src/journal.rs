@@ -9,6 +9,9 @@ use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::error::check_regular;
+use crate::formats::Objects;
+use crate::resume::Finished;
 use crate::{BuiltRecord, CotError};
 
 /// How often finished lines are forced to the disk, against loss of power.
@@ -22,7 +25,6 @@ pub struct Journal {
     /// Keeps the lock until the end.
     _lock: File,
     done: u64,
-    last: Option<BuiltRecord>,
     synced: Instant,
 }
 
@@ -31,8 +33,9 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// [`CotError::Busy`], [`CotError::OtherRun`], [`CotError::Disagrees`] or [`CotError::File`].
+    /// [`CotError::Busy`], [`CotError::OtherRun`], [`CotError::NotAFile`] or [`CotError::File`].
     pub fn open(path: &Path, settings: &str) -> Result<Self, CotError> {
+        check_regular(path)?;
         let wrong = |e| CotError::file(path, e);
         let lock = lock_settings(path, settings)?;
         let mut out = OpenOptions::new()
@@ -41,24 +44,15 @@ impl Journal {
             .create(true)
             .open(path)
             .map_err(wrong)?;
-        let (done, end, last) = whole_lines(&mut out, path)?;
+        let (done, end) = whole_lines(&mut out).map_err(wrong)?;
         out.set_len(end).map_err(wrong)?;
         out.seek(SeekFrom::End(0)).map_err(wrong)?;
-        let last = last
-            .map(|line| serde_json::from_slice::<BuiltRecord>(&line))
-            .transpose()
-            .map_err(|e| CotError::Disagrees {
-                path: path.to_owned(),
-                line: done,
-                reason: format!("is not a record ({e})"),
-            })?;
         let (path, synced) = (path.to_owned(), Instant::now());
         Ok(Self {
             path,
             out,
             _lock: lock,
             done,
-            last,
             synced,
         })
     }
@@ -69,23 +63,21 @@ impl Journal {
         self.done
     }
 
-    /// Checks that the last finished record is the one that the input holds at its place.
-    ///
-    /// # Errors
-    ///
-    /// [`CotError::Disagrees`].
-    pub fn expect_last(&self, index: u64, file_name: &str) -> Result<(), CotError> {
-        match &self.last {
-            Some(last) if last.index != index || last.file_name != file_name => {
-                let found = (&last.file_name, last.index);
-                Err(CotError::Disagrees {
-                    path: self.path.clone(),
-                    line: self.done,
-                    reason: format!("is {found:?}, the input has {:?}", (file_name, index)),
-                })
-            }
-            _ => Ok(()),
-        }
+    /// The finished records, to be held against the input; a line that is none says why.
+    pub(crate) fn finished(
+        &self,
+    ) -> Result<impl Iterator<Item = Result<Finished, String>> + use<>, CotError> {
+        let file = File::open(&self.path).map_err(|e| CotError::file(&self.path, e))?;
+        let lines = Objects::of_lines(BufReader::with_capacity(1 << 18, file));
+        let records =
+            lines.map(|line| serde_json::from_slice(&line.bytes?).map_err(|e| e.to_string()));
+        Ok(records.take(usize::try_from(self.done).unwrap_or(usize::MAX)))
+    }
+
+    /// The error for a finished record that the input does not hold.
+    pub(crate) fn disagrees(&self, line: u64, reason: String) -> CotError {
+        let path = self.path.clone();
+        CotError::Disagrees { path, line, reason }
     }
 
     /// Appends finished records, in order.
@@ -183,32 +175,20 @@ fn difference(settings: &str, found: &str) -> String {
     }
 }
 
-/// Number of whole lines, the byte after the last of them, and that line.
-fn whole_lines(out: &mut File, path: &Path) -> Result<(u64, u64, Option<Vec<u8>>), CotError> {
-    let wrong = |e| CotError::file(path, e);
-    let mut reader = BufReader::with_capacity(1 << 18, &mut *out);
-    let (mut count, mut end, mut last_start) = (0, 0, 0);
-    let mut at = 0;
+/// Number of whole lines, and the byte after the last of them.
+fn whole_lines(out: &mut File) -> std::io::Result<(u64, u64)> {
+    let mut reader = BufReader::with_capacity(1 << 18, out);
+    let (mut count, mut end, mut at) = (0, 0, 0);
     loop {
-        let buffer = reader.fill_buf().map_err(wrong)?;
+        let buffer = reader.fill_buf()?;
         if buffer.is_empty() {
-            break;
+            return Ok((count, end));
         }
         for (offset, _) in buffer.iter().enumerate().filter(|(_, b)| **b == b'\n') {
-            (count, last_start, end) = (count + 1, end, at + offset as u64 + 1);
+            (count, end) = (count + 1, at + offset as u64 + 1);
         }
         let used = buffer.len();
         at += used as u64;
         reader.consume(used);
     }
-    if count == 0 {
-        return Ok((0, 0, None));
-    }
-    let mut line = Vec::new();
-    out.seek(SeekFrom::Start(last_start)).map_err(wrong)?;
-    (&mut *out)
-        .take(end - last_start)
-        .read_to_end(&mut line)
-        .map_err(wrong)?;
-    Ok((count, end, Some(line)))
 }

@@ -209,7 +209,7 @@ impl Prompts {
     pub fn hash(&self) -> String {
         let sources = [&self.system, &self.user, &self.repair].map(|t| t.source.as_str());
         let examples = self.examples.iter().map(String::as_str);
-        short_hash(sources.into_iter().chain(examples))
+        short_hash(sources.into_iter().chain(examples).map(str::as_bytes))
     }
 
     fn render(&self, template: &Template, variables: &Value) -> Result<String, CotError> {
@@ -225,7 +225,7 @@ fn read(path: &Path) -> Result<String, CotError> {
 }
 
 /// First 16 hexadecimal digits of a SHA-256 over texts.
-pub(crate) fn short_hash<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn short_hash<'a>(texts: impl IntoIterator<Item = &'a [u8]>) -> String {
     let mut hasher = Sha256::new();
     for text in texts {
         hasher.update((text.len() as u64).to_le_bytes());

@@ -160,6 +160,10 @@ pub struct BuiltRecord {
     /// First 16 hexadecimal digits of the SHA-256 of the first prompt.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub prompt_hash: Option<String>,
+    /// First 16 hexadecimal digits of the SHA-256 of what the text was made of: name, label,
+    /// units, and the image where pixels decide.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub input: Option<String>,
     /// How many texts the writer was asked for.
     pub attempts: u32,
     /// Findings of the last text of the writer.
@@ -221,6 +225,7 @@ impl BuiltRecord {
             writer: String::new(),
             model: None,
             prompt_hash: None,
+            input: None,
             attempts: 0,
             findings: Vec::new(),
             error: None,

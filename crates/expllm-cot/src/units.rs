@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use expllm_core::AuVector;
 
-use crate::Row;
+use crate::resume::Task;
 
 /// Rows that are read ahead, so that a detector sees several images at once.
 const AHEAD: usize = 32;
@@ -17,13 +17,20 @@ pub trait UnitReader: Send + Sync {
     /// One answer per path below the image root, in order; an error says why there are no units
     /// and becomes the reason for which the record is rejected.
     fn read(&self, file_names: &[&str]) -> Vec<Result<AuVector, String>>;
+
+    /// The bytes of an image, by which a run that goes on notices that it is another one; nothing
+    /// (the default) where images are not watched.
+    fn bytes(&self, file_name: &str) -> Option<Vec<u8>> {
+        let _ = file_name;
+        None
+    }
 }
 
 /// Rows in which missing units are read from the images.
 pub(crate) struct WithUnits<I> {
     rows: I,
     reader: Option<Arc<dyn UnitReader>>,
-    ready: VecDeque<(u64, Row)>,
+    ready: VecDeque<Task>,
 }
 
 impl<I> WithUnits<I> {
@@ -37,8 +44,8 @@ impl<I> WithUnits<I> {
     }
 }
 
-impl<I: Iterator<Item = (u64, Row)>> Iterator for WithUnits<I> {
-    type Item = (u64, Row);
+impl<I: Iterator<Item = Task>> Iterator for WithUnits<I> {
+    type Item = Task;
 
     fn next(&mut self) -> Option<Self::Item> {
         let Some(reader) = &self.reader else {
@@ -52,13 +59,13 @@ impl<I: Iterator<Item = (u64, Row)>> Iterator for WithUnits<I> {
     }
 }
 
-fn fill(reader: &dyn UnitReader, rows: &mut [(u64, Row)]) {
-    let without: Vec<usize> = (0..rows.len())
-        .filter(|&at| matches!(&rows[at].1.record, Ok(record) if record.units.is_none()))
+fn fill(reader: &dyn UnitReader, tasks: &mut [Task]) {
+    let without: Vec<usize> = (0..tasks.len())
+        .filter(|&at| matches!(&tasks[at].row.record, Ok(record) if record.units.is_none()))
         .collect();
     let names: Vec<&str> = without
         .iter()
-        .filter_map(|&at| Some(rows[at].1.record.as_ref().ok()?.file_name.as_str()))
+        .filter_map(|&at| Some(tasks[at].row.record.as_ref().ok()?.file_name.as_str()))
         .collect();
     if names.is_empty() {
         return;
@@ -67,7 +74,7 @@ fn fill(reader: &dyn UnitReader, rows: &mut [(u64, Row)]) {
     for at in without {
         let missing = || Err("the detector gave no answer".to_owned());
         let answer = answers.next().unwrap_or_else(missing);
-        let row = &mut rows[at].1;
+        let row = &mut tasks[at].row;
         let name = row.name().to_owned();
         match (answer, &mut row.record) {
             (Ok(units), Ok(record)) => record.units = Some(units),
@@ -86,7 +93,7 @@ fn fill(reader: &dyn UnitReader, rows: &mut [(u64, Row)]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::CotRecord;
+    use crate::{CotRecord, Row};
     use expllm_core::Expression;
 
     /// Units from the length of the name; none for the name "bad".
@@ -115,14 +122,14 @@ mod tests {
             };
             let (line, raw) = (index + 1, serde_json::Value::Null);
             let record = Ok(record);
-            (index, Row { line, record, raw })
+            Task::new(index, Row { line, record, raw }, None)
         };
         let rows = (0..70).map(row);
         let read: Vec<_> = WithUnits::new(rows, Some(Arc::new(ByName))).collect();
         assert_eq!(read.len(), 70);
-        for (at, (index, row)) in read.iter().enumerate() {
-            assert_eq!(*index, at as u64);
-            match &row.record {
+        for (at, task) in read.iter().enumerate() {
+            assert_eq!(task.index, at as u64);
+            match &task.row.record {
                 Err(reason) => assert_eq!((at, reason.as_str()), (40, "\"bad\": no face")),
                 Ok(record) => {
                     let wanted = if at % 3 == 0 { 0.0 } else { 0.4 };

@@ -61,6 +61,11 @@ pub trait TextWriter: Send + Sync {
         true
     }
 
+    /// Whether the pixels of the image decide the text (default no).
+    fn looks(&self) -> bool {
+        false
+    }
+
     /// Writes one text.
     ///
     /// # Errors

@@ -2,11 +2,12 @@
 
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::unwrap_used)] // Tests may fail loudly.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use expllm_core::{AuVector, Expression, ExpressionSet};
 use expllm_cot::{
-    BuiltRecord, Composer, DatasetFormat, Status, Usage, read_rows, write_dataset, write_list,
+    BuiltRecord, Composer, CotError, DatasetFormat, Status, Usage, read_rows, write_dataset,
+    write_list,
 };
 
 fn records() -> Vec<BuiltRecord> {
@@ -26,6 +27,7 @@ fn records() -> Vec<BuiltRecord> {
                 writer: "composer".into(),
                 model: None,
                 prompt_hash: None,
+                input: None,
                 attempts: 1,
                 findings: Vec::new(),
                 error: None,
@@ -160,5 +162,94 @@ fn lines_and_columns_keep_all_that_was_said_of_a_record() {
             .record
             .unwrap_err();
         assert_eq!(reason, "rejected when it was built: no answer, 9 tries");
+    }
+}
+
+fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data")
+        .join(name)
+}
+
+#[test]
+fn columns_of_other_tools_are_read_or_refused_by_their_codec() {
+    let rows: Vec<_> = read_rows(&data("k_snappy.parquet")).unwrap().collect();
+    assert_eq!(rows.len(), 1000);
+    assert!(rows.iter().all(|row| row.record.is_ok()));
+    for codec in ["gzip", "zstd"] {
+        let error = read_rows(&data(&format!("k_{codec}.parquet"))).err();
+        let error = error.unwrap().to_string();
+        assert!(error.to_lowercase().contains(codec), "{error}");
+    }
+}
+
+#[test]
+fn columns_that_break_off_give_a_row_for_each_that_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("broken.parquet");
+    let mut bytes = std::fs::read(data("k_snappy.parquet")).unwrap();
+    // The pages, not the footer.
+    bytes[200..2000].fill(0x55);
+    std::fs::write(&path, bytes).unwrap();
+    let rows: Vec<_> = read_rows(&path).unwrap().collect();
+    assert_eq!(rows.len(), 1000);
+    assert!(rows.last().unwrap().record.is_err());
+}
+
+#[test]
+fn a_byte_order_mark_is_passed_over() {
+    for (name, count) in [("bom.json", 2), ("bom.jsonl", 3)] {
+        let rows = read_rows(&data(name)).unwrap();
+        let names: Result<Vec<_>, _> = rows.map(|row| row.record.map(|r| r.file_name)).collect();
+        assert_eq!(
+            names.unwrap(),
+            ["1.jpg", "2.jpg", "3.jpg"][..count],
+            "{name}"
+        );
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("wide.jsonl");
+    std::fs::write(&path, b"\xff\xfe{\0}\0").unwrap();
+    let error = read_rows(&path).err().unwrap().to_string();
+    assert!(error.contains("UTF-16"), "{error}");
+}
+
+#[test]
+fn broken_containers_are_no_empty_data_sets() {
+    let rows: Vec<_> = read_rows(&data("cut_between.json")).unwrap().collect();
+    assert_eq!(rows.len(), 3);
+    assert!(rows[0].record.is_ok() && rows[1].record.is_ok());
+    let reason = rows[2].record.as_ref().unwrap_err();
+    assert!(reason.contains("ends within its array"), "{reason}");
+    assert_eq!(rows[2].line, 4);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.json");
+    for text in ["", "<html>404</html>", "null", "17", "\0\x01 garbage"] {
+        std::fs::write(&path, text).unwrap();
+        let found = read_rows(&path).err();
+        assert!(
+            matches!(found, Some(CotError::NoRecords { .. })),
+            "{text:?}"
+        );
+    }
+    std::fs::write(&path, "[".repeat(150_000)).unwrap();
+    let rows: Vec<_> = read_rows(&path).unwrap().collect();
+    assert!(rows.len() == 1 && rows[0].record.is_err());
+}
+
+#[test]
+fn a_list_file_holds_no_path_that_it_would_tear() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("list.txt");
+    let plain = folder.path().join("a.json");
+    let comma = folder.path().join("a, b.json");
+    for (labels, chains, root) in [
+        (&comma, &plain, &plain),
+        (&plain, &comma, &plain),
+        (&plain, &plain, &comma),
+    ] {
+        let error = write_list(&list, labels, chains, root, 0.75).unwrap_err();
+        assert!(matches!(error, CotError::NotForLists { .. }), "{error}");
+        assert!(!list.exists());
     }
 }

@@ -253,6 +253,53 @@ async fn servers_that_are_none_end_the_run_and_say_why() {
 }
 
 #[tokio::test]
+async fn a_run_ends_when_no_endpoint_has_ever_answered() {
+    let broken = server(ResponseTemplate::new(500)).await;
+    let endpoints = [
+        // Nobody listens here, and nobody has this name.
+        "http://127.0.0.1:9/v1".to_owned(),
+        "http://no-such-host.invalid/v1".to_owned(),
+        format!("{}/v1", broken.uri()),
+    ];
+    for endpoint in endpoints {
+        let config = OpenAiConfig {
+            retries: 2,
+            ..config(&[endpoint])
+        };
+        let error = build(config, OnFailure::Compose, 3).await.unwrap_err();
+        assert!(
+            error.to_string().contains("no endpoint has answered"),
+            "{error}"
+        );
+    }
+}
+
+/// Answers once and never again.
+struct Once(AtomicUsize);
+
+impl Respond for Once {
+    fn respond(&self, _: &Request) -> ResponseTemplate {
+        match self.0.fetch_add(1, Ordering::Relaxed) {
+            0 => answer(&good_text()),
+            _ => ResponseTemplate::new(500),
+        }
+    }
+}
+
+#[tokio::test]
+async fn records_without_an_answer_are_counted() {
+    let server = server(Once(0.into())).await;
+    let config = OpenAiConfig {
+        retries: 1,
+        concurrency: 1,
+        ..config(&[format!("{}/v1", server.uri())])
+    };
+    let (records, summary) = build(config, OnFailure::Compose, 4).await.unwrap();
+    assert_eq!((records.len(), summary.unanswered), (4, 3));
+    assert_eq!(summary.by_status["composed"], 3);
+}
+
+#[tokio::test]
 async fn waiting_as_asked_is_honoured() {
     let server = MockServer::start().await;
     let wait = ResponseTemplate::new(429).insert_header("retry-after", "0.4");

@@ -32,8 +32,14 @@ pub enum FaceError {
         limit: u64,
     },
     /// The first bytes belong to none of the formats that are read.
-    #[error("is not a JPEG, PNG, WebP, BMP or TIFF image")]
+    #[error("is not a JPEG, PNG, WebP, BMP, TIFF or GIF image")]
     UnknownFormat,
+    /// An image of a format that is not read.
+    #[error("is {0}, which is not read; convert it to JPEG or PNG")]
+    Foreign(&'static str),
+    /// A pointer of Git LFS in place of the photo.
+    #[error("is a pointer of Git LFS in place of the photo; fetch it with `git lfs pull`")]
+    Pointer,
     /// The header promises more pixels than the reader accepts; nothing was decoded.
     #[error(
         "has {width} x {height} pixels, the limit is {limit} in all; \
@@ -47,9 +53,9 @@ pub enum FaceError {
         /// The limit in pixels.
         limit: u64,
     },
-    /// The data ends before the picture does.
-    #[error("is cut short: the picture has no end")]
-    Truncated,
+    /// The data does not hold the whole picture, or more than it.
+    #[error("is damaged: {0}")]
+    Damaged(&'static str),
     /// The decoder gives up.
     #[error("cannot be decoded: {0}")]
     Decode(#[from] image::ImageError),
@@ -79,7 +85,7 @@ pub enum FaceError {
     },
     /// An image could not be encoded or written.
     #[error("cannot be written: {0}")]
-    Write(image::ImageError),
+    Write(png::EncodingError),
     /// Weights that do not fit their network.
     #[error("{file} does not fit the network: {reason}")]
     Weights {

@@ -8,14 +8,16 @@ mod draw;
 pub mod encoder;
 mod error;
 mod grey;
+mod jpeg;
 mod landmarks;
+mod orientation;
 mod read;
 mod reference;
 mod warp;
 
 pub use align::{ALIGNED_SIZE, SimilarityAligner, TEMPLATE};
 pub use detect::{CenterFaceDetector, DetectorOptions};
-pub use draw::{FaceDrawing, annotate, encode_png, write_png};
+pub use draw::{FaceDrawing, annotate, encode_png, is_drawing, write_png};
 pub use error::FaceError;
 pub use grey::{GreyImage, standardise};
 pub use landmarks::{

@@ -5,17 +5,17 @@ use std::io::{Cursor, Read};
 use std::path::Path;
 
 use expllm_core::Photo;
-use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
-use crate::FaceError;
 use crate::error::contained;
+use crate::{FaceError, jpeg, orientation};
 
-/// Reads JPEG, PNG, WebP, BMP and TIFF files; the content decides, not the file's name.
+/// Reads JPEG, PNG, WebP, BMP, TIFF and GIF files; the content decides, not the file's name.
 ///
-/// EXIF orientation is applied, alpha is composited onto [`PhotoReader::background`], grey becomes
+/// The orientation of EXIF or XMP is applied, alpha is composited onto [`PhotoReader::background`], grey becomes
 /// RGB, 16 bit and float samples become 8 bit, CMYK becomes RGB by the plain formula. Colour
-/// profiles are ignored. Of animations the first frame is read.
+/// profiles are ignored. Of animations the first frame is read. A JPEG whose data does not hold
+/// the whole picture is refused, whatever its end marker says.
 ///
 /// ```no_run
 /// let photo = expllm_face::PhotoReader::default().read("photo.jpg")?;
@@ -61,20 +61,14 @@ impl PhotoReader {
     ///
     /// # Errors
     ///
-    /// [`FaceError::Empty`], [`FaceError::UnknownFormat`], [`FaceError::TooManyPixels`],
-    /// [`FaceError::Truncated`], [`FaceError::Decode`] or [`FaceError::Library`].
+    /// [`FaceError::Empty`], [`FaceError::UnknownFormat`], [`FaceError::Foreign`],
+    /// [`FaceError::TooManyPixels`], [`FaceError::Damaged`], [`FaceError::Decode`] or
+    /// [`FaceError::Library`].
     pub fn decode(&self, bytes: &[u8]) -> Result<Photo, FaceError> {
         if bytes.is_empty() {
             return Err(FaceError::Empty);
         }
-        let format = image::guess_format(bytes).map_err(|_| FaceError::UnknownFormat)?;
-        if !SUPPORTED.contains(&format) {
-            return Err(FaceError::UnknownFormat);
-        }
-        // The JPEG decoder fills what is missing with grey instead of saying so.
-        if format == ImageFormat::Jpeg && !jpeg_has_end(bytes) {
-            return Err(FaceError::Truncated);
-        }
+        let format = format_of(bytes)?;
         let image = contained("the image decoder", || self.decode_as(bytes, format))??;
         self.flatten(image)
     }
@@ -113,8 +107,11 @@ impl PhotoReader {
                 limit,
             });
         }
-        // A broken EXIF block is no reason to refuse a photo.
-        let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+        // The decoder fills what is missing with grey instead of saying so.
+        if format == ImageFormat::Jpeg {
+            jpeg::check(bytes).map_err(FaceError::Damaged)?;
+        }
+        let orientation = orientation::of(bytes, format, &mut decoder);
         let mut image = DynamicImage::from_decoder(decoder)?;
         image.apply_orientation(orientation);
         Ok(image)
@@ -141,33 +138,20 @@ impl PhotoReader {
     }
 }
 
-const SUPPORTED: [ImageFormat; 5] = [
-    ImageFormat::Jpeg,
-    ImageFormat::Png,
-    ImageFormat::WebP,
-    ImageFormat::Bmp,
-    ImageFormat::Tiff,
-];
-
-/// Whether an end marker (FF D9) follows the start of the first scan.
-///
-/// Headers are walked by their lengths, so that the end of an embedded thumbnail does not count.
-/// Within scan data the encoder puts a zero behind every FF, so that FF D9 is the end. What does
-/// not look like headers is left to the decoder.
-fn jpeg_has_end(bytes: &[u8]) -> bool {
-    const START_OF_SCAN: u8 = 0xDA;
-    let mut at = 2;
-    while let Some(&[0xFF, marker, high, low]) = bytes.get(at..at + 4) {
-        if marker == START_OF_SCAN {
-            return bytes[at..].windows(2).any(|pair| pair == [0xFF, 0xD9]);
+/// The format of a file, when it is read.
+fn format_of(bytes: &[u8]) -> Result<ImageFormat, FaceError> {
+    use ImageFormat::{Bmp, Gif, Jpeg, Png, Tiff, WebP};
+    let brand = bytes.get(4..12).unwrap_or_default();
+    match image::guess_format(bytes) {
+        Ok(format @ (Bmp | Gif | Jpeg | Png | Tiff | WebP)) => Ok(format),
+        Ok(ImageFormat::Avif) => Err(FaceError::Foreign("an AVIF image")),
+        _ if [b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1"]
+            .iter()
+            .any(|b| *b == brand) =>
+        {
+            Err(FaceError::Foreign("a HEIC image"))
         }
-        // A fill byte may stand before a marker.
-        at += if marker == 0xFF {
-            1
-        } else {
-            2 + usize::from(u16::from_be_bytes([high, low]))
-        };
+        _ if bytes.starts_with(b"version https://git-lfs") => Err(FaceError::Pointer),
+        _ => Err(FaceError::UnknownFormat),
     }
-    // Past the end: the headers themselves are cut.
-    at < bytes.len()
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // A failure ends the test.
 
 use std::io::Cursor;
+use std::path::{Path, PathBuf};
 
 use expllm_face::{FaceError, PhotoReader, encode_png};
 use image::{DynamicImage, ImageFormat, Rgb, Rgb32FImage, RgbImage, Rgba, RgbaImage};
@@ -37,7 +38,7 @@ fn with_orientation(jpeg: &[u8], orientation: u8) -> Vec<u8> {
 }
 
 #[test]
-fn five_formats_give_the_same_picture() {
+fn all_formats_give_the_same_picture() {
     let picture = picture();
     for format in [
         ImageFormat::Png,
@@ -134,10 +135,18 @@ fn crc32(bytes: &[u8]) -> u32 {
 fn bad_files_say_what_is_wrong() {
     assert!(matches!(decode(b""), Err(FaceError::Empty)));
     assert!(matches!(decode(b"no image"), Err(FaceError::UnknownFormat)));
-    assert!(matches!(
-        decode(b"GIF89a...."),
-        Err(FaceError::UnknownFormat)
-    ));
+    assert!(matches!(decode(b"GIF89a...."), Err(FaceError::Decode(_))));
+    for (bytes, name) in [
+        (b"\0\0\0\x18ftypheic....".as_slice(), "HEIC"),
+        (b"\0\0\0\x18ftypavif....", "AVIF"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\n",
+            "git lfs pull",
+        ),
+    ] {
+        let error = decode(bytes).unwrap_err().to_string();
+        assert!(error.contains(name), "{error}");
+    }
     assert!(matches!(
         decode(&png_header(50_000, 50_000)),
         Err(FaceError::TooManyPixels {
@@ -148,13 +157,41 @@ fn bad_files_say_what_is_wrong() {
     ));
     let jpeg = encoded(&picture().into(), ImageFormat::Jpeg);
     let cut = decode(&jpeg[..jpeg.len() - 20]);
-    assert!(matches!(cut, Err(FaceError::Truncated)), "{cut:?}");
+    assert!(matches!(cut, Err(FaceError::Damaged(_))), "{cut:?}");
     let png = encoded(&picture().into(), ImageFormat::Png);
     assert!(matches!(
         decode(&png[..png.len() / 2]),
         Err(FaceError::Decode(_))
     ));
     assert!(decode(&encoded(&RgbImage::new(1, 1).into(), ImageFormat::Png)).is_ok());
+}
+
+fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data")
+        .join(name)
+}
+
+#[test]
+fn a_photo_that_is_not_whole_is_an_error_whatever_marker_ends_it() {
+    for name in ["cut58.jpg", "base_bitrot.jpg"] {
+        let error = PhotoReader::default().read(data(name)).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("is damaged"), "{name}: {text}");
+    }
+}
+
+#[test]
+fn the_orientation_is_found_where_pillow_finds_it() {
+    let read = |name| PhotoReader::default().read(data(name)).unwrap();
+    // All are stored lying, with orientation 6.
+    for name in ["le_long.jpg", "xmp_only.jpg"] {
+        let photo = read(name);
+        assert_eq!((photo.width(), photo.height()), (400, 393), "{name}");
+    }
+    let before = read("control_exif_before_idat.png");
+    assert_eq!((before.width(), before.height()), (300, 295));
+    assert_eq!(read("exif_after_idat.png"), before);
 }
 
 /// A CMYK TIFF: the ink values of one pixel, four samples of eight bits, no compression.

@@ -24,7 +24,8 @@ pub use error::MetricError;
 pub use groups::{Groups, check_folds};
 pub use occurrence::{Occurrence, mean_f1};
 pub use official::{
-    LABEL_TASK, OfficialAccuracy, OfficialRow, Offset, Rege, constrained_confusion, strict_accuracy,
+    LABEL_TASK, OfficialAccuracy, OfficialRow, Offset, Rege, constrained_confusion,
+    strict_accuracy, without_repeats,
 };
 pub use rank_correlation::spearman;
 pub use ranking::{average_precision, roc_auc, top_k_accuracy};

@@ -1,5 +1,7 @@
 //! The accuracy protocol of the official ExpLLM code, and REGE.
 
+use std::collections::HashSet;
+
 use expllm_core::{Expression, ExpressionSet};
 use serde::{Deserialize, Serialize};
 
@@ -69,6 +71,25 @@ pub fn strict_accuracy(rows: &[OfficialRow]) -> OfficialAccuracy {
         result.correct += u64::from(known && row.gt == answer);
     }
     result
+}
+
+/// Rows of which each question about a crop is asked once, and how many repeat an earlier one.
+///
+/// Samplers that share a data set among processes repeat some images so that all get as many;
+/// the official code counts those twice.
+#[must_use]
+pub fn without_repeats(rows: Vec<OfficialRow>) -> (Vec<OfficialRow>, usize) {
+    let count = rows.len();
+    let mut seen = HashSet::new();
+    let first = |row: &OfficialRow| {
+        let Offset { x, y } = row.offset;
+        let place = (x.to_bits(), y.to_bits());
+        seen.insert((row.task.clone(), row.img_path.clone(), place))
+    };
+    let mut rows = rows;
+    rows.retain(first);
+    let repeats = count - rows.len();
+    (rows, repeats)
 }
 
 /// The confusion matrix of the constrained protocol: an answer is read in any known spelling
@@ -162,6 +183,19 @@ mod tests {
         let (matrix, refused) = constrained_confusion(&rows, ExpressionSet::Eight);
         assert_eq!((matrix.accuracy(), refused.len()), (Some(0.75), 0));
         assert_eq!(strict_accuracy(&[]).accuracy(), None);
+    }
+
+    #[test]
+    fn a_repeated_question_counts_once() {
+        let mut chain = row("emo_analysis", "Fear", "Fear");
+        let mut other_face = row("emo_estim", "Fear", "Fear");
+        other_face.offset.x = 40.0;
+        chain.img_path.clone_from(&other_face.img_path);
+        let same = row("emo_estim", "Fear", "Fear");
+        let rows = vec![same.clone(), chain, other_face, same.clone(), same];
+        let (rows, repeats) = without_repeats(rows);
+        assert_eq!((rows.len(), repeats), (3, 2));
+        assert_eq!(strict_accuracy(&rows).total, 2);
     }
 
     #[test]

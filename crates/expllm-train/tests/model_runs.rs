@@ -8,11 +8,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use common::{Losses, base, config, data_set};
-use expllm_face::device::default_device;
+use expllm_face::device::{Backend, default_device};
 use expllm_model::checkpoint::{apply_adapter, open};
 use expllm_model::{ExpLlm, LoadOptions};
 use expllm_train::TrainError;
-use expllm_train::model::{Judgement, Observer, StepReport, TrainConfig, train_model};
+use expllm_train::model::{
+    Judgement, Observer, Precision, RunPlan, StepReport, TrainConfig, train_model,
+};
 
 fn train(config: &TrainConfig) -> Result<Losses, TrainError> {
     let mut losses = Losses::default();
@@ -171,4 +173,21 @@ fn a_folder_that_cannot_be_written_is_an_error_that_names_it() {
     std::fs::write(dir.path().join("run/run"), b"").unwrap();
     let error = train(&config(dir.path(), "alignment", "run", 4)).unwrap_err();
     assert!(error.to_string().contains("run"), "{error}");
+}
+
+#[test]
+fn a_precision_that_the_processor_lacks_is_refused_before_anything_is_written() {
+    let dir = prepared(4);
+    let mut config = config(dir.path(), "alignment", "run", 1);
+    config.run.precision = Precision::Bf16;
+    let Ok(processor) = Backend::Cpu.device() else {
+        return;
+    };
+    let plan = RunPlan::new(&config, &processor).unwrap_err().to_string();
+    let mut losses = Losses::default();
+    let error = train_model(&config, &processor, &mut losses).unwrap_err();
+    assert!(error.to_string() == plan && plan.contains("f32"), "{error}");
+    assert!(!config.output.exists());
+    config.run.precision = Precision::F32;
+    train(&config).unwrap();
 }

@@ -7,14 +7,15 @@ mod write;
 use std::collections::HashSet;
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::BufReader;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use serde_json::Value;
 
 use crate::{CotError, CotRecord};
 
-use scan::{Objects, Scanned};
+pub(crate) use scan::Objects;
+use scan::Scanned;
 pub use write::{DatasetFormat, write_dataset, write_list};
 
 /// One row of an input file.
@@ -43,26 +44,31 @@ impl Row {
 
 /// Reads records one by one, in constant memory but for 8 bytes per record against duplicates.
 ///
-/// `.json` is an array of objects (official or LLaVA / ShareGPT), `.jsonl` one object per line
-/// (ours or any of these), `.parquet` our columns. A bad row is a row that says why; duplicates
-/// of a `file_name` are bad rows.
+/// `.json` is an array of objects (official or LLaVA / ShareGPT), or objects behind each other;
+/// `.jsonl` one object per line (ours or any of these), `.parquet` our columns. A byte order mark
+/// is passed over. A bad row is a row that says why, and so is the place where a file breaks off;
+/// duplicates of a `file_name` are bad rows.
 ///
 /// # Errors
 ///
-/// [`CotError::File`], [`CotError::Parquet`] or [`CotError::UnknownFormat`].
+/// [`CotError::File`], [`CotError::Parquet`], [`CotError::UnknownFormat`], or
+/// [`CotError::NoRecords`] for a file that is not what its name says.
 pub fn read_rows(path: &Path) -> Result<Box<dyn Iterator<Item = Row> + Send>, CotError> {
     let extension = path
         .extension()
         .and_then(|e| e.to_str())
         .unwrap_or_default();
-    let open = || -> Result<_, CotError> {
-        let file = File::open(path).map_err(|e| CotError::file(path, e))?;
-        Ok(BufReader::with_capacity(1 << 16, file))
+    let no_records = |reason| CotError::NoRecords {
+        path: path.to_owned(),
+        reason,
     };
     let mut seen = HashSet::new();
     let rows: Box<dyn Iterator<Item = Row> + Send> = match extension.to_ascii_lowercase().as_str() {
-        "json" => Box::new(Objects::of_array(open()?).map(json_row)),
-        "jsonl" | "ndjson" => Box::new(Objects::of_lines(open()?).map(json_row)),
+        "json" => {
+            let objects = Objects::of_array(open_text(path)?).map_err(no_records)?;
+            Box::new(objects.map(json_row))
+        }
+        "jsonl" | "ndjson" => Box::new(Objects::of_lines(open_text(path)?).map(json_row)),
         "parquet" => Box::new(parquet_file::read(path)?),
         _ => {
             return Err(CotError::UnknownFormat {
@@ -73,6 +79,24 @@ pub fn read_rows(path: &Path) -> Result<Box<dyn Iterator<Item = Row> + Send>, Co
     Ok(Box::new(
         rows.map(move |row| refuse_duplicates(row, &mut seen)),
     ))
+}
+
+/// Opens a text file behind its byte order mark.
+fn open_text(path: &Path) -> Result<BufReader<File>, CotError> {
+    let wrong = |e| CotError::file(path, e);
+    let file = File::open(path).map_err(wrong)?;
+    let mut reader = BufReader::with_capacity(1 << 16, file);
+    match reader.fill_buf().map_err(wrong)? {
+        [0xEF, 0xBB, 0xBF, ..] => reader.consume(3),
+        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => {
+            return Err(CotError::NoRecords {
+                path: path.to_owned(),
+                reason: "text in UTF-16; save it as UTF-8".to_owned(),
+            });
+        }
+        _ => {}
+    }
+    Ok(reader)
 }
 
 fn json_row(scanned: Scanned) -> Row {

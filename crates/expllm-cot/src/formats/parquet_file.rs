@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use expllm_core::ActionUnit;
-use parquet::basic::{LogicalType, Repetition, Type as Physical};
+use parquet::basic::{Compression, LogicalType, Repetition, Type as Physical};
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, FloatType, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
@@ -42,6 +42,7 @@ const NUMBERS: [&str; 4] = ["index", "attempts", "prompt_tokens", "completion_to
 pub(super) fn read(path: &Path) -> Result<impl Iterator<Item = Row> + Send + use<>, CotError> {
     let file = File::open(path).map_err(|e| CotError::file(path, e))?;
     let reader = SerializedFileReader::new(file).map_err(|e| CotError::parquet(path, e))?;
+    check_codecs(&reader).map_err(|e| CotError::parquet(path, e))?;
     let mut rows = Vec::new();
     // The row iterator of the crate borrows the reader; one group at a time keeps memory bounded.
     let groups = reader.num_row_groups();
@@ -67,15 +68,40 @@ pub(super) fn read(path: &Path) -> Result<impl Iterator<Item = Row> + Send + use
     }))
 }
 
+/// Refuses a file before its first row where a column cannot be unpacked.
+fn check_codecs(reader: &SerializedFileReader<File>) -> Result<(), ParquetError> {
+    let read = |codec| matches!(codec, Compression::UNCOMPRESSED | Compression::SNAPPY);
+    let groups = reader.metadata().row_groups().iter();
+    let mut columns = groups.flat_map(|group| group.columns());
+    match columns.find(|column| !read(column.compression())) {
+        Some(column) => Err(ParquetError::NYI(format!(
+            "column {} is compressed with {}; write the file again with snappy",
+            column.column_path(),
+            column.compression()
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// As many rows as the group has; where it breaks off, the rest are errors.
 fn read_group(
     reader: &SerializedFileReader<File>,
     group: usize,
 ) -> Vec<Result<ParquetRow, String>> {
-    let rows = reader.get_row_group(group).and_then(|group| {
-        let rows = group.get_row_iter(None)?;
-        Ok(rows.map(|row| row.map_err(|e| e.to_string())).collect())
+    let count = reader.metadata().row_group(group).num_rows();
+    let count = usize::try_from(count).unwrap_or_default();
+    let mut rows = Vec::new();
+    let read = reader.get_row_group(group).and_then(|group| {
+        for row in group.get_row_iter(None)? {
+            rows.push(Ok(row?));
+        }
+        Ok(())
     });
-    rows.unwrap_or_else(|e| vec![Err(e.to_string())])
+    if let Err(error) = read {
+        let missing = count.saturating_sub(rows.len()).max(1);
+        rows.extend(std::iter::repeat_n(Err(error.to_string()), missing));
+    }
+    rows
 }
 
 /// The row as the JSON object that it would be in a file of lines.
@@ -166,7 +192,7 @@ pub(super) fn write(
     let wrong = |e| CotError::parquet(path, e);
     let file = File::create(path).map_err(|e| CotError::file(path, e))?;
     let properties = WriterProperties::builder()
-        .set_compression(parquet::basic::Compression::SNAPPY)
+        .set_compression(Compression::SNAPPY)
         .build();
     let schema = schema().map_err(wrong)?;
     let mut writer =

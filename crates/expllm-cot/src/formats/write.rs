@@ -9,6 +9,7 @@ use expllm_core::{AuVector, Expression};
 use serde::{Deserialize, Serialize};
 
 use super::parquet_file;
+use crate::error::check_regular;
 use crate::{BuiltRecord, CotError};
 
 /// Question of the official model for the label (prompt of the authors, MIT).
@@ -42,12 +43,14 @@ pub enum DatasetFormat {
 ///
 /// # Errors
 ///
-/// The first error of the records, or [`CotError::File`] or [`CotError::Parquet`].
+/// The first error of the records, or [`CotError::NotAFile`], [`CotError::File`] or
+/// [`CotError::Parquet`].
 pub fn write_dataset(
     path: &Path,
     format: DatasetFormat,
     records: &mut dyn Iterator<Item = Result<BuiltRecord, CotError>>,
 ) -> Result<u64, CotError> {
+    check_regular(path)?;
     let mut part = path.as_os_str().to_owned();
     part.push(".part");
     let part = PathBuf::from(part);
@@ -176,7 +179,8 @@ fn turns(emo: Expression, text: &str) -> [Turn<'_>; 4] {
 ///
 /// # Errors
 ///
-/// [`CotError::File`].
+/// [`CotError::File`], or [`CotError::NotForLists`] for a path with a comma: the official trainer
+/// splits its lines at every one.
 pub fn write_list(
     path: &Path,
     labels: &Path,
@@ -185,7 +189,11 @@ pub fn write_list(
     label_ratio: f64,
 ) -> Result<(), CotError> {
     let absolute = |p: &Path| -> Result<PathBuf, CotError> {
-        std::path::absolute(p).map_err(|e| CotError::file(p, e))
+        let path = std::path::absolute(p).map_err(|e| CotError::file(p, e))?;
+        match path.to_string_lossy().contains([',', '\n', '\r']) {
+            true => Err(CotError::NotForLists { path }),
+            false => Ok(path),
+        }
     };
     let ratio = label_ratio.clamp(0.0, 1.0);
     let root = absolute(image_root)?;

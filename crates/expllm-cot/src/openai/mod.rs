@@ -226,7 +226,19 @@ impl TextWriter for OpenAiWriter {
                 }
                 .into());
             }
-            if !failure.again || tries >= self.config.retries {
+            let last = !failure.again || tries >= self.config.retries;
+            if last && failure.counts && !self.pool.has_answered() {
+                let tries = tries + 1;
+                return Err(CotError::Endpoint {
+                    endpoint: base,
+                    reason: format!(
+                        "{reason} ({tries} tries); no endpoint has answered yet, look at the \
+                         address and whether the server runs"
+                    ),
+                }
+                .into());
+            }
+            if last {
                 return Err(WriteError::Record(format!(
                     "{base}: {reason} ({} tries)",
                     tries + 1

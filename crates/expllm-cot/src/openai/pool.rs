@@ -1,6 +1,6 @@
 //! Endpoints that share the work, each with its limit and circuit breaker.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use reqwest::Url;
@@ -16,6 +16,8 @@ pub(super) struct Endpoint {
     slots: Semaphore,
     waiting: AtomicUsize,
     failures: AtomicU32,
+    /// Whether it ever gave an answer.
+    answered: AtomicBool,
     /// Milliseconds after the pool's start until which the breaker is open.
     rests_until: AtomicU64,
     started: Instant,
@@ -33,6 +35,7 @@ impl Endpoint {
 
     /// Closes the breaker.
     pub(super) fn succeeded(&self) {
+        self.answered.store(true, Ordering::Relaxed);
         self.failures.store(0, Ordering::Relaxed);
         self.rests_until.store(0, Ordering::Relaxed);
     }
@@ -89,6 +92,7 @@ impl Pool {
             slots: Semaphore::new(config.concurrency.clamp(1, Semaphore::MAX_PERMITS)),
             waiting: AtomicUsize::new(0),
             failures: AtomicU32::new(0),
+            answered: AtomicBool::new(false),
             rests_until: AtomicU64::new(0),
             started: Instant::now(),
         };
@@ -100,6 +104,12 @@ impl Pool {
     #[cfg(test)]
     pub(super) fn urls(&self) -> impl Iterator<Item = &Url> {
         self.endpoints.iter().map(|endpoint| &endpoint.url)
+    }
+
+    /// Whether any endpoint ever gave an answer.
+    pub(super) fn has_answered(&self) -> bool {
+        let mut endpoints = self.endpoints.iter();
+        endpoints.any(|endpoint| endpoint.answered.load(Ordering::Relaxed))
     }
 
     /// Waits for a slot of the endpoint that rests shortest and has least to do.

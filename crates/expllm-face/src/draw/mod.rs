@@ -2,12 +2,12 @@
 
 mod canvas;
 
-use std::io::Cursor;
+use std::fs::File;
+use std::io::Read;
 use std::num::NonZeroU32;
 use std::path::Path;
 
 use expllm_core::{FaceBox, Landmarks, Photo, Point};
-use image::{ExtendedColorType, ImageFormat};
 
 use crate::FaceError;
 use crate::detect::resized;
@@ -81,23 +81,34 @@ pub fn annotate(photo: &Photo, faces: &[FaceDrawing]) -> Photo {
     canvas.into_photo().unwrap_or_else(|| photo.clone())
 }
 
-/// Encodes a photo as PNG.
+/// What PNG files of this crate say of where they come from (PNG, section 11.3.3.2).
+const SOFTWARE: [&str; 2] = ["Software", "expllm"];
+
+/// Encodes a photo as PNG, with a note by which [`is_drawing`] knows it.
 ///
 /// # Errors
 ///
 /// [`FaceError::Write`] when the encoder refuses.
 pub fn encode_png(photo: &Photo) -> Result<Vec<u8>, FaceError> {
-    let mut bytes = Cursor::new(Vec::new());
-    image::write_buffer_with_format(
-        &mut bytes,
-        photo.pixels(),
-        photo.width(),
-        photo.height(),
-        ExtendedColorType::Rgb8,
-        ImageFormat::Png,
-    )
-    .map_err(FaceError::Write)?;
-    Ok(bytes.into_inner())
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, photo.width(), photo.height());
+    encoder.set_color(png::ColorType::Rgb);
+    let [key, name] = SOFTWARE.map(str::to_owned);
+    let written = encoder
+        .add_text_chunk(key, name)
+        .and_then(|()| encoder.write_header()?.write_image_data(photo.pixels()));
+    written.map_err(FaceError::Write)?;
+    Ok(bytes)
+}
+
+/// Whether a file is a PNG that [`write_png`] wrote, so that nothing is lost when a new drawing
+/// takes its place.
+#[must_use]
+pub fn is_drawing(path: impl AsRef<Path>) -> bool {
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(128).read_to_end(&mut head));
+    let note = SOFTWARE.join("\0");
+    read.is_ok() && head.windows(note.len()).any(|part| part == note.as_bytes())
 }
 
 /// Writes a photo as a PNG file.
@@ -229,6 +240,19 @@ mod tests {
             title: "Happiness 93 %".into(),
             bars: vec![("Jaw Drop".into(), value)],
         }
+    }
+
+    #[test]
+    fn drawings_are_known_and_other_pictures_are_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let (ours, other) = (dir.path().join("a.png"), dir.path().join("b.png"));
+        let photo = grey(4, 3);
+        write_png(&photo, &ours).unwrap();
+        image::RgbImage::new(4, 3).save(&other).unwrap();
+        assert!(is_drawing(&ours));
+        assert!(!is_drawing(&other) && !is_drawing(dir.path().join("none.png")));
+        let read = crate::PhotoReader::default().read(&ours).unwrap();
+        assert_eq!(read, photo);
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::DType;
+use burn::tensor::{DType, Device};
 use expllm_data::Layout;
+use expllm_face::device::Backend;
 use expllm_model::{LlmConfig, RopeScaling};
 use serde::{Deserialize, Serialize};
 
@@ -322,6 +323,24 @@ impl TrainConfig {
             path: path.to_path_buf(),
             reason,
         })
+    }
+
+    /// Whether a device can compute what the configuration asks for.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Config`] for a precision that the processor lacks.
+    pub fn check_device(&self, device: &Device) -> Result<(), TrainError> {
+        let processor = Backend::Cpu.device().is_ok_and(|cpu| cpu == *device);
+        if processor && self.run.precision == Precision::Bf16 {
+            return Err(TrainError::Config {
+                path: self.output.clone(),
+                reason: "`run.precision` is bf16, in which the processor does not train; set it \
+                         to f32, or choose another device"
+                    .to_owned(),
+            });
+        }
+        Ok(())
     }
 
     /// Reads the text of a file, or says what is wrong with it.

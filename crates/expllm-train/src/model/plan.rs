@@ -48,8 +48,9 @@ impl RunPlan {
     ///
     /// # Errors
     ///
-    /// As opening the checkpoint of the run.
+    /// As opening the checkpoint of the run, and [`TrainConfig::check_device`].
     pub fn new(config: &TrainConfig, device: &Device) -> Result<Self, TrainError> {
+        config.check_device(device)?;
         let model_config = match &config.start {
             Start::New(new) => new_config(new, new.vocabulary),
             Start::Checkpoint(folder) => {

@@ -80,8 +80,11 @@ pub fn train_model(
     device: &Device,
     observer: &mut dyn Observer,
 ) -> Result<(), TrainError> {
-    claim(config)?;
+    config.check_device(device)?;
+    check_claim(config)?;
     let prepared = prepare(config, device, &mut |what| observer.begins(what))?;
+    // What could not be prepared leaves no folder behind that refuses the corrected run.
+    claim(config)?;
     let Prepared {
         model,
         language,
@@ -137,26 +140,37 @@ pub fn train_model(
     Ok(())
 }
 
-/// Notes the configuration in the folder of the run, or checks that it is the same one.
-fn claim(config: &TrainConfig) -> Result<(), TrainError> {
-    let folder = &config.output;
-    let path = folder.join("config.json");
-    let text = serde_json::to_string_pretty(config).map_err(|error| TrainError::Config {
-        path: path.clone(),
-        reason: error.to_string(),
-    })?;
+/// Where the folder of the run keeps its configuration, and the configuration as text.
+fn claim_of(config: &TrainConfig) -> Result<(PathBuf, String), TrainError> {
+    let path = config.output.join("config.json");
+    match serde_json::to_string_pretty(config) {
+        Ok(text) => Ok((path, text)),
+        Err(error) => Err(TrainError::Config {
+            path,
+            reason: error.to_string(),
+        }),
+    }
+}
+
+/// Checks that the folder holds no other run.
+fn check_claim(config: &TrainConfig) -> Result<(), TrainError> {
+    let (path, text) = claim_of(config)?;
     match fs::read_to_string(&path) {
-        Ok(known) if known == text => Ok(()),
-        Ok(_) => Err(TrainError::Config {
+        Ok(known) if known != text => Err(TrainError::Config {
             path,
             reason: "is that of another run; choose another `output`, or remove this folder"
                 .to_owned(),
         }),
-        Err(_) => {
-            fs::create_dir_all(folder).map_err(|e| TrainError::file(folder, e))?;
-            fs::write(&path, text).map_err(|e| TrainError::file(path, e))
-        }
+        _ => Ok(()),
     }
+}
+
+/// Notes the configuration in the folder of the run.
+fn claim(config: &TrainConfig) -> Result<(), TrainError> {
+    let (path, text) = claim_of(config)?;
+    let folder = &config.output;
+    fs::create_dir_all(folder).map_err(|e| TrainError::file(folder, e))?;
+    fs::write(&path, text).map_err(|e| TrainError::file(path, e))
 }
 
 /// The parts of a step and why some records are not among them.
