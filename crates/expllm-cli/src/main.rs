@@ -8,8 +8,10 @@ use clap::Parser;
 mod say;
 
 mod commands;
+mod content;
 mod error;
 mod faces;
+mod outputs;
 
 use commands::Command;
 use error::CliError;

@@ -73,7 +73,7 @@ fn every_kind_of_bad_file_has_its_row_and_the_good_one_is_read() {
     let expected = [
         ("a_empty.jpg", "is empty"),
         ("b_text.png", "is not a JPEG"),
-        ("c_cut.jpg", "is cut short"),
+        ("c_cut.jpg", "is damaged"),
         ("d_huge.png", "has 50000 x 50000 pixels"),
         ("e_cmyk.jpg", ""),
         ("f_dot.png", ""),

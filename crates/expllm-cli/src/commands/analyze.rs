@@ -5,7 +5,10 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use crate::faces::{Found, Job, JsonRows, Output, find_photos, for_each_report, for_each_step};
+use crate::faces::{
+    Failures, Found, Job, JsonRows, Output, find_photos, for_each_report, for_each_step,
+};
+use crate::outputs::Kind;
 use crate::{CliError, Outcome};
 
 mod page;
@@ -50,6 +53,16 @@ enum Format {
     Html,
 }
 
+impl Format {
+    const fn kind(self) -> Kind {
+        match self {
+            Self::Text => Kind::Text,
+            Self::Json | Self::Jsonl => Kind::Json,
+            Self::Html => Kind::Html,
+        }
+    }
+}
+
 impl Args {
     /// Whether somebody looks on while the output is written.
     fn in_terminal(&self) -> bool {
@@ -64,28 +77,23 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
         return Err(CliError::Usage(reason.to_owned()));
     }
     let found = find_photos(&args.paths);
-    if let Some(folder) = &args.annotate {
-        std::fs::create_dir_all(folder).map_err(|e| CliError::file(folder, e))?;
-    }
     let mut job = Job::new(args.cropped, Some(args.stage.load()?))?;
-    job.annotate.clone_from(&args.annotate);
     job.pictures = args.format == Format::Html;
-    let mut output = Output::open(args.out.as_deref())?;
-    let with_errors = write(args, (&job, &found), &mut output)?;
+    let mut output = Output::open(args.out.as_deref(), args.format.kind(), &found)?;
+    if let Some(folder) = &args.annotate {
+        job.annotate_in(folder, &found)?;
+    }
+    let failures = write(args, (&job, &found), &mut output)?;
     output.finish()?;
-    Ok(if with_errors {
-        Outcome::WithErrors
-    } else {
-        Outcome::Complete
-    })
+    Ok(failures.outcome(args.out.as_deref()))
 }
 
-/// Writes the reports in the format that was asked for; says whether any carries an error.
+/// Writes the reports in the format that was asked for; returns the photos with an error.
 fn write(
     args: &Args,
     (job, found): (&Job, &[Found]),
     output: &mut Output,
-) -> Result<bool, CliError> {
+) -> Result<Failures, CliError> {
     match args.format {
         Format::Text if args.stream || (found.len() == 1 && args.in_terminal()) => {
             let mut writer = text::StreamWriter::new(output);

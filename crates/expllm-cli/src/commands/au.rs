@@ -7,6 +7,7 @@ use expllm::reports::PhotoReport;
 use expllm_core::{ActionUnit, Expression, FaceReading};
 
 use crate::faces::{Job, JsonRows, Output, find_photos, for_each_report};
+use crate::outputs::Kind;
 use crate::{CliError, Outcome};
 
 /// Arguments of `expllm au`.
@@ -43,8 +44,12 @@ const REST: [&str; 4] = ["pitch", "yaw", "roll", "error"];
 pub fn run(args: &Args) -> Result<Outcome, CliError> {
     let found = find_photos(&args.paths);
     let job = Job::new(args.cropped, None)?;
-    let mut output = Output::open(args.out.as_deref())?;
-    let with_errors = match args.format {
+    let kind = match args.format {
+        Format::Csv => Kind::Csv(PLACE[0]),
+        Format::Json => Kind::Json,
+    };
+    let mut output = Output::open(args.out.as_deref(), kind, &found)?;
+    let failures = match args.format {
         Format::Csv => {
             output.text(&csv_line(&header())?)?;
             for_each_report(&job, &found, |report| {
@@ -54,20 +59,16 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
         }
         Format::Json => {
             let mut rows = JsonRows::begin(true, &mut output)?;
-            let with_errors = for_each_report(&job, &found, |report| {
+            let failures = for_each_report(&job, &found, |report| {
                 let texts = report.json_rows(false).map_err(CliError::library)?;
                 texts.iter().try_for_each(|row| rows.row(row, &mut output))
             })?;
             rows.end(&mut output)?;
-            with_errors
+            failures
         }
     };
     output.finish()?;
-    Ok(if with_errors {
-        Outcome::WithErrors
-    } else {
-        Outcome::Complete
-    })
+    Ok(failures.outcome(args.out.as_deref()))
 }
 
 fn header() -> Vec<String> {

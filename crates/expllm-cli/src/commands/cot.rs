@@ -52,6 +52,8 @@ fn cli_error(error: CotError) -> CliError {
         CotError::UnknownFormat { .. }
         | CotError::UnknownVariable { .. }
         | CotError::Template { .. }
+        | CotError::NotAFile { .. }
+        | CotError::NotForLists { .. }
         | CotError::OtherRun { .. } => CliError::Usage(error.to_string()),
         CotError::File { path, source } => CliError::file(path, source),
         other => CliError::library(other),

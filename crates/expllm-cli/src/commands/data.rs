@@ -5,12 +5,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use expllm_core::Expression;
+use expllm_core::{Expression, Photo};
 use expllm_data::{Dataset, Layout, ReadOptions, Record, Split};
-use expllm_face::PhotoReader;
+use expllm_face::{PhotoReader, write_png};
 use image::{RgbImage, imageops};
 use rayon::prelude::*;
 
+use crate::outputs::{Inputs, Kind};
 use crate::{CliError, Outcome};
 
 /// Arguments of `expllm data`.
@@ -42,6 +43,9 @@ struct Inspect {
     /// PNG file for a contact sheet: one row per expression, in expression order.
     #[arg(long)]
     sheet: Option<PathBuf>,
+    /// The split of records of which the data set names none.
+    #[arg(long, value_name = "SPLIT")]
+    unsplit: Option<Split>,
 }
 
 /// Side of a picture on the contact sheet, in pixels.
@@ -70,12 +74,18 @@ fn list_layouts() -> Result<(), CliError> {
 fn inspect(args: &Inspect) -> Result<Outcome, CliError> {
     let options = ReadOptions {
         split: args.split,
+        unsplit: args.unsplit,
         ..ReadOptions::default()
     };
     let dataset = args
         .dataset
         .read(&args.root, &options)
         .map_err(CliError::library)?;
+    if let Some(sheet) = &args.sheet {
+        // No picture of the data set is a drawing of ours, be it named in a record or not.
+        let images = dataset.records.iter().filter_map(|r| r.image.path());
+        Inputs::new(images).check_output(sheet, Kind::Drawing)?;
+    }
     say!(
         "{} records, {} left out",
         dataset.records.len(),
@@ -210,7 +220,8 @@ fn contact_sheet(dataset: &Dataset, path: &Path) -> Result<(), CliError> {
             imageops::overlay(&mut sheet, &picture, x, y);
         }
     }
-    sheet.save(path).map_err(CliError::library)
+    let photo = Photo::new(sheet.width(), sheet.height(), sheet.into_raw());
+    write_png(&photo.map_err(CliError::library)?, path).map_err(CliError::library)
 }
 
 fn tile(record: &Record) -> Option<RgbImage> {

@@ -15,6 +15,8 @@ use expllm_face::device::default_device;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::stages::{self, ModelArgs, StageName};
+use crate::content::content_hash;
+use crate::outputs::{Inputs, Kind};
 use crate::{CliError, Outcome};
 
 /// Arguments of `expllm eval`.
@@ -44,6 +46,9 @@ pub struct Args {
     /// The images are face crops: look at the whole image and detect nothing.
     #[arg(long)]
     cropped: bool,
+    /// The split of records of which the data set names none.
+    #[arg(long, value_name = "SPLIT")]
+    unsplit: Option<Split>,
     /// Folder for result_all.json, metrics.json, predictions.csv and report.html; a run that was
     /// stopped goes on from what is there.
     #[arg(long)]
@@ -51,8 +56,8 @@ pub struct Args {
 }
 
 impl Args {
-    fn setup(&self) -> Setup {
-        Setup {
+    fn setup(&self) -> Result<Setup, CliError> {
+        Ok(Setup {
             dataset: self.dataset.name().to_owned(),
             root: self.root.clone(),
             split: self.split.map_or("all", Split::name).to_owned(),
@@ -63,6 +68,7 @@ impl Args {
             classes: usize::from(self.classes),
             cropped: self.cropped,
             model: self.model.model.clone(),
+            content: content_hash(self.model.model.as_deref())?,
             mode: self.model.mode.name().to_owned(),
             view: self.model.view.name().to_owned(),
             weights: self
@@ -70,9 +76,38 @@ impl Args {
                 .dtype
                 .map(|dtype| dtype.format().name().to_owned()),
             attempts: self.model.attempts,
-        }
+        })
     }
 }
+
+impl Args {
+    /// Refuses to write over what is read, or over files of another kind.
+    fn check_outputs(&self, dataset: &Dataset) -> Result<(), CliError> {
+        let images = dataset.records.iter().filter_map(|r| r.image.path());
+        let inputs = Inputs::new(
+            images
+                .chain([self.root.as_path()])
+                .chain(self.predictions.as_deref()),
+        );
+        for (name, kind) in [
+            (OFFICIAL, Kind::Json),
+            (METRICS, Kind::Json),
+            (TABLE, Kind::Csv("id")),
+            (JOURNAL, Kind::Json),
+            (PAGE, Kind::Html),
+        ] {
+            inputs.check_output(&self.out.join(name), kind)?;
+        }
+        Ok(())
+    }
+}
+
+/// Names of the files that are written.
+const OFFICIAL: &str = "result_all.json";
+const METRICS: &str = "metrics.json";
+const TABLE: &str = "predictions.csv";
+const JOURNAL: &str = "predictions.jsonl";
+const PAGE: &str = "report.html";
 
 /// Predicts, measures and writes the four files.
 pub fn run(args: &Args) -> Result<Outcome, CliError> {
@@ -82,6 +117,7 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
     };
     let options = ReadOptions {
         split: args.split,
+        unsplit: args.unsplit,
         set,
         ..ReadOptions::default()
     };
@@ -96,8 +132,9 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
             dataset.skipped.len()
         )));
     }
+    args.check_outputs(&dataset)?;
     fs::create_dir_all(&args.out).map_err(|e| CliError::file(&args.out, e))?;
-    let setup = args.setup();
+    let setup = args.setup()?;
     let (predictions, strangers) = predictions(args, &dataset, set, &setup)?;
     dataset.skipped.extend(strangers);
     let skipped = dataset.skipped.len();
@@ -116,7 +153,7 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
     };
     let page = report.render()?;
     write_all(&args.out, &dataset, &predictions, (&figures, set))?;
-    write(&args.out.join("report.html"), page.as_bytes())?;
+    write(&args.out.join(PAGE), page.as_bytes())?;
     print_summary(&figures, &args.out)?;
     Ok(match figures.failed {
         0 => Outcome::Complete,
@@ -143,7 +180,7 @@ fn predictions(
         return Ok((imported.predictions, strangers));
     }
     let stages = stages::load(args.stage, args.cropped, &args.model, set)?;
-    let journal = Journal::open(&args.out.join("predictions.jsonl"), setup)?;
+    let journal = Journal::open(&args.out.join(JOURNAL), setup)?;
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {per_sec} {eta}");
     let bar = ProgressBar::new(dataset.records.len() as u64);
     let bar = bar.with_style(style.map_err(CliError::library)?);
@@ -160,13 +197,10 @@ fn write_all(
     (figures, set): (&Figures, ExpressionSet),
 ) -> Result<(), CliError> {
     let official = serde_json::to_vec_pretty(&official_rows(dataset, predictions));
-    write(
-        &out.join("result_all.json"),
-        &official.map_err(CliError::library)?,
-    )?;
+    write(&out.join(OFFICIAL), &official.map_err(CliError::library)?)?;
     let metrics = serde_json::to_vec_pretty(figures).map_err(CliError::library)?;
-    write(&out.join("metrics.json"), &metrics)?;
-    write(&out.join("predictions.csv"), &csv_rows(predictions, set)?)
+    write(&out.join(METRICS), &metrics)?;
+    write(&out.join(TABLE), &csv_rows(predictions, set)?)
 }
 
 /// Rows of the official format; an image without an answer has the answer "".

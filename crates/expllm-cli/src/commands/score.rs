@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use expllm_core::ExpressionSet;
 use expllm_metrics::{
     Bootstrap, Confusion, LABEL_TASK, OfficialRow, constrained_confusion, mcnemar, strict_accuracy,
+    without_repeats,
 };
 
 use super::table;
@@ -19,6 +20,10 @@ pub struct Args {
     /// Expressions in play: 7 refuses contempt.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u8).range(7..=8))]
     classes: u8,
+    /// Count rows that repeat an image, as the official code does; samplers that share a data
+    /// set among processes repeat some.
+    #[arg(long)]
+    repeats: bool,
 }
 
 struct Graded {
@@ -26,6 +31,8 @@ struct Graded {
     rows: Vec<OfficialRow>,
     matrix: Confusion,
     refused: Vec<String>,
+    /// Rows that repeat an earlier one, left out unless they were asked for.
+    repeats: usize,
 }
 
 /// Prints one column per file, and McNemar's test of each file against the first.
@@ -37,7 +44,7 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
     let graded = args
         .files
         .iter()
-        .map(|f| grade(f, set))
+        .map(|f| grade(f, set, args.repeats))
         .collect::<Result<Vec<_>, _>>()?;
     table::print(&rows(&graded))?;
     for file in graded.iter().filter(|file| !file.refused.is_empty()) {
@@ -47,6 +54,14 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
             file.refused.len(),
             file.refused[0]
         );
+    }
+    for file in graded.iter().filter(|file| file.repeats > 0) {
+        let how = match args.repeats {
+            true => "are counted too",
+            false => "are left out; --repeats counts them as the official code does",
+        };
+        let (path, repeats) = (file.path.display(), file.repeats);
+        say!("{path}: {repeats} rows repeat an image and {how}");
     }
     let refused = graded.iter().any(|file| !file.refused.is_empty());
     Ok(if refused {
@@ -104,20 +119,25 @@ fn rows(graded: &[Graded]) -> Vec<Vec<String>> {
     rows
 }
 
-fn grade(path: &Path, set: ExpressionSet) -> Result<Graded, CliError> {
+fn grade(path: &Path, set: ExpressionSet, repeated: bool) -> Result<Graded, CliError> {
     let text = std::fs::read_to_string(path).map_err(|e| CliError::file(path, e))?;
-    let rows: Vec<OfficialRow> = serde_json::from_str(&text).map_err(|e| {
+    // Editors on Windows put a byte order mark before the text.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let rows: Vec<OfficialRow> = serde_json::from_str(text).map_err(|e| {
         CliError::Usage(format!(
             "{} is not in the official format: {e}",
             path.display()
         ))
     })?;
+    let (once, repeats) = without_repeats(rows.clone());
+    let rows = if repeated { rows } else { once };
     let (matrix, refused) = constrained_confusion(&rows, set);
     Ok(Graded {
         path: path.to_path_buf(),
         rows,
         matrix,
         refused,
+        repeats,
     })
 }
 

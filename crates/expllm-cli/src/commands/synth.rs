@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use expllm_core::{ActionUnit, AuVector, HeadPose, Intensity, LANDMARK_COUNT};
+use expllm_core::{ActionUnit, AuVector, HeadPose, Intensity, LANDMARK_COUNT, Photo};
+use expllm_face::write_png;
 use expllm_train::synth::{FaceKit, FaceSynthesizer, SynthConfig, SynthFace, seed_of};
 use image::RgbImage;
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 
+use crate::outputs::{Inputs, Kind};
 use crate::{CliError, Outcome};
 
 /// Faces that are rendered before they are written, which bounds the memory.
@@ -30,7 +32,7 @@ pub struct Args {
     /// How many faces to make.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: u64,
-    /// Folder for the photos, `labels.csv` and `landmarks.csv`; made if it is absent.
+    /// Folder for the photos, `labels.csv` and `landmarks.csv`; it must be absent or empty.
     #[arg(long, value_name = "DIR", group = "target")]
     out: Option<PathBuf>,
     /// One picture with all faces side by side (PNG or JPEG by its ending).
@@ -69,6 +71,9 @@ impl Format {
 
 /// Renders the faces chunk by chunk and writes them in order.
 pub fn run(args: &Args) -> Result<Outcome, CliError> {
+    if let Some(sheet) = &args.sheet {
+        Inputs::new([&args.facekit]).check_output(sheet, Kind::Drawing)?;
+    }
     let kit = FaceKit::read(&args.facekit).map_err(CliError::library)?;
     let config = SynthConfig { size: args.size };
     let synthesizer = FaceSynthesizer::new(kit, config).map_err(CliError::library)?;
@@ -145,8 +150,16 @@ struct Folder {
 }
 
 impl Folder {
+    /// Makes the folder; in one that holds files, photos of an earlier run would stay unlabelled.
     fn create(dir: &Path) -> Result<Self, CliError> {
         std::fs::create_dir_all(dir).map_err(|e| CliError::file(dir, e))?;
+        let mut entries = std::fs::read_dir(dir).map_err(|e| CliError::file(dir, e))?;
+        if entries.next().is_some() {
+            let shown = dir.display();
+            return Err(CliError::Usage(format!(
+                "{shown} is not empty; choose another --out, or empty it"
+            )));
+        }
         let table = |name: &str, columns: Vec<String>| {
             let path = dir.join(name);
             let file = std::fs::File::create(&path).map_err(|e| CliError::file(&path, e))?;
@@ -254,14 +267,17 @@ impl Sheet {
         self.added += 1;
     }
 
-    fn save(&self) -> Result<(), CliError> {
-        self.image
-            .save(&self.path)
-            .map_err(|e| image_error(&self.path, e))
+    fn save(self) -> Result<(), CliError> {
+        let (width, height) = self.image.dimensions();
+        let photo = Photo::new(width, height, self.image.into_raw()).map_err(CliError::library)?;
+        match image::ImageFormat::from_path(&self.path) {
+            Ok(image::ImageFormat::Png) => write_png(&photo, &self.path).map_err(CliError::library),
+            _ => save(&self.path, &photo),
+        }
     }
 }
 
-fn save(path: &Path, photo: &expllm_core::Photo) -> Result<(), CliError> {
+fn save(path: &Path, photo: &Photo) -> Result<(), CliError> {
     let (width, height) = (photo.width(), photo.height());
     image::save_buffer(path, photo.pixels(), width, height, image::ColorType::Rgb8)
         .map_err(|e| image_error(path, e))

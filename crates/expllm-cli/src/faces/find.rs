@@ -2,10 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use expllm_data::is_image_file;
 use walkdir::WalkDir;
-
-/// Extensions that count as photos inside a folder; a file that is named outright is always read.
-const EXTENSIONS: [&str; 7] = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff"];
 
 /// A file to read, or why there is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +14,8 @@ pub struct Found {
     pub error: Option<String>,
 }
 
-/// All photos under the paths: files as they are named, folders in the order of file names.
+/// All photos under the paths: files as they are named, folders in the order of file names. In a
+/// folder the ending or the content makes a photo, be it of a format that can be read or not.
 ///
 /// Links are followed; a link that leads back into its own folder becomes an entry with an error,
 /// as does everything that cannot be listed.
@@ -32,7 +31,7 @@ fn under(path: &Path) -> Vec<Found> {
     let walk = WalkDir::new(path).follow_links(true).sort_by_file_name();
     let found: Vec<_> = walk.into_iter().filter_map(entry).collect();
     if found.is_empty() {
-        let error = Some(format!("holds no photos ({})", EXTENSIONS.join(", ")));
+        let error = Some("holds no photos".to_owned());
         let path = path.to_path_buf();
         return vec![Found { path, error }];
     }
@@ -42,10 +41,8 @@ fn under(path: &Path) -> Vec<Found> {
 fn entry(entry: walkdir::Result<walkdir::DirEntry>) -> Option<Found> {
     match entry {
         Ok(entry) => {
-            let path = entry.path();
-            let extension = path.extension()?.to_str()?.to_ascii_lowercase();
-            let wanted = entry.file_type().is_file() && EXTENSIONS.contains(&extension.as_str());
-            let path = path.to_path_buf();
+            let wanted = entry.file_type().is_file() && is_image_file(entry.path());
+            let path = entry.into_path();
             wanted.then_some(Found { path, error: None })
         }
         Err(error) => {

@@ -6,7 +6,7 @@ mod run;
 
 pub use find::{Found, find_photos};
 pub use output::Output;
-pub use run::{Explaining, Job, Step, for_each_report, for_each_step};
+pub use run::{Explaining, Failures, Job, Step, for_each_report, for_each_step};
 
 use crate::CliError;
 

@@ -4,7 +4,9 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use super::Found;
 use crate::CliError;
+use crate::outputs::{Inputs, Kind};
 
 /// A file, or the standard output.
 pub struct Output {
@@ -14,7 +16,13 @@ pub struct Output {
 
 impl Output {
     /// Opens the file, or the standard output for `None`.
-    pub fn open(path: Option<&Path>) -> Result<Self, CliError> {
+    ///
+    /// The file must be none of the photos, and none that another program wrote.
+    pub fn open(path: Option<&Path>, kind: Kind, photos: &[Found]) -> Result<Self, CliError> {
+        if let Some(path) = path {
+            let inputs = Inputs::new(photos.iter().map(|found| &found.path));
+            inputs.check_output(path, kind)?;
+        }
         let to: Box<dyn Write> = match path {
             Some(path) => {
                 let file = File::create(path).map_err(|e| CliError::file(path, e))?;

@@ -1,7 +1,7 @@
 //! Running the stages over many photos in constant memory.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use expllm::reports::{FaceReport, PhotoReport, drawing, picture};
 use expllm_au::FaceReader;
@@ -14,7 +14,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 
 use super::Found;
-use crate::CliError;
+use crate::outputs::{FreeNames, Inputs, Kind};
+use crate::{CliError, Outcome};
 
 /// Photos read and not yet written at a time, per thread.
 const AHEAD: usize = 8;
@@ -38,7 +39,7 @@ pub struct Job {
     /// Whether each photo is the crop of one face.
     pub cropped: bool,
     /// Where annotated photos go.
-    pub annotate: Option<PathBuf>,
+    annotate: Option<PathBuf>,
     /// Whether a picture of each face is wanted.
     pub pictures: bool,
 }
@@ -71,6 +72,17 @@ impl Job {
             annotate: None,
             pictures: false,
         })
+    }
+
+    /// Makes the folder for annotated photos, once no drawing would take the place of a photo.
+    pub fn annotate_in(&mut self, folder: &Path, found: &[Found]) -> Result<(), CliError> {
+        std::fs::create_dir_all(folder).map_err(|e| CliError::file(folder, e))?;
+        let inputs = Inputs::new(found.iter().map(|found| &found.path));
+        for name in annotated_names(found) {
+            inputs.check_output(&folder.join(name), Kind::Drawing)?;
+        }
+        self.annotate = Some(folder.to_path_buf());
+        Ok(())
     }
 
     /// Whether several photos may be worked on at a time.
@@ -229,19 +241,51 @@ fn hear(
     Ok(None)
 }
 
+/// The photos with an error.
+#[derive(Debug, Default)]
+pub struct Failures {
+    count: usize,
+    first: String,
+}
+
+impl Failures {
+    fn note(&mut self, report: &PhotoReport) {
+        if let Some(error) = &report.error {
+            if self.count == 0 {
+                self.first.clone_from(error);
+            }
+            self.count += 1;
+        }
+    }
+
+    /// How the command ended; whoever writes to a file is told on the error output what stands
+    /// in it.
+    pub fn outcome(&self, out: Option<&Path>) -> Outcome {
+        if self.count == 0 {
+            return Outcome::Complete;
+        }
+        if out.is_some() {
+            let (count, first) = (self.count, &self.first);
+            // A run does not fail because nobody reads its error output.
+            let _ = writeln!(std::io::stderr(), "{count} photos with an error: {first}");
+        }
+        Outcome::WithErrors
+    }
+}
+
 /// Hands a report on each photo to `write`, in the order of `found`.
 ///
 /// Several photos are worked on at a time where the explaining stage allows it, and only a few
 /// reports are held. A progress bar runs on the error output when that is a terminal and there is
-/// more than one photo. Says whether any report carries an error.
+/// more than one photo. Returns the photos with an error.
 pub fn for_each_report(
     job: &Job,
     found: &[Found],
     mut write: impl FnMut(&PhotoReport) -> Result<(), CliError>,
-) -> Result<bool, CliError> {
+) -> Result<Failures, CliError> {
     let names = annotated_names(found);
     let bar = progress(found.len());
-    let mut with_errors = false;
+    let mut failures = Failures::default();
     let chunk = match job.in_parallel() {
         true => AHEAD * rayon::current_num_threads(),
         false => 1,
@@ -259,22 +303,26 @@ pub fn for_each_report(
         };
         for report in reports {
             let report = report?;
-            with_errors |= report.error.is_some();
+            failures.note(&report);
             write(&report)?;
         }
     }
     bar.finish_and_clear();
-    Ok(with_errors)
+    Ok(failures)
 }
 
-/// Tells `listener` what is found while it is found, photo after photo. Says whether anything
-/// went wrong.
-pub fn for_each_step(job: &Job, found: &[Found], listener: Listener<'_>) -> Result<bool, CliError> {
-    let mut with_errors = false;
+/// Tells `listener` what is found while it is found, photo after photo. Returns the photos with an
+/// error.
+pub fn for_each_step(
+    job: &Job,
+    found: &[Found],
+    listener: Listener<'_>,
+) -> Result<Failures, CliError> {
+    let mut failures = Failures::default();
     for (found, name) in found.iter().zip(annotated_names(found)) {
-        with_errors |= job.report(found, &name, &mut *listener)?.error.is_some();
+        failures.note(&job.report(found, &name, &mut *listener)?);
     }
-    Ok(with_errors)
+    Ok(failures)
 }
 
 fn progress(count: usize) -> ProgressBar {
@@ -289,16 +337,10 @@ fn progress(count: usize) -> ProgressBar {
 
 /// File names of annotated photos: the photo's own with `.png`, numbered where they repeat.
 fn annotated_names(found: &[Found]) -> Vec<String> {
-    let mut seen: HashMap<String, usize> = HashMap::new();
-    let name = |found: &Found| {
-        let stem = found.path.file_stem().map(|s| s.to_string_lossy());
-        let stem = stem.unwrap_or_default().into_owned();
-        let count = seen.entry(stem.clone()).or_default();
-        *count += 1;
-        match *count {
-            1 => format!("{stem}.png"),
-            n => format!("{stem}_{n}.png"),
-        }
+    let mut names = FreeNames::default();
+    let mut name = |found: &Found| {
+        let stem = found.path.file_stem().unwrap_or_default();
+        names.name(&stem.to_string_lossy(), "png")
     };
-    found.iter().map(name).collect()
+    found.iter().map(&mut name).collect()
 }

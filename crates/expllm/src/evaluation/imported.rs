@@ -31,7 +31,8 @@ struct Columns {
 
 /// Reads columns `id` and `answer`, and, all or none of each, one named after every expression
 /// (probabilities) and one after every action unit (intensities); `chain` and `fold` if wanted.
-/// This is the form of `predictions.csv`. A record without a row has no answer, saying so.
+/// This is the form of `predictions.csv`. Ids are compared without blanks around and `./` before
+/// them; a record without a row has no answer, saying so.
 ///
 /// # Errors
 ///
@@ -53,7 +54,7 @@ pub fn read_predictions(path: &Path, records: &[Record]) -> Result<Imported, Eva
     let mut twice = Vec::new();
     for row in reader.records() {
         let row = row.map_err(usage)?;
-        let id = row.get(columns.id).unwrap_or_default().to_owned();
+        let id = plain_id(row.get(columns.id).unwrap_or_default());
         if rows.insert(id.clone(), row).is_some() {
             twice.push(id);
         }
@@ -66,14 +67,14 @@ pub fn read_predictions(path: &Path, records: &[Record]) -> Result<Imported, Eva
         )));
     }
     check_folds(records.iter().filter_map(|record| {
-        let fold = rows.get(&record.id)?.get(columns.fold?)?.trim();
+        let fold = rows.get(&plain_id(&record.id))?.get(columns.fold?)?.trim();
         Some((record.subject.as_deref()?, fold))
     }))?;
     let predictions = records
         .iter()
         .map(|record| {
             let mut prediction = blank(record);
-            match rows.remove(&record.id) {
+            match rows.remove(&plain_id(&record.id)) {
                 Some(row) => columns.fill(&row, &mut prediction),
                 None => prediction.error = Some("no prediction in the file".into()),
             }
@@ -131,6 +132,9 @@ impl Columns {
             && places.iter().any(|&p| !field(p).is_empty())
         {
             let scores = unit_numbers(places.map(field), "probability")?;
+            if scores.iter().sum::<f32>() < f32::MIN_POSITIVE {
+                return Err("the probabilities are all 0".into());
+            }
             let probabilities = ExpressionProbabilities::from_scores(scores);
             prediction.probabilities = Some(probabilities);
             prediction.answer = Some(probabilities.top());
@@ -161,6 +165,16 @@ impl Columns {
         }
         Ok(())
     }
+}
+
+/// An id as programs on other systems may write it: without blanks around it and `./` before it,
+/// and with `/` between folders.
+fn plain_id(id: &str) -> String {
+    let mut id = id.trim().replace('\\', "/");
+    while let Some(rest) = id.strip_prefix("./") {
+        id = rest.to_owned();
+    }
+    id
 }
 
 fn unit_numbers<const N: usize>(fields: [&str; N], what: &str) -> Result<[f32; N], String> {
@@ -224,6 +238,25 @@ mod tests {
             ]
         );
         assert_eq!(imported.strangers, ["z"]);
+    }
+
+    #[test]
+    fn ids_meet_in_other_spellings() {
+        let imported = import("id , answer\n ./a , Fear\n.\\b,Anger\nc ,Fear\n").unwrap();
+        let answered = imported.predictions.iter().filter(|p| p.answer.is_some());
+        assert_eq!((answered.count(), imported.strangers.len()), (3, 0));
+        assert!(import("id,answer\na,Fear\n./a,Anger\n").is_err(), "twice");
+    }
+
+    #[test]
+    fn probabilities_of_nothing_are_no_answer() {
+        let names = Expression::ALL.map(Expression::name).join(",");
+        let text = format!("id,{names}\na,0,0,0,0,0,0,0,0\nb,1e-320,0,0,0,1e-319,0,0,0\n");
+        for prediction in &import(&text).unwrap().predictions[..2] {
+            let error = prediction.error.as_deref();
+            assert_eq!(error, Some("the probabilities are all 0"));
+            assert_eq!((prediction.answer, prediction.probabilities), (None, None));
+        }
     }
 
     #[test]

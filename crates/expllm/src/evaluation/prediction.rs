@@ -1,7 +1,7 @@
 //! What a model said of each record, and the file that keeps it.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
@@ -66,6 +66,9 @@ pub struct Setup {
     pub cropped: bool,
     /// The model's folder, when one was given.
     pub model: Option<PathBuf>,
+    /// Hash of the program, whose weights and steps read the faces, and of the model's files.
+    #[serde(default)]
+    pub content: String,
     /// The order of questions to a multimodal model.
     pub mode: String,
     /// The pixels that a multimodal model looks at.
@@ -82,7 +85,19 @@ const fn one() -> u32 {
     1
 }
 
-/// An append-only file: the setup in its first line, then one prediction a line.
+/// A prediction with a hash of the image that it is of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Kept {
+    /// First 16 hexadecimal digits of the SHA-256 of the image; empty where it could not be read.
+    #[serde(default)]
+    pub image: String,
+    /// What the model said.
+    #[serde(flatten)]
+    pub prediction: Prediction,
+}
+
+/// An append-only file: the setup in its first line, then one prediction a line; the last one of
+/// a record counts. It is locked while it is open.
 pub struct Journal {
     path: PathBuf,
     file: File,
@@ -94,28 +109,27 @@ impl Journal {
     pub fn open(
         path: &Path,
         setup: &Setup,
-    ) -> Result<(Self, HashMap<String, Prediction>), EvaluationError> {
+    ) -> Result<(Self, HashMap<String, Kept>), EvaluationError> {
         let failed = |e| EvaluationError::file(path, e);
-        let mut done = HashMap::new();
-        let mut kept = 0;
-        if path.exists() {
-            let mut reader = BufReader::new(File::open(path).map_err(failed)?);
-            let mut line = String::new();
-            while reader.read_line(&mut line).map_err(failed)? > 0 && line.ends_with('\n') {
-                if kept == 0 {
-                    check_setup(path, &line, setup)?;
-                } else if let Ok(prediction) = serde_json::from_str::<Prediction>(&line) {
-                    done.insert(prediction.id.clone(), prediction);
-                }
-                kept += line.len() as u64;
-                line.clear();
-            }
-        }
         let file = OpenOptions::new()
             .create(true)
             .append(true)
             .open(path)
             .map_err(failed)?;
+        lock(path, &file)?;
+        let mut done = HashMap::new();
+        let mut kept = 0;
+        let mut reader = BufReader::new(File::open(path).map_err(failed)?);
+        let mut line = String::new();
+        while reader.read_line(&mut line).map_err(failed)? > 0 && line.ends_with('\n') {
+            if kept == 0 {
+                check_setup(path, &line, setup)?;
+            } else if let Ok(found) = serde_json::from_str::<Kept>(&line) {
+                done.insert(found.prediction.id.clone(), found);
+            }
+            kept += line.len() as u64;
+            line.clear();
+        }
         file.set_len(kept).map_err(failed)?;
         let mut journal = Self {
             path: path.to_path_buf(),
@@ -128,7 +142,7 @@ impl Journal {
     }
 
     /// Adds predictions.
-    pub fn append(&mut self, predictions: &[Prediction]) -> Result<(), EvaluationError> {
+    pub fn append(&mut self, predictions: &[Kept]) -> Result<(), EvaluationError> {
         predictions.iter().try_for_each(|p| self.line(p))
     }
 
@@ -141,11 +155,24 @@ impl Journal {
     }
 }
 
+/// Keeps other runs out until the file is closed.
+fn lock(path: &Path, file: &File) -> Result<(), EvaluationError> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(EvaluationError::Input(format!(
+            "{}: another run is writing here; wait for it or give another --out",
+            path.display()
+        ))),
+        Err(TryLockError::Error(error)) => Err(EvaluationError::file(path, error)),
+    }
+}
+
 fn check_setup(path: &Path, line: &str, setup: &Setup) -> Result<(), EvaluationError> {
     match serde_json::from_str::<Setup>(line) {
         Ok(found) if found == *setup => Ok(()),
         _ => Err(EvaluationError::Input(format!(
-            "{} holds another run; give another --out, or remove it to start again",
+            "{} holds another run (other options, another model or another version of the \
+             program); give another --out, or remove it to start again",
             path.display()
         ))),
     }
@@ -164,6 +191,7 @@ mod tests {
             classes: 7,
             cropped: true,
             model: None,
+            content: "0123".into(),
             mode: "label-first".into(),
             view: "aligned".into(),
             weights: None,
@@ -171,8 +199,8 @@ mod tests {
         }
     }
 
-    fn prediction(id: &str) -> Prediction {
-        Prediction {
+    fn prediction(id: &str) -> Kept {
+        let prediction = Prediction {
             id: id.into(),
             truth: Some(Expression::Fear),
             subject: None,
@@ -182,7 +210,9 @@ mod tests {
             chain: None,
             face_box: None,
             error: Some("no face found".into()),
-        }
+        };
+        let image = format!("hash of {id}");
+        Kept { image, prediction }
     }
 
     #[test]
@@ -196,7 +226,13 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, &text[..text.len() - 5]).unwrap();
         let (mut journal, done) = Journal::open(&path, &setup("valid")).unwrap();
-        assert_eq!(done.into_keys().collect::<Vec<_>>(), ["a"]);
+        assert_eq!(done["a"], prediction("a"));
+        assert_eq!(done.len(), 1);
+        let second = Journal::open(&path, &setup("valid")).err().unwrap();
+        assert!(
+            second.to_string().contains("another run is writing"),
+            "{second}"
+        );
         journal.append(&[prediction("b")]).unwrap();
         drop(journal);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
@@ -204,5 +240,10 @@ mod tests {
             Journal::open(&path, &setup("train")).is_err(),
             "another setup"
         );
+        let other_model = Setup {
+            content: "4567".into(),
+            ..setup("valid")
+        };
+        assert!(Journal::open(&path, &other_model).is_err(), "another model");
     }
 }

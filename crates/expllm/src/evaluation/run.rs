@@ -1,6 +1,7 @@
 //! From records to predictions, in batches.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use expllm_core::{
     AlignedFace, ExplainRequest, Explainer, Explanation, ExpressionSet, FaceBox, FaceOutcome,
@@ -9,13 +10,18 @@ use expllm_core::{
 use expllm_data::Record;
 use expllm_face::{MAX_CROP, PhotoReader, warp};
 use rayon::prelude::*;
+use sha2::{Digest, Sha256};
 
-use super::prediction::{Journal, Prediction};
+use super::prediction::{Journal, Kept, Prediction};
 use super::stages::{Judge, Stages, View};
 use crate::evaluation::EvaluationError;
 
-/// Faces that go through the network at once; the journal is written after each batch.
+/// The most faces that go through the network at once; the journal is written after each batch.
 const BATCH: usize = 64;
+
+/// Time that a batch may take; a slow stage gets smaller ones, so that little is lost when a run
+/// is stopped.
+const BATCH_TIME: Duration = Duration::from_secs(2);
 
 /// One face ready to be read, with the pixels that an explainer looks at where they are others
 /// than those of the reading.
@@ -34,28 +40,69 @@ pub fn predict_all(
     records: &[Record],
     stages: &Stages,
     set: ExpressionSet,
-    (mut journal, mut done): (Journal, HashMap<String, Prediction>),
+    (mut journal, kept): (Journal, HashMap<String, Kept>),
     progress: &mut dyn FnMut(usize),
 ) -> Result<Vec<Prediction>, EvaluationError> {
-    let todo: Vec<_> = records
-        .iter()
-        .filter(|r| !done.contains_key(&r.id))
-        .collect();
-    let mut finished = records.len() - todo.len();
-    progress(finished);
-    for batch in todo.chunks(BATCH) {
+    let (mut done, mut todo) = (HashMap::new(), Vec::new());
+    for (record, reusable) in records.iter().zip(reusable(records, kept)) {
+        match reusable {
+            Some(prediction) => {
+                done.insert(record.id.clone(), prediction);
+            }
+            None => todo.push(record),
+        }
+    }
+    let mut size = rayon::current_num_threads();
+    let mut todo = todo.as_slice();
+    while !todo.is_empty() {
+        progress(records.len() - todo.len());
+        let started = Instant::now();
+        let (batch, rest) = todo.split_at(size.min(todo.len()));
         let predictions = predict(batch, stages, set);
         journal.append(&predictions)?;
-        done.extend(predictions.into_iter().map(|p| (p.id.clone(), p)));
-        finished += batch.len();
-        progress(finished);
+        let said = predictions.into_iter().map(|kept| kept.prediction);
+        done.extend(said.map(|prediction| (prediction.id.clone(), prediction)));
+        size = match started.elapsed() < BATCH_TIME / 2 {
+            true => (size * 2).min(BATCH),
+            false => (size / 2).max(rayon::current_num_threads()),
+        };
+        todo = rest;
     }
+    progress(records.len());
     Ok(records.iter().filter_map(|r| done.remove(&r.id)).collect())
 }
 
-fn predict(batch: &[&Record], stages: &Stages, set: ExpressionSet) -> Vec<Prediction> {
-    let ready = batch.par_iter().map(|record| prepare(record, stages));
-    let ready: Vec<Result<Ready, String>> = ready.collect();
+/// For each record what an earlier run said of the same image; labels are those of today.
+fn reusable(records: &[Record], kept: HashMap<String, Kept>) -> Vec<Option<Prediction>> {
+    let reuse = |record: &Record| {
+        let kept = kept.get(&record.id)?;
+        let image = image_hash(&record.image.read().unwrap_or_default());
+        (image == kept.image).then(|| Prediction {
+            truth: record.expression,
+            subject: record.subject.clone(),
+            ..kept.prediction.clone()
+        })
+    };
+    records.par_iter().map(reuse).collect()
+}
+
+/// First 16 hexadecimal digits of the SHA-256 of an image; empty for an empty one.
+fn image_hash(bytes: &[u8]) -> String {
+    if bytes.is_empty() {
+        return String::new();
+    }
+    let digest = Sha256::digest(bytes);
+    digest.iter().take(8).map(|b| format!("{b:02x}")).collect()
+}
+
+fn predict(batch: &[&Record], stages: &Stages, set: ExpressionSet) -> Vec<Kept> {
+    let ready = batch.par_iter().map(|record| {
+        let bytes = record.image.read();
+        let image = bytes.as_deref().map(image_hash).unwrap_or_default();
+        let ready = bytes.map_err(|e| e.to_string());
+        (image, ready.and_then(|bytes| prepare(&bytes, stages)))
+    });
+    let (images, ready): (Vec<_>, Vec<Result<Ready, String>>) = ready.unzip();
     let (placed, pixels): (Vec<_>, Vec<_>) = (ready.iter().flatten())
         .map(|ready| (Ok(ready.placed.clone()), ready.pixels.clone()))
         .unzip();
@@ -73,7 +120,9 @@ fn predict(batch: &[&Record], stages: &Stages, set: ExpressionSet) -> Vec<Predic
         prediction.error = answered.err();
         prediction
     };
-    batch.iter().zip(ready).map(predict).collect()
+    let predictions = batch.iter().zip(ready).map(predict);
+    let keep = |(image, prediction)| Kept { image, prediction };
+    images.into_iter().zip(predictions).map(keep).collect()
 }
 
 /// A record about which nothing has been said yet.
@@ -91,10 +140,9 @@ pub fn blank(record: &Record) -> Prediction {
     }
 }
 
-/// Reads the image, finds its largest face and turns it upright.
-fn prepare(record: &Record, stages: &Stages) -> Result<Ready, String> {
-    let bytes = record.image.read().map_err(|e| e.to_string())?;
-    let photo = PhotoReader::default().decode(&bytes);
+/// Decodes the image, finds its largest face and turns it upright.
+fn prepare(bytes: &[u8], stages: &Stages) -> Result<Ready, String> {
+    let photo = PhotoReader::default().decode(bytes);
     let photo = photo.map_err(|e| e.to_string())?;
     let boxes = match stages.cropped {
         true => vec![FaceBox::whole(photo.width(), photo.height())],

@@ -218,12 +218,13 @@ fn printable(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outputs::Kind;
 
     /// The text of a stream of pieces, each followed by a label when it says so.
     fn streamed(pieces: &[&str]) -> String {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("text");
-        let mut output = Output::open(Some(&path)).unwrap();
+        let mut output = Output::open(Some(&path), Kind::Text, &[]).unwrap();
         let mut writer = StreamWriter::new(&mut output);
         for piece in pieces {
             let event = match *piece {

@@ -9,7 +9,8 @@ use super::images::Images;
 use super::options::{ServerOptions, TextOptions, Writer, engine};
 use super::progress::{Prices, Progress};
 use super::source::{Source, SourceOptions};
-use super::{cli_error, dry_run, print};
+use super::{cli_error, dry_run, print, tell};
+use crate::outputs::{Inputs, Kind};
 use crate::{CliError, Outcome};
 
 /// Arguments of `expllm cot build`.
@@ -47,6 +48,7 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
             return dry_run::run(&source, &engine, images.as_deref(), numbers);
         }
     };
+    Inputs::new([source.name()]).check_output(out, Kind::Json)?;
     let settings = format!("expllm cot 2\n{}{settings}", source.settings());
     let mut journal = Journal::open(out, &settings).map_err(cli_error)?;
     if source.is_done(journal.done()) {
@@ -64,9 +66,15 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
     progress.finish(out);
     let summary = summary?;
     print(&progress.report(&summary, journal.done()))?;
+    if summary.unanswered > 0 {
+        let count = summary.unanswered;
+        tell(&format!(
+            "{count} records got no answer; their reasons stand under `error`"
+        ));
+    }
     let bad = [Status::Rejected, Status::SetAside];
     let errors = bad.iter().any(|s| summary.by_status.contains_key(s.name()));
-    Ok(if errors {
+    Ok(if errors || summary.unanswered > 0 {
         Outcome::WithErrors
     } else {
         Outcome::Complete

@@ -6,6 +6,7 @@ use expllm_core::{ActionUnit, ChainPart};
 use expllm_cot::{ChainOfThought, Checker, Example, Grade, Grader};
 
 use super::{print, read};
+use crate::outputs::{Inputs, Kind};
 use crate::{CliError, Outcome};
 
 /// Findings of an example that the page shows at once.
@@ -50,6 +51,9 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
         guide: args.guide,
         ..Checker::default()
     };
+    if let Some(path) = &args.html {
+        Inputs::new([&args.file]).check_output(path, Kind::Html)?;
+    }
     let grade = grade(&args.file, checker)?;
     if let Some(path) = &args.html {
         let page = page(&args.file, &grade).map_err(CliError::library)?;

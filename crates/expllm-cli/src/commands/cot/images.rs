@@ -75,6 +75,13 @@ impl UnitReader for Images {
         let units = |name: &&str| Ok(self.face(name)?.1.action_units);
         file_names.par_iter().map(units).collect()
     }
+
+    fn bytes(&self, file_name: &str) -> Option<Vec<u8>> {
+        match self.elsewhere.get(file_name) {
+            Some(source) => source.read().ok(),
+            None => ImageSource::file(self.root.join(file_name)).read().ok(),
+        }
+    }
 }
 
 /// The project's own multimodal model as a writer.
@@ -114,6 +121,10 @@ impl TextWriter for ModelWriter {
 
     fn varies(&self) -> bool {
         self.explainer.samples()
+    }
+
+    fn looks(&self) -> bool {
+        true
     }
 
     /// Never waits.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use expllm_cot::{BuiltRecord, CotError, DatasetFormat, Row, Status, write_dataset, write_list};
 
 use super::{Format, beside, cli_error, print, read, tell};
+use crate::outputs::{Inputs, Kind};
 use crate::{CliError, Outcome};
 
 /// Arguments of `expllm cot merge`.
@@ -42,9 +43,8 @@ fn parse_share(text: &str) -> Result<f64, String> {
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Outcome, CliError> {
     let format = args.format.map_or_else(|| Format::of(&args.out), Ok)?;
-    if args.inputs.contains(&args.out) {
-        return Err(CliError::Usage("--out is one of the inputs".into()));
-    }
+    let outputs = Outputs::of(args);
+    outputs.check(&args.inputs, format)?;
     if args.list.is_some() && format != Format::Official {
         let reason = "--list needs the official format; let --out end in .json";
         return Err(CliError::Usage(reason.into()));
@@ -52,11 +52,10 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
     let mut left_out = LeftOut::default();
     let written = write(args, (&args.out, format.into()), &mut left_out)?;
     let mut said = format!("{written} records in {}\n", args.out.display());
-    if let Some(root) = &args.list {
-        let (labels, list) = (beside(&args.out, "_label.json"), beside(&args.out, ".txt"));
+    if let (Some(root), Some((labels, list))) = (&args.list, &outputs.list) {
         let again = &mut LeftOut::silent();
-        write(args, (&labels, DatasetFormat::LabelOnly), again)?;
-        write_list(&list, &labels, &args.out, root, args.label_ratio).map_err(cli_error)?;
+        write(args, (labels, DatasetFormat::LabelOnly), again)?;
+        write_list(list, labels, &args.out, root, args.label_ratio).map_err(cli_error)?;
         said.push_str(&format!("list file {}\n", list.display()));
     }
     said.push_str(&left_out.text());
@@ -66,6 +65,39 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
         0 => Outcome::Complete,
         _ => Outcome::WithErrors,
     })
+}
+
+/// The files that are written.
+struct Outputs<'a> {
+    out: &'a Path,
+    /// The annotations of labels alone and the list file, where they are wanted.
+    list: Option<(PathBuf, PathBuf)>,
+}
+
+impl<'a> Outputs<'a> {
+    fn of(args: &'a Args) -> Self {
+        let out = args.out.as_path();
+        let list = || (beside(out, "_label.json"), beside(out, ".txt"));
+        Self {
+            out,
+            list: args.list.is_some().then(list),
+        }
+    }
+
+    /// Refuses to write over an input or a file of another kind.
+    fn check(&self, inputs: &[PathBuf], format: Format) -> Result<(), CliError> {
+        let inputs = Inputs::new(inputs);
+        let kind = match format {
+            Format::Parquet => Kind::Parquet,
+            _ => Kind::Json,
+        };
+        inputs.check_output(self.out, kind)?;
+        if let Some((labels, list)) = &self.list {
+            inputs.check_output(labels, Kind::Json)?;
+            inputs.check_output(list, Kind::Text)?;
+        }
+        Ok(())
+    }
 }
 
 /// Records that have no place in the output.

@@ -12,6 +12,7 @@ use expllm_cot::{
 };
 
 use super::images::{Images, ModelWriter};
+use crate::content::content_hash;
 
 /// Who writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -216,6 +217,13 @@ pub fn engine(
             (Arc::new(ModelWriter::new(faces, folder, &options)?), None)
         }
     };
+    if images.is_some() {
+        // Other weights read other units from the same images, and write other texts.
+        let looks = text.writer == Writer::Model;
+        let folder = server.model.as_deref().filter(|_| looks);
+        let content = content_hash(folder.map(std::path::Path::new))?;
+        settings.push_str(&format!("content {content}\n"));
+    }
     let engine = Engine::new(writer, prompts, config);
     let engine = match images {
         Some(images) => engine.with_unit_reader(images),

@@ -80,6 +80,7 @@ impl Run {
                 view: "aligned".into(),
                 weights: None,
                 attempts: 1,
+                content: String::new(),
             },
             records,
             predictions,
