@@ -94,6 +94,16 @@ pub enum CotError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A form of a blind comparison that cannot be read.
+    #[error("{name}: line {line}: {reason}")]
+    Form {
+        /// The file.
+        name: String,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong, and what to write.
+        reason: String,
+    },
     /// Two files that were to be joined hold the same record.
     #[error("record {index} ({file_name:?}) is in two of the inputs; leave one of them out")]
     Twice {

@@ -5,6 +5,7 @@
 //! writes each chain, a [`Checker`] holds every statement against the intensities, and a failed
 //! text goes back to the writer with what was found.
 
+mod blind;
 mod checks;
 mod composer;
 mod engine;
@@ -24,6 +25,7 @@ mod summary;
 mod units;
 mod writer;
 
+pub use blind::{BlindKey, BlindPair, Form, QUESTIONS, Verdicts, Wins, blind, empty_form};
 pub use checks::{Check, Checked, Checker, Finding};
 pub use composer::{Composer, WORD_LIMIT};
 pub use engine::{Engine, EngineConfig, OnFailure};

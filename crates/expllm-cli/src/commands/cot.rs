@@ -7,6 +7,7 @@ use expllm_cot::{CotError, DatasetFormat, Row};
 
 use crate::{CliError, Outcome};
 
+mod blind;
 mod build;
 mod check;
 mod compare;
@@ -30,7 +31,7 @@ enum CotCommand {
     Build(Box<build::Args>),
     /// Grade a data set in any format.
     Check(check::Args),
-    /// Put two data sets over the same faces side by side.
+    /// Put two data sets over the same faces side by side, or have them read blind.
     Compare(compare::Args),
     /// Join the outputs of shards, or turn one into another format.
     Merge(merge::Args),

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)] // A failure ends the test.
 
+mod blind;
 #[path = "../common/mod.rs"]
 mod common;
 mod faces;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use expllm_core::Expression;
 use expllm_cot::{Checker, CotRecord};
 
+use super::blind;
 use super::check::{figures, grade};
 use super::{print, read};
 use crate::{CliError, Outcome};
@@ -15,9 +16,13 @@ use crate::{CliError, Outcome};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// One data set.
-    a: PathBuf,
+    #[arg(required_unless_present = "unblind")]
+    a: Option<PathBuf>,
     /// Another over the same faces.
-    b: PathBuf,
+    #[arg(required_unless_present = "unblind")]
+    b: Option<PathBuf>,
+    #[command(flatten)]
+    blind: blind::BlindArgs,
     /// How many faces are printed side by side.
     #[arg(long, default_value_t = 3)]
     examples: usize,
@@ -34,23 +39,37 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Outcome, CliError> {
+    if let Some(folder) = &args.blind.unblind {
+        return blind::unblind(folder);
+    }
+    let (Some(a), Some(b)) = (&args.a, &args.b) else {
+        return Err(CliError::Usage("two data sets are needed".to_owned()));
+    };
+    match &args.blind.out {
+        Some(out) => blind::deal([a, b], &args.blind, out),
+        None => side_by_side(args, a, b),
+    }
+}
+
+fn side_by_side(args: &Args, a: &Path, b: &Path) -> Result<Outcome, CliError> {
+    let paths = [a, b];
     let checker = Checker {
         word_limit: args.word_limit,
         digits: args.allow_digits,
         guide: args.guide,
         ..Checker::default()
     };
-    let (a, b) = (grade(&args.a, checker)?, grade(&args.b, checker)?);
+    let (a, b) = (grade(a, checker)?, grade(b, checker)?);
     print(&format!(
         "A  {}\nB  {}\n\n",
-        args.a.display(),
-        args.b.display()
+        paths[0].display(),
+        paths[1].display()
     ))?;
     print(&format!("{:<22}{:>12}{:>12}\n", "", "A", "B"))?;
     for ((name, left), (_, right)) in figures(&a).into_iter().zip(figures(&b)) {
         print(&format!("{name:<22}{left:>12}{right:>12}\n"))?;
     }
-    let shared = Shared::find(args)?;
+    let shared = Shared::find(paths, args.examples)?;
     for example in shared.examples {
         print(&example.text())?;
     }
@@ -94,8 +113,8 @@ struct Shared {
 
 impl Shared {
     /// Holds 16 bytes per face of A, and the texts of the examples.
-    fn find(args: &Args) -> Result<Self, CliError> {
-        let labels: HashMap<u64, Expression> = records(&args.a)?
+    fn find([a, b]: [&Path; 2], examples: usize) -> Result<Self, CliError> {
+        let labels: HashMap<u64, Expression> = records(a)?
             .map(|record| (hash(&record.file_name), record.label))
             .collect();
         let mut shared = Self {
@@ -103,13 +122,13 @@ impl Shared {
             same: 0,
             examples: Vec::new(),
         };
-        for record in records(&args.b)? {
+        for record in records(b)? {
             let Some(label) = labels.get(&hash(&record.file_name)) else {
                 continue;
             };
             shared.faces += 1;
             shared.same += u64::from(*label == record.label);
-            if shared.examples.len() < args.examples {
+            if shared.examples.len() < examples {
                 shared.examples.push(Example {
                     name: record.file_name.clone(),
                     a: None,
@@ -118,7 +137,7 @@ impl Shared {
             }
         }
         let mut missing = shared.examples.len();
-        for record in records(&args.a)? {
+        for record in records(a)? {
             if missing == 0 {
                 break;
             }
@@ -132,7 +151,7 @@ impl Shared {
     }
 }
 
-fn records(path: &Path) -> Result<impl Iterator<Item = CotRecord>, CliError> {
+pub(super) fn records(path: &Path) -> Result<impl Iterator<Item = CotRecord>, CliError> {
     Ok(read(path)?.filter_map(|row| row.record.ok()))
 }
 
