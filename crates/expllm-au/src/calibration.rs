@@ -1,7 +1,7 @@
 //! From what the network says to what a person would say.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 use expllm_core::ActionUnit;
 
 /// Intensities at which a movement is called slight, clear and strong.
@@ -81,26 +81,24 @@ impl Calibration {
     }
 }
 
-/// A [`Calibration`] as it lies in a weights file: `[units, levels]`.
+/// A [`Calibration`] as it lies in a weights file: `[35, levels]`.
 #[derive(Module, Debug)]
 pub(crate) struct CalibrationTable {
     readings: Param<Tensor<2>>,
 }
 
 impl CalibrationTable {
-    /// A table of the first `units` units.
-    pub fn new(calibration: &Calibration, units: usize, device: &Device) -> Self {
-        let rows: Vec<f32> = (calibration.0.iter().take(units))
-            .flat_map(Curve::readings)
-            .collect();
-        let data = burn::tensor::TensorData::new(rows, [units, LEVELS.len()]);
+    /// The table of a calibration.
+    pub fn new(calibration: &Calibration, device: &Device) -> Self {
+        let rows: Vec<f32> = calibration.0.iter().flat_map(Curve::readings).collect();
+        let data = TensorData::new(rows, [ActionUnit::COUNT, LEVELS.len()]);
         let table = Tensor::from_data(data, device).set_require_grad(false);
         Self {
             readings: Param::from_tensor(table).set_require_grad(false),
         }
     }
 
-    /// The curves; units beyond the table keep their readings.
+    /// The curves.
     pub fn read(&self) -> Calibration {
         let data = self.readings.val().into_data().convert::<f32>();
         let rows: Vec<f32> = data.try_to_vec().unwrap_or_default();
@@ -139,14 +137,12 @@ mod tests {
     fn a_table_gives_back_its_curves_and_both_sides_share_one() {
         let mut calibration = Calibration::identity();
         calibration.set(ActionUnit::LeftBrowLower, Curve::new([0.03, 0.2, 0.5]));
-        let table = CalibrationTable::new(&calibration, ActionUnit::COUNT, &default_device());
+        let table = CalibrationTable::new(&calibration, &default_device());
         assert_eq!(table.read(), calibration);
         assert_eq!(
             calibration.curve(ActionUnit::RightBrowLower),
             calibration.curve(ActionUnit::LeftBrowLower)
         );
-        let few = CalibrationTable::new(&calibration, 2, &default_device()).read();
-        assert_eq!(few, Calibration::identity());
     }
 
     proptest! {

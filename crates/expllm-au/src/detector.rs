@@ -17,7 +17,7 @@ static WEIGHTS: &[u8] = include_bytes!("../weights/au.safetensors");
 /// Faces per run of the network; each is looked at in the mirror as well.
 const BATCH: usize = 32;
 
-/// Reads 24 intensities and the expression with an [`AuNetwork`].
+/// Reads 35 intensities and the expression with an [`AuNetwork`].
 ///
 /// Every face is read twice, as it is and mirrored, and the two readings are averaged: a mirrored
 /// face therefore gives the mirrored reading. A [`Calibration`] then makes of each intensity what a
@@ -49,7 +49,7 @@ impl AuNet {
         Self {
             calibration: network.calibration(),
             network: network.valid().to_device(device),
-            side: config.encoder.side,
+            side: config.side,
             device: device.clone(),
         }
     }
@@ -103,20 +103,20 @@ impl AuNet {
         };
         let units = numbers(sigmoid(output.units))?;
         let expressions = numbers(softmax(mean, 1))?;
-        let (own, mirrored) = units.split_at(n * ActionUnit::FEAFA_COUNT);
+        let (own, mirrored) = units.split_at(n * ActionUnit::COUNT);
         Ok(own
-            .chunks_exact(ActionUnit::FEAFA_COUNT)
-            .zip(mirrored.chunks_exact(ActionUnit::FEAFA_COUNT))
+            .chunks_exact(ActionUnit::COUNT)
+            .zip(mirrored.chunks_exact(ActionUnit::COUNT))
             .zip(expressions.chunks_exact(Expression::COUNT))
             .map(|((own, mirrored), expression)| {
-                let units = ActionUnit::FEAFA.map(|unit| {
+                let units = ActionUnit::ALL.map(|unit| {
                     let mirrored = mirrored[unit.mirrored().index()];
                     let reading = (own[unit.index()] + mirrored) / 2.0;
                     self.calibration.curve(unit).apply(reading)
                 });
                 let scores = std::array::from_fn(|i| expression[i]);
                 (
-                    AuVector::from_feafa_clamped(units),
+                    AuVector::from_clamped(units),
                     ExpressionProbabilities::from_scores(scores),
                 )
             })
@@ -246,8 +246,7 @@ mod tests {
     #[test]
     fn weights_of_another_shape_are_refused_by_name() {
         let narrow = expllm_face::backbone::BackboneConfig::new(vec![8], vec![16], vec![1]);
-        let encoder = expllm_face::encoder::FaceEncoderConfig::new().with_fine(narrow);
-        let config = AuNetworkConfig::new().with_encoder(encoder);
+        let config = AuNetworkConfig::new().with_backbone(narrow);
         let mut network = config.init(&default_device());
         let error = load_weights(&mut network, WEIGHTS, "au.safetensors").unwrap_err();
         assert!(error.to_string().contains("au.safetensors"));

@@ -29,4 +29,4 @@ pub use expllm_core::{
 pub use expllm_face::device::Backend;
 pub use expllm_face::{FaceError, PhotoReader};
 pub use face_reader::{FaceReader, FaceReaderConfig};
-pub use network::{AuNetwork, AuNetworkConfig, AuOutput, ExpressionHead, UnitHead};
+pub use network::{AuNetwork, AuNetworkConfig, AuOutput};

@@ -40,7 +40,6 @@ pub fn read_wild(tree: &Tree, split: &str) -> Result<Vec<RealFace>, TrainError> 
     let tensors = SafeTensors::deserialize(&bytes).map_err(|e| layout(&name, e.to_string()))?;
     let points478 = points(&tensors, &name, "landmarks478", 478)?;
     let points68 = points(&tensors, &name, "landmarks68", LANDMARK_COUNT)?;
-    let points68 = by_face(points68, &points478);
     let rows: Vec<&str> = csv
         .lines()
         .skip(1)
@@ -138,52 +137,4 @@ fn points(
             .collect()
     };
     Ok(view.data().chunks_exact(count * 4).map(face).collect())
-}
-
-/// Puts landmarks in the order face by face.
-///
-/// In the published archive the bytes of `landmarks68` lie point by point (`[68, faces, 2]`)
-/// although the header says `[faces, 68, 2]`. Whichever order puts the nose tip (landmark 30)
-/// nearer to that of the mesh (point 1) is taken, so that a corrected archive reads as well.
-fn by_face(rows: Vec<Vec<Point>>, meshes: &[Vec<Point>]) -> Vec<Vec<Point>> {
-    let faces = rows.len();
-    let flat: Vec<Point> = rows.iter().flatten().copied().collect();
-    let other: Vec<Vec<Point>> = (0..faces)
-        .map(|face| {
-            (0..LANDMARK_COUNT)
-                .map(|i| flat[i * faces + face])
-                .collect()
-        })
-        .collect();
-    let nose_error = |rows: &[Vec<Point>]| -> f32 {
-        rows.iter()
-            .zip(meshes)
-            .map(|(row, mesh)| row[30].distance(mesh[1]))
-            .sum()
-    };
-    if nose_error(&other) < nose_error(&rows) {
-        other
-    } else {
-        rows
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn landmarks_stored_point_by_point_are_put_in_order() {
-        let at = |face: usize, i: usize| Point::new(face as f32 * 7.0, i as f32);
-        let truth: Vec<Vec<Point>> = (0..3)
-            .map(|face| (0..LANDMARK_COUNT).map(|i| at(face, i)).collect())
-            .collect();
-        let meshes: Vec<Vec<Point>> = (0..3).map(|face| vec![at(face, 30); 2]).collect();
-        let by_point: Vec<Point> = (0..LANDMARK_COUNT)
-            .flat_map(|i| (0..3).map(move |face| at(face, i)))
-            .collect();
-        let stored: Vec<Vec<Point>> = by_point.chunks(LANDMARK_COUNT).map(<[_]>::to_vec).collect();
-        assert_eq!(by_face(stored, &meshes), truth);
-        assert_eq!(by_face(truth.clone(), &meshes), truth);
-    }
 }

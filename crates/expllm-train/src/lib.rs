@@ -3,7 +3,6 @@
 pub mod au;
 mod augment;
 mod backbone_steps;
-mod deblur;
 mod error;
 mod faces;
 pub mod host;
@@ -15,7 +14,6 @@ mod shared;
 pub mod synth;
 mod weights;
 
-pub use deblur::deblurred;
 pub use error::TrainError;
 pub use faces::{RealFace, read_fer2013, read_wild};
 pub use pose::fit_head_pose;

@@ -265,14 +265,14 @@ where
 }
 
 /// A folder with the state of a run after some steps.
-struct Checkpoint {
-    path: PathBuf,
+pub(crate) struct Checkpoint {
+    pub path: PathBuf,
     step: usize,
 }
 
 impl Checkpoint {
     /// The furthest complete checkpoint below `dir`.
-    fn latest(dir: &Path) -> Result<Option<Self>, TrainError> {
+    pub(crate) fn latest(dir: &Path) -> Result<Option<Self>, TrainError> {
         let entries = match fs::read_dir(dir) {
             Ok(entries) => entries,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),

@@ -5,24 +5,11 @@ use std::path::{Path, PathBuf};
 
 use expllm_core::Landmarks;
 use expllm_data::Tree;
-use expllm_face::LandmarkNet;
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
-use rayon::prelude::*;
 
 use crate::au::panel::{Rating, read_panel};
-use crate::au::{AuFaces, real_faces, synthetic_faces};
 use crate::landmarks::LandmarkFace;
 use crate::synth::{FaceKit, FaceSynthesizer, SynthConfig};
-use crate::{RealFace, TrainError, deblurred, fit_head_pose, read_fer2013, read_wild};
-
-/// Series of seeds that training faces are drawn from.
-const TRAINING_SERIES: u64 = 1;
-
-/// Faces of `wild`, and as many of FER2013, that are kept back from training to fit the
-/// temperature.
-const HELD_BACK: usize = 700;
+use crate::{RealFace, TrainError, fit_head_pose, read_fer2013, read_wild};
 
 /// A folder with `wild.tar`, `fer2013.tar` and `ict_facekit.safetensors`.
 #[derive(Debug, Clone)]
@@ -139,31 +126,5 @@ impl TrainingData {
                 })
             })
             .collect())
-    }
-
-    /// Faces for the action unit network, and those held back to fit its temperature.
-    ///
-    /// # Errors
-    ///
-    /// When a file is missing or damaged, or the landmark network fails.
-    pub fn au_faces(
-        &self,
-        synthetic: usize,
-        landmarks: &LandmarkNet,
-    ) -> Result<(AuFaces, Vec<RealFace>), TrainError> {
-        let mut wild = self.wild("train")?;
-        let mut held_back = wild.split_off(wild.len().saturating_sub(HELD_BACK));
-        let mut fer = self.fer2013("train")?;
-        fer.par_iter_mut()
-            .for_each(|face| face.image = deblurred(&face.image));
-        // They lie class by class in their archive.
-        fer.shuffle(&mut ChaCha8Rng::seed_from_u64(TRAINING_SERIES));
-        held_back.extend(fer.split_off(fer.len().saturating_sub(HELD_BACK)));
-        let faces = AuFaces {
-            synthetic: synthetic_faces(&self.synthesizer()?, TRAINING_SERIES, synthetic),
-            wild: real_faces(wild, landmarks)?,
-            fer: real_faces(fer, landmarks)?,
-        };
-        Ok((faces, held_back))
     }
 }

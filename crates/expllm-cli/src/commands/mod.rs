@@ -18,7 +18,7 @@ mod stages;
 mod synth;
 mod table;
 mod train;
-mod train_faces;
+mod train_au;
 mod train_model;
 mod units;
 

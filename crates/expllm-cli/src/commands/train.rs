@@ -3,13 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use expllm_au::{AuNet, AuNetworkConfig, Calibration};
+use expllm_au::{AuNet, AuNetworkConfig, Calibration, FaceReader};
 use expllm_face::device::{Backend, reading_device};
 use expllm_face::{LandmarkNet, LandmarkNetworkConfig};
-use expllm_train::au::{
-    AuRun, AuScores, FacePath, FineStart, fit_calibration, fit_temperature, score_au, score_panel,
-    train_au,
-};
+use expllm_train::au::{AuScores, FacePath, fit_calibration, score_au, score_london, score_panel};
 use expllm_train::landmarks::{score_landmarks, train_landmarks};
 use expllm_train::{Progress, RunConfig, TrainingData, read_weights, save_weights};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -28,26 +25,7 @@ enum What {
     /// Train the network of 68 landmarks and head pose.
     Landmarks(RunArgs),
     /// Train the network of action units and expressions.
-    Au {
-        #[command(flatten)]
-        run: RunArgs,
-        /// Synthetic faces to render.
-        #[arg(long, default_value_t = 12_000)]
-        synthetic: usize,
-        /// Optimiser steps of the coarse look, which reads expressions.
-        #[arg(long, default_value_t = 7_000)]
-        expression_steps: usize,
-        /// Weights of an earlier run whose fine look this one goes on from; without it, that of
-        /// the landmark network.
-        #[arg(long)]
-        start: Option<PathBuf>,
-        /// Residual blocks of each stage of that look, where they were fewer, as `2,1`; the others
-        /// begin as doing nothing.
-        #[arg(long, value_delimiter = ',', requires = "start")]
-        start_blocks: Option<Vec<usize>>,
-    },
-    /// Train the network that reads units and expressions from one look.
-    Faces(super::train_faces::Args),
+    Au(super::train_au::Args),
     /// Train the language model: alignment, instruction tuning, or all of a small one.
     Model(super::train_model::Args),
     /// Learn from rated faces what the intensities of the network that is part of the program mean.
@@ -114,17 +92,7 @@ impl RunArgs {
 pub fn run(args: &Args) -> Result<Outcome, CliError> {
     match &args.what {
         What::Landmarks(run) => landmarks(run),
-        What::Au {
-            run,
-            synthetic,
-            expression_steps,
-            start,
-            start_blocks,
-        } => {
-            let start = start.as_deref().map(|path| (path, start_blocks.as_deref()));
-            au(run, *synthetic, *expression_steps, start)
-        }
-        What::Faces(args) => return super::train_faces::run(args),
+        What::Au(args) => return super::train_au::run(args),
         What::Model(args) => super::train_model::run(args),
         What::Calibrate { shared, out } => calibrate(&TrainingData::new(shared), out),
         What::Score { shared, weights } => score(&TrainingData::new(shared), weights.as_deref()),
@@ -148,80 +116,6 @@ fn landmarks(args: &RunArgs) -> Result<(), CliError> {
     .map_err(CliError::library)?;
     save_weights(&network, &args.out).map_err(CliError::library)?;
     print_landmark_score(&data, &LandmarkNet::new(network, &config, &device))
-}
-
-fn au(
-    args: &RunArgs,
-    synthetic: usize,
-    expression_steps: usize,
-    start: Option<EarlierRun<'_>>,
-) -> Result<(), CliError> {
-    let data = TrainingData::new(&args.shared);
-    let (device, config) = (reading_device(), AuNetworkConfig::new());
-    let landmarks = LandmarkNet::pretrained(&device).map_err(CliError::library)?;
-    let start = fine_start(start, &landmarks, &config)?;
-    let (faces, held_back) = data
-        .au_faces(synthetic, &landmarks)
-        .map_err(CliError::library)?;
-    let run = AuRun {
-        expressions: RunConfig::new(expression_steps, 128, args.rate).with_seed(args.seed),
-        units: args.config(),
-        backend: args.backend(),
-    };
-    let bar = progress_bar(args.steps);
-    let network = train_au(&faces, &config, &run, &args.run, &start, |half, p| {
-        bar.set_length(p.steps as u64);
-        bar.set_prefix(half.to_owned());
-        show(&bar, p);
-    })
-    .map_err(CliError::library)?;
-    let units = AuNet::new(network.clone(), &config, &device);
-    let path = FacePath {
-        landmarks: &landmarks,
-        units: &units,
-    };
-    let temperature = fit_temperature(path, &held_back).map_err(CliError::library)?;
-    let network = network.with_temperature(temperature);
-    save_weights(&network, &args.out).map_err(CliError::library)?;
-    print_au_score(&data, &landmarks, &AuNet::new(network, &config, &device))
-}
-
-/// Weights of an earlier run, and the blocks of its fine look where they were fewer.
-type EarlierRun<'a> = (&'a Path, Option<&'a [usize]>);
-
-/// What the fine look starts from: an earlier one, or the landmark network's.
-fn fine_start(
-    earlier: Option<EarlierRun<'_>>,
-    landmarks: &LandmarkNet,
-    config: &AuNetworkConfig,
-) -> Result<FineStart, CliError> {
-    let device = reading_device();
-    let (sizes, backbone, head) = match earlier {
-        None => {
-            let sizes = LandmarkNetworkConfig::new().backbone;
-            (sizes, landmarks.backbone().clone(), None)
-        }
-        Some((path, blocks)) => {
-            let mut config = config.clone();
-            if let Some(blocks) = blocks {
-                config.encoder.fine.blocks = blocks.to_vec();
-            }
-            let mut earlier = config.init(&device);
-            read_weights(&mut earlier, path).map_err(CliError::library)?;
-            let backbone = earlier.encoder().backbones().0.clone();
-            let head = Some(earlier.units().clone());
-            (config.encoder.fine, backbone, head)
-        }
-    };
-    let deepened = config.encoder.fine.deepen((&sizes, backbone), &device);
-    let backbone = deepened.ok_or_else(|| {
-        CliError::Usage(format!(
-            "a fine look of {:?} blocks cannot go on from one of {:?}: stages must be as many, \
-             and none may have more blocks than now",
-            config.encoder.fine.blocks, sizes.blocks
-        ))
-    })?;
-    Ok(FineStart { backbone, head })
 }
 
 fn calibrate(data: &TrainingData, out: &Path) -> Result<(), CliError> {
@@ -290,15 +184,27 @@ fn print_au_score(
     let synthesizer = data.synthesizer().map_err(CliError::library)?;
     let wild = data.wild("valid").map_err(CliError::library)?;
     let fer = data.fer2013("valid").map_err(CliError::library)?;
-    print_figures(score_au(path, &synthesizer, &wild, &fer).map_err(CliError::library)?);
+    let majorities = data.majorities().map_err(CliError::library)?;
+    let scores = score_au(path, &synthesizer, &wild, (&fer, &majorities));
+    print_figures(scores.map_err(CliError::library)?);
+    let detector = FaceReader::pretrained()
+        .map_err(CliError::library)?
+        .boxed()
+        .detector;
+    let london = data.file("london.tar");
+    let scores = score_london(&london, detector.as_ref(), path).map_err(CliError::library)?;
+    print_figures(scores);
     Ok(())
 }
 
 #[allow(clippy::print_stdout)] // The program speaks to its user here.
 fn print_figures(scores: AuScores) {
     for figure in scores.figures {
+        let between = figure.interval.map_or(String::new(), |[low, high]| {
+            format!("[{low:.4}, {high:.4}]")
+        });
         println!(
-            "{}\t{:.4}\t{}\tn={}",
+            "{}\t{:.4}\t{between}\t{}\tn={}",
             figure.name, figure.value, figure.wanted, figure.n
         );
     }

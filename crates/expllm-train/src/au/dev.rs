@@ -8,7 +8,7 @@ use expllm_face::backbone::BackboneConfig;
 use expllm_face::{ALIGNED_SIZE, LandmarkNet};
 use rayon::prelude::*;
 
-use super::gather::{place, read_votes};
+use super::gather::place;
 use super::lesson::{Lesson, Opinion};
 use super::panel::{Rating, read_panel};
 use super::panel_score::{FaceFindings, PanelFigures, panel_figures};
@@ -87,17 +87,11 @@ impl DevSet {
             };
         let mut panel = named("wild", &wild)?;
         panel.extend(named("fer2013", &fer)?);
-        let votes: HashMap<String, _> = read_votes(&data.file("fer2013_faces.csv"))?
-            .into_iter()
-            .collect();
+        let majorities = data.majorities()?;
         let looks: Result<Vec<_>, TrainError> = fer
             .par_iter()
             .map(|face| {
-                let majority = votes
-                    .get(&face.file)
-                    .copied()
-                    .flatten()
-                    .and_then(|votes| majority(&votes));
+                let majority = majorities.get(&face.file).copied();
                 Ok(look(face)?.map(|look| (look, face.expression, majority)))
             })
             .collect();
@@ -154,7 +148,8 @@ impl DevSet {
 }
 
 /// The expression that most of the counted votes name; `None` for ties, and where most name none.
-pub(super) fn majority(votes: &[f32; 10]) -> Option<Expression> {
+#[must_use]
+pub fn majority(votes: &[f32; 10]) -> Option<Expression> {
     let shares = Opinion::votes(votes).shares;
     let most = shares.iter().copied().fold(0.0, f32::max);
     let mut best = Expression::ALL

@@ -1,13 +1,16 @@
 //! The faces of a run, gathered from the sources that it may use.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::str::FromStr;
 
-use expllm_core::{FaceBox, LANDMARK_COUNT, LandmarkDetector, Landmarks, Photo, Point, Similarity};
+use expllm_core::{
+    Expression, FaceBox, LANDMARK_COUNT, LandmarkDetector, Landmarks, Photo, Point, Similarity,
+};
 use expllm_face::{GreyImage, LandmarkNet, SimilarityAligner};
 use rayon::prelude::*;
 
+use super::dev::majority;
 use super::lesson::{Lesson, Opinion};
 use super::mesh::{BLENDSHAPES, read_blendshapes, read_landmarks};
 use super::panel::{Rating, read_panel};
@@ -86,8 +89,6 @@ pub struct TaughtFaces {
     pub wild: Vec<TaughtFace>,
     /// All other faces of FER2013.
     pub fer: Vec<TaughtFace>,
-    /// Rated faces that are kept back from training.
-    pub kept_back: Vec<(RealFace, Rating)>,
 }
 
 /// Renders faces `0..count` of the training series.
@@ -109,14 +110,86 @@ pub fn rendered_faces(synthesizer: &FaceSynthesizer, count: usize) -> Vec<Taught
         .collect()
 }
 
+/// A face, where it lies in its picture, and its labelled expression.
+#[derive(Debug, Clone)]
+pub struct PlacedFace {
+    /// The picture.
+    pub image: GreyImage,
+    /// From the aligned face to the picture.
+    pub to_image: Similarity,
+    /// The label.
+    pub expression: Option<Expression>,
+}
+
+impl From<TaughtFace> for PlacedFace {
+    fn from(face: TaughtFace) -> Self {
+        Self {
+            to_image: face.views.first().copied().unwrap_or(Similarity::IDENTITY),
+            image: face.image,
+            expression: None,
+        }
+    }
+}
+
+/// Places real faces: by their landmarks where they have them, else by the network's. Faces that
+/// cannot be placed are left out.
+///
+/// # Errors
+///
+/// When the landmark network fails.
+pub fn placed_faces(
+    faces: Vec<RealFace>,
+    network: &LandmarkNet,
+) -> Result<Vec<PlacedFace>, TrainError> {
+    let placed: Result<Vec<_>, TrainError> = faces
+        .into_par_iter()
+        .map(|face| {
+            let expression = face.expression;
+            let placed = place(face, Lesson::default(), network)?;
+            Ok(placed.map(|face| PlacedFace {
+                expression,
+                ..face.into()
+            }))
+        })
+        .collect();
+    Ok(placed?.into_iter().flatten().collect())
+}
+
 /// What is known of real faces beside their pictures.
 struct Known {
     ratings: HashMap<String, Rating>,
-    /// Ratings of faces that are kept back.
-    kept_back: HashMap<String, Rating>,
+    /// Faces that are kept back.
+    kept_back: HashSet<String>,
+}
+
+/// Whether the rated face of a row is kept back from training.
+const fn is_kept_back(row: usize) -> bool {
+    row.is_multiple_of(KEPT_BACK_EVERY)
 }
 
 impl TrainingData {
+    /// The rated faces that are kept back from training, to fit by, with their ratings.
+    ///
+    /// # Errors
+    ///
+    /// When a file is missing or damaged.
+    pub fn kept_back(
+        &self,
+        sources: &[Source],
+    ) -> Result<(Vec<Rating>, Vec<RealFace>), TrainError> {
+        let (ratings, mut faces) = self.rated_faces("panel_train.csv")?;
+        let used = |file: &str| {
+            let archive = file.split('/').next();
+            sources.iter().any(|source| archive == Some(source.name()))
+        };
+        let rows = ratings.into_iter().enumerate();
+        let kept = rows.filter(|(row, rating)| is_kept_back(*row) && used(&rating.file));
+        let ratings: Vec<Rating> = kept.map(|(_, rating)| rating).collect();
+        let named: HashSet<&str> = ratings.iter().map(|rating| rating.file.as_str()).collect();
+        faces.retain(|face| named.contains(face.file.as_str()));
+        Ok((ratings, faces))
+    }
+
     /// Gathers the faces of a run; `renders` faces are rendered where that source is used.
     ///
     /// # Errors
@@ -151,28 +224,30 @@ impl TrainingData {
                     (face, lesson)
                 })
                 .collect();
-            faces.wild = known.sort(
-                rows,
-                "wild",
-                network,
-                &mut faces.rated,
-                &mut faces.kept_back,
-            )?;
+            faces.wild = known.sort(rows, "wild", network, &mut faces.rated)?;
         }
         if sources.contains(&Source::Fer2013) {
             let rows = self.fer2013_lessons("train")?;
-            faces.fer = known.sort(
-                rows,
-                "fer2013",
-                network,
-                &mut faces.rated,
-                &mut faces.kept_back,
-            )?;
+            faces.fer = known.sort(rows, "fer2013", network, &mut faces.rated)?;
         }
         if sources.contains(&Source::Renders) {
             faces.renders = rendered_faces(&self.synthesizer()?, renders);
         }
         Ok(faces)
+    }
+
+    /// The expression that most voters of FERPlus see in pictures of FER2013, by file; pictures
+    /// without a majority are not in it.
+    ///
+    /// # Errors
+    ///
+    /// When the table is missing or damaged.
+    pub fn majorities(&self) -> Result<HashMap<String, Expression>, TrainError> {
+        let rows = read_votes(&self.file("fer2013_faces.csv"))?;
+        let rows = rows.into_iter();
+        Ok(rows
+            .filter_map(|(file, votes)| Some((file, majority(&votes?)?)))
+            .collect())
     }
 
     /// FER2013 with its labels, the votes of FERPlus and MediaPipe's findings.
@@ -237,14 +312,14 @@ impl Known {
     fn read(ratings: Vec<Rating>) -> Self {
         let mut known = Self {
             ratings: HashMap::new(),
-            kept_back: HashMap::new(),
+            kept_back: HashSet::new(),
         };
         for (i, rating) in ratings.into_iter().enumerate() {
-            let to = match i % KEPT_BACK_EVERY {
-                0 => &mut known.kept_back,
-                _ => &mut known.ratings,
-            };
-            to.insert(rating.file.clone(), rating);
+            if is_kept_back(i) {
+                known.kept_back.insert(rating.file);
+            } else {
+                known.ratings.insert(rating.file.clone(), rating);
+            }
         }
         known
     }
@@ -257,16 +332,10 @@ impl Known {
         archive: &str,
         network: &LandmarkNet,
         rated: &mut Vec<TaughtFace>,
-        kept_back: &mut Vec<(RealFace, Rating)>,
     ) -> Result<Vec<TaughtFace>, TrainError> {
         let name = |face: &RealFace| format!("{archive}/{}", face.file);
-        let (back, rows): (Vec<_>, Vec<_>) = rows
-            .into_iter()
-            .partition(|(face, _)| self.kept_back.contains_key(&name(face)));
-        kept_back.extend(back.into_iter().filter_map(|(face, _)| {
-            let rating = self.kept_back.get(&name(&face))?.clone();
-            Some((face, rating))
-        }));
+        let mut rows = rows;
+        rows.retain(|(face, _)| !self.kept_back.contains(&name(face)));
         let placed: Vec<_> = rows
             .into_par_iter()
             .map(|(face, lesson)| {

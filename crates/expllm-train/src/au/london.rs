@@ -5,11 +5,11 @@ use std::path::Path;
 
 use expllm_core::{AuReading, Expression, FaceDetector, Photo};
 use expllm_data::Tree;
-use expllm_metrics::{Bootstrap, Estimate};
+use expllm_metrics::Bootstrap;
 use rayon::prelude::*;
 
 use super::panel::MOVEMENTS;
-use super::score::FacePath;
+use super::score::{AuScores, FacePath};
 use crate::TrainError;
 
 /// By how much a smile must exceed the same person's neutral face.
@@ -21,21 +21,6 @@ struct Person {
     age: f32,
     neutral: Photo,
     smiling: Photo,
-}
-
-/// How one group of people is read: shares with their 95 % intervals.
-#[derive(Debug, Clone)]
-pub struct LondonFigures {
-    /// `all`, or a gender, an ethnicity or a third by age.
-    pub group: String,
-    /// People in it.
-    pub people: usize,
-    /// Neutral faces read as neutral.
-    pub neutral: Option<Estimate>,
-    /// Smiling faces read as happiness.
-    pub happiness: Option<Estimate>,
-    /// Smiles whose lip corner pull exceeds that of the same person's neutral face by 0.1.
-    pub risen: Option<Estimate>,
 }
 
 /// What was read from a person.
@@ -56,7 +41,7 @@ pub fn score_london(
     archive: &Path,
     detector: &dyn FaceDetector,
     path: FacePath<'_>,
-) -> Result<Vec<LondonFigures>, TrainError> {
+) -> Result<AuScores, TrainError> {
     let people = with_age_thirds(read_people(&Tree::open(archive)?)?);
     let read: Vec<PersonRead> = people
         .into_par_iter()
@@ -68,24 +53,31 @@ pub fn score_london(
             groups.entry(group).or_default().push(person);
         }
     }
-    let all = ("all", read.iter().collect());
-    let groups = std::iter::once(all).chain(groups);
-    Ok(groups
-        .map(|(group, people)| figures(group, &people))
-        .collect())
+    let mut scores = AuScores::default();
+    push_group("all", &read.iter().collect::<Vec<_>>(), &mut scores);
+    for (group, people) in groups {
+        push_group(group, &people, &mut scores);
+    }
+    Ok(scores)
 }
 
-fn figures(group: &str, people: &[&PersonRead]) -> LondonFigures {
-    let share = |is: fn(&PersonRead) -> bool| {
+/// Shares of a group with their intervals.
+fn push_group(group: &str, people: &[&PersonRead], scores: &mut AuScores) {
+    type Is = fn(&PersonRead) -> bool;
+    let shares: [(&str, Is, &'static str); 3] = [
+        ("neutral kept neutral", |p| p.neutral, ">= 0.97"),
+        ("smile called happiness", |p| p.happiness, ">= 0.90"),
+        (
+            "smile above the same person's neutral",
+            |p| p.risen,
+            ">= 0.95",
+        ),
+    ];
+    for (what, is, wanted) in shares {
         let values: Vec<f64> = people.iter().map(|p| f64::from(u8::from(is(p)))).collect();
-        Bootstrap::default().mean(&values)
-    };
-    LondonFigures {
-        group: group.to_owned(),
-        people: people.len(),
-        neutral: share(|p| p.neutral),
-        happiness: share(|p| p.happiness),
-        risen: share(|p| p.risen),
+        let share = Bootstrap::default().mean(&values);
+        let wanted = if group == "all" { wanted } else { "" };
+        scores.push_estimate(format!("London, {group}: {what}"), share, wanted);
     }
 }
 
@@ -209,13 +201,14 @@ mod tests {
             read("a", true),
             read("a", true),
         ];
-        let found = figures("a", &people.iter().collect::<Vec<_>>());
-        assert_eq!(
-            (found.people, found.neutral.map(|e| e.value)),
-            (4, Some(1.0))
-        );
-        let happiness = found.happiness.unwrap();
+        let mut scores = AuScores::default();
+        push_group("a", &people.iter().collect::<Vec<_>>(), &mut scores);
+        let [neutral, happiness, _] = &scores.figures[..] else {
+            panic!("three figures a group")
+        };
+        assert_eq!((neutral.value, neutral.n), (1.0, 4));
         assert_eq!(happiness.value, 0.75);
-        assert!(happiness.low < 0.75 && happiness.high <= 1.0);
+        let [low, high] = happiness.interval.unwrap();
+        assert!(low < 0.75 && high <= 1.0);
     }
 }

@@ -7,41 +7,19 @@ use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::optim::{AdamWConfig, MultiGradientsParams};
 use burn::store::ModuleRecord;
-use burn::tensor::activation::{log_softmax, relu, sigmoid};
-use burn::tensor::{Device, Tensor, TensorData};
-use expllm_core::{ActionUnit, Expression, LANDMARK_COUNT};
+use burn::tensor::Device;
+use expllm_core::{ActionUnit, Expression};
 use expllm_face::backbone::{Backbone, BackboneConfig};
-use expllm_face::device::Backend;
-use rand::RngExt;
-use rayon::prelude::*;
+use expllm_face::device::{Backend, reading_device};
 
+use super::batch::{Batch, COORDINATES, make_batch};
 use super::gather::TaughtFaces;
-use super::lesson::{Bounds, Lesson, Opinion};
-use super::looks::look;
+use super::loss::{Constants, loss};
 use super::mesh::BLENDSHAPES;
-use super::panel::{MOVEMENT_COUNT, MOVEMENTS};
-use crate::augment::push;
 use crate::backbone_steps::BackboneSteps;
-use crate::landmarks::{pseudo_huber, target};
 use crate::model::Average;
-use crate::run::{Flow, Steps, drive, row_rng};
+use crate::run::{Checkpoint, Flow, Steps, drive};
 use crate::{Progress, RunConfig, TrainError};
-
-/// Of every 64 faces of a batch: renders, rated faces, others of `wild`, others of FER2013.
-const SHARES: [usize; 4] = [11, 15, 9, 29];
-
-/// Weights of the parts of the loss, beside 1 for the expression that people see.
-const LABEL_WEIGHT: f32 = 0.6;
-const UNIT_WEIGHT: f32 = 3.0;
-const MOVEMENT_WEIGHT: f32 = 4.0;
-const BLENDSHAPE_WEIGHT: f32 = 3.0;
-const LANDMARK_WEIGHT: f32 = 2.0;
-
-/// Below this error, in units of the side, the loss of a landmark turns quadratic.
-const LANDMARK_BEND: f32 = 0.01;
-
-/// Coordinates of all landmarks.
-const COORDINATES: usize = 2 * LANDMARK_COUNT;
 
 /// What the running average of the weights keeps of itself per step.
 const AVERAGE_DECAY: f64 = 0.999;
@@ -57,15 +35,15 @@ const LOOK_EVERY: usize = 500;
 pub struct Pupil {
     /// From looks to features.
     pub backbone: Backbone,
-    dropout: Dropout,
+    pub(super) dropout: Dropout,
     /// Logits of the 35 units.
     pub units: Linear,
     /// Logits of the expression that people see.
     pub seen: Linear,
     /// Logits of the label that a single person gave.
     pub label: Linear,
-    blendshapes: Linear,
-    landmarks: Linear,
+    pub(super) blendshapes: Linear,
+    pub(super) landmarks: Linear,
 }
 
 impl Pupil {
@@ -157,6 +135,21 @@ pub fn teach(
     let pupil = drive((pupil, optimiser), run, dir, &make, &mut steps)?;
     let average = steps.average.take().map(|average| average.model);
     Ok(average.unwrap_or(pupil.valid()))
+}
+
+/// The running average of the last checkpoint of a run.
+///
+/// # Errors
+///
+/// When there is no checkpoint of a pupil of these sizes in `dir`.
+pub fn averaged(dir: &Path, sizes: &BackboneConfig) -> Result<Pupil, TrainError> {
+    let Some(checkpoint) = Checkpoint::latest(dir)? else {
+        return Err(unreadable(dir, &"there is no checkpoint of a run here"));
+    };
+    let folder = &checkpoint.path;
+    let record = ModuleRecord::load(folder.join(AVERAGE_FILE));
+    let record = record.map_err(|e| unreadable(folder, &e))?;
+    Ok(Pupil::new(sizes, &reading_device()).load_record(record))
 }
 
 /// The steps of this recipe.
@@ -251,244 +244,51 @@ fn unreadable(folder: &Path, error: &impl ToString) -> TrainError {
     }
 }
 
-/// What the loss needs of the whole run.
-struct Constants {
-    /// `[35, movements]`: the movements as means of units.
-    means: Tensor<2>,
-    /// `[1, 35]`: weights of the units, of mean 1.
-    units: Tensor<2>,
-    /// `[1, movements]`: weights of the movements, of mean 1.
-    movements: Tensor<2>,
-}
+#[cfg(test)]
+mod tests {
+    use super::super::batch::tests::faces;
+    use super::*;
 
-impl Constants {
-    fn new(faces: &TaughtFaces, device: &Device) -> Self {
-        let mut means = vec![0.0; ActionUnit::COUNT * MOVEMENT_COUNT];
-        for (i, movement) in MOVEMENTS.iter().enumerate() {
-            // Where any of the units may show the movement, the first stands for it.
-            let units = if movement.strongest {
-                &movement.units[..1]
-            } else {
-                movement.units
-            };
-            for unit in units {
-                means[unit.index() * MOVEMENT_COUNT + i] = 1.0 / units.len() as f32;
-            }
+    /// Remembers the losses that it is told.
+    #[derive(Default)]
+    struct Losses(Vec<f32>);
+
+    impl Witness for Losses {
+        fn progress(&mut self, progress: &Progress) {
+            self.0.push(progress.loss);
         }
-        let units = importance(
-            faces
-                .renders
-                .iter()
-                .map(|face| (&face.lesson.units[..], &face.lesson.unit_weights[..])),
-            ActionUnit::COUNT,
-        );
-        let movements = importance(
-            faces.rated.iter().map(|face| {
-                (
-                    &face.lesson.movements[..],
-                    &face.lesson.movement_weights[..],
-                )
-            }),
-            MOVEMENT_COUNT,
-        );
-        let tensor = |values: Vec<f32>, rows| {
-            let columns = values.len() / rows;
-            Tensor::from_data(TensorData::new(values, [rows, columns]), device)
-        };
-        Self {
-            means: tensor(means, ActionUnit::COUNT),
-            units: tensor(units, 1),
-            movements: tensor(movements, 1),
+
+        fn shown(&mut self, _pupil: &Pupil, _step: usize) -> Result<(), TrainError> {
+            Ok(())
         }
     }
-}
 
-/// Weights of mean 1: what moves little weighs as much as what moves a lot.
-fn importance<'a>(
-    rows: impl Iterator<Item = (&'a [Bounds], &'a [f32])> + Clone,
-    width: usize,
-) -> Vec<f32> {
-    let weights: Vec<f32> = (0..width)
-        .map(|i| {
-            let values = || {
-                rows.clone()
-                    .filter(|(_, w)| w[i] > 0.0)
-                    .map(|(b, _)| (b[i][0] + b[i][1]) / 2.0)
-            };
-            let n = values().count().max(1) as f32;
-            let mean = values().sum::<f32>() / n;
-            let variance = values().map(|v| (v - mean).powi(2)).sum::<f32>() / n;
-            1.0 / (variance + 0.01)
-        })
-        .collect();
-    let mean = weights.iter().sum::<f32>() / width as f32;
-    weights.into_iter().map(|w| w / mean).collect()
-}
-
-/// Rows of one step; what is not known of a face has weight 0.
-#[derive(Default)]
-struct Batch {
-    rows: usize,
-    crops: Vec<f32>,
-    units: Ranges,
-    movements: Ranges,
-    seen: Opinions,
-    label: Opinions,
-    blendshapes: Vec<f32>,
-    blendshape_weights: Vec<f32>,
-    landmarks: Vec<f32>,
-    landmark_weights: Vec<f32>,
-}
-
-/// Lowest and highest values with their weights.
-#[derive(Default)]
-struct Ranges {
-    low: Vec<f32>,
-    high: Vec<f32>,
-    weights: Vec<f32>,
-}
-
-impl Ranges {
-    fn extend(&mut self, bounds: &[Bounds], weights: &[f32]) {
-        self.low.extend(bounds.iter().map(|b| b[0]));
-        self.high.extend(bounds.iter().map(|b| b[1]));
-        self.weights.extend(weights);
-    }
-}
-
-/// Distributions; each is multiplied by its weight.
-#[derive(Default)]
-struct Opinions {
-    shares: Vec<f32>,
-    weight: f32,
-}
-
-impl Opinions {
-    fn push(&mut self, opinion: &Opinion) {
-        self.shares
-            .extend(opinion.shares.map(|share| share * opinion.weight));
-        self.weight += opinion.weight;
-    }
-}
-
-impl Batch {
-    fn push(&mut self, pixels: Vec<f32>, lesson: &Lesson, side: usize) {
-        self.rows += 1;
-        push(&mut self.crops, pixels);
-        self.units.extend(&lesson.units, &lesson.unit_weights);
-        self.movements
-            .extend(&lesson.movements, &lesson.movement_weights);
-        self.seen.push(&lesson.seen);
-        self.label.push(&lesson.label);
-        self.blendshape_weights.push(known(&lesson.blendshapes));
-        self.blendshapes
-            .extend(lesson.blendshapes.unwrap_or([0.0; BLENDSHAPES]));
-        self.landmark_weights.push(known(&lesson.landmarks));
-        let mut marks = match &lesson.landmarks {
-            Some(marks) => target(marks, side),
-            None => vec![0.0; COORDINATES],
+    #[test]
+    fn a_run_learns_and_its_average_is_found_again() {
+        let sizes = BackboneConfig::new(vec![8], vec![16], vec![1]).with_grid(2);
+        let looks = LookSizes {
+            first: 16,
+            last: 24,
+            share: 0.5,
         };
-        marks.truncate(COORDINATES);
-        self.landmarks.extend(marks);
+        let run = RunConfig::new(100, 8, 5e-3);
+        let (dir, mut losses) = (tempfile::tempdir().unwrap(), Losses::default());
+        let pupil = teach(
+            &faces(),
+            (&sizes, looks),
+            &run,
+            dir.path(),
+            Backend::Cpu,
+            &mut losses,
+        );
+        let [first, last] = losses.0[..] else {
+            panic!("two reports: {:?}", losses.0)
+        };
+        assert!(last < first, "{first} {last}");
+        let found = averaged(dir.path(), &sizes).unwrap();
+        let numbers = |pupil: &Pupil| pupil.units.weight.val().into_data();
+        assert_eq!(numbers(&found), numbers(&pupil.unwrap()));
+        let none = averaged(Path::new("no/such/folder"), &sizes).unwrap_err();
+        assert!(none.to_string().contains("no checkpoint"), "{none}");
     }
-}
-
-fn known<T>(value: &Option<T>) -> f32 {
-    f32::from(u8::from(value.is_some()))
-}
-
-/// The batch of a step; the same step always gives the same batch.
-fn make_batch(faces: &TaughtFaces, run: &RunConfig, side: usize, step: usize) -> Batch {
-    let pools = [&faces.renders, &faces.rated, &faces.wild, &faces.fer];
-    let order = order(pools.map(Vec::len));
-    let looks: Vec<_> = (0..run.batch)
-        .into_par_iter()
-        .filter_map(|row| {
-            let mut rng = row_rng(run, step, row);
-            let pool = *order.get(row % order.len().max(1))?;
-            let face = &pools[pool][rng.random_range(0..pools[pool].len())];
-            Some(look(face, side, &mut rng))
-        })
-        .collect();
-    let mut batch = Batch::default();
-    for (pixels, lesson) in looks {
-        batch.push(pixels, &lesson, side);
-    }
-    batch
-}
-
-/// The pools of the rows of a batch, over and over; empty pools give their places to the others.
-fn order(sizes: [usize; 4]) -> Vec<usize> {
-    let full = (0..4).filter(|&pool| sizes[pool] > 0);
-    full.flat_map(|pool| vec![pool; SHARES[pool]]).collect()
-}
-
-/// The loss of a batch.
-fn loss(pupil: &Pupil, features: Tensor<2>, batch: Batch, constants: &Constants) -> Tensor<1> {
-    let device = features.device();
-    let rows = batch.rows;
-    let tensor = |values: Vec<f32>| {
-        let width = values.len() / rows.max(1);
-        Tensor::<2>::from_data(TensorData::new(values, [rows, width]), &device)
-    };
-    let dropped = pupil.dropout.forward(features.clone());
-    let opinion = |head: &Linear, said: Opinions| {
-        let found = log_softmax(head.forward(dropped.clone()), 1);
-        (found * tensor(said.shares)).sum().neg() / said.weight.max(1.0)
-    };
-    let expressions =
-        opinion(&pupil.seen, batch.seen) + opinion(&pupil.label, batch.label) * LABEL_WEIGHT;
-
-    let logits = pupil.units.forward(dropped.clone());
-    let found = sigmoid(logits.clone());
-    let ranges = |ranges: Ranges| {
-        (
-            tensor(ranges.low),
-            tensor(ranges.high),
-            tensor(ranges.weights),
-        )
-    };
-    let (low, high, weights) = ranges(batch.units);
-    let wanted = nearest(found.clone(), low, high);
-    let surprise =
-        relu(logits.clone()) - logits.clone() * wanted + (logits.abs().neg().exp() + 1.0).log();
-    let units =
-        (surprise * weights.clone() * constants.units.clone()).sum() / (weights.sum() + 1.0);
-
-    let means = found
-        .matmul(constants.means.clone())
-        .clamp(1e-4, 1.0 - 1e-4);
-    let (low, high, weights) = ranges(batch.movements);
-    let wanted = nearest(means.clone(), low, high);
-    let surprise = (wanted.clone() * means.clone().log()
-        + (wanted.neg() + 1.0) * (means.neg() + 1.0).log())
-    .neg();
-    let movements =
-        (surprise * weights.clone() * constants.movements.clone()).sum() / (weights.sum() + 1.0);
-
-    let logits = pupil.blendshapes.forward(features.clone());
-    let wanted = tensor(batch.blendshapes);
-    let surprise =
-        relu(logits.clone()) - logits.clone() * wanted + (logits.abs().neg().exp() + 1.0).log();
-    let weights = tensor(batch.blendshape_weights);
-    let blendshapes = (surprise.mean_dim(1) * weights.clone()).sum() / (weights.sum() + 1.0);
-
-    let error = pseudo_huber(
-        pupil.landmarks.forward(features) - tensor(batch.landmarks),
-        LANDMARK_BEND,
-    );
-    let weights = tensor(batch.landmark_weights);
-    let landmarks = (error.mean_dim(1) * weights.clone()).sum() / (weights.sum() + 1.0);
-
-    expressions
-        + units * UNIT_WEIGHT
-        + movements * MOVEMENT_WEIGHT
-        + blendshapes * BLENDSHAPE_WEIGHT
-        + landmarks * LANDMARK_WEIGHT
-}
-
-/// The value within the bounds that lies nearest to what was found: nothing is learnt from it but
-/// the way there.
-fn nearest(found: Tensor<2>, low: Tensor<2>, high: Tensor<2>) -> Tensor<2> {
-    found.detach().max_pair(low).min_pair(high)
 }

@@ -24,7 +24,7 @@ use super::chains::Chains;
 use super::config::{FacesConfig, RecordMix};
 use super::example::{Example, ExampleImage, ExampleSource};
 use super::features::Store;
-use crate::au::{AuFace, real_faces, synthetic_faces};
+use crate::au::{PlacedFace, placed_faces, rendered_faces};
 use crate::augment::{Jitter, degraded_crop};
 use crate::{TrainError, TrainingData};
 
@@ -191,7 +191,7 @@ impl FaceSets {
         let held_back = wild.split_off(wild.len().saturating_sub(HELD_BACK));
         let mut train = Store::new(size);
         report(&format!("reading {} faces of wild", wild.len()));
-        let wild = real_faces(wild, &landmarks)?;
+        let wild = placed_faces(wild, &landmarks)?;
         for view in 0..config.wild_views as u64 {
             read_views(&wild, view, reader, &mut train)?;
         }
@@ -199,14 +199,15 @@ impl FaceSets {
         fer.shuffle(&mut ChaCha8Rng::seed_from_u64(SERIES));
         fer.truncate(config.fer);
         report(&format!("reading {} faces of FER2013", fer.len()));
-        read_views(&real_faces(fer, &landmarks)?, 0, reader, &mut train)?;
+        read_views(&placed_faces(fer, &landmarks)?, 0, reader, &mut train)?;
         if config.synthetic > 0 {
             report(&format!("rendering {} faces", config.synthetic));
-            let faces = synthetic_faces(&data.synthesizer()?, SERIES, config.synthetic);
+            let faces = rendered_faces(&data.synthesizer()?, config.synthetic);
+            let faces: Vec<PlacedFace> = faces.into_iter().map(Into::into).collect();
             read_views(&faces, 0, reader, &mut train)?;
         }
         let mut valid = Store::new(size);
-        read_views(&real_faces(held_back, &landmarks)?, 0, reader, &mut valid)?;
+        read_views(&placed_faces(held_back, &landmarks)?, 0, reader, &mut valid)?;
         if train.len() == 0 || valid.len() == 0 {
             return Err(TrainError::NoRecords(config.folder.clone()));
         }
@@ -238,7 +239,7 @@ fn cache_key(config: &FacesConfig, reader: &Reader<'_>) -> Result<String, TrainE
 
 /// Looks once at every face; view 0 is the proper one.
 fn read_views(
-    faces: &[AuFace],
+    faces: &[PlacedFace],
     view: u64,
     reader: &Reader<'_>,
     store: &mut Store,
@@ -264,7 +265,7 @@ fn read_views(
 }
 
 /// The aligned face, moved and degraded when it is not the proper look.
-fn look_at(face: &AuFace, stray: bool, rng: &mut ChaCha8Rng) -> Option<Photo> {
+fn look_at(face: &PlacedFace, stray: bool, rng: &mut ChaCha8Rng) -> Option<Photo> {
     let side = ALIGNED_SIZE;
     let grey = |pixels: Vec<u8>, width, height| {
         let rgb = pixels.iter().flat_map(|&v| [v, v, v]).collect();

@@ -16,7 +16,7 @@ use expllm_model::{
 };
 
 use super::config::{Data, FacesConfig, NewModel, Start, TrainConfig, TrainStage};
-use super::detector::{detector_encoder, detector_vision, is_detector};
+use super::detector::{is_shipped, shipped_encoder, shipped_vision};
 use super::example::{ExampleSource, Language};
 use super::faces::{FaceExamples, FaceSets, Reader};
 use super::readings::ReadingExamples;
@@ -57,7 +57,7 @@ fn new_model(
     device: &Device,
     report: &mut dyn FnMut(&str),
 ) -> Result<Prepared, TrainError> {
-    let vision = VisionConfig::Convolutional(detector_vision());
+    let vision = VisionConfig::Convolutional(shipped_vision());
     let records = Records::read(config, None, &vision, device, report)?;
     let template = PromptTemplate::from_toml(PROMPT)?;
     let tokenizer = tokenizer(config, new, &records, &template, report)?;
@@ -90,7 +90,7 @@ fn new_model(
 /// Sizes of a new model with a tokenizer of `pieces`; the image token comes after them.
 pub(super) fn new_config(new: &NewModel, pieces: usize) -> ModelConfig {
     ModelConfig {
-        vision: VisionConfig::Convolutional(detector_vision()),
+        vision: VisionConfig::Convolutional(shipped_vision()),
         projector: ProjectorKind::Mlp,
         llm: new.llm(pieces),
         image_token_id: u32::try_from(pieces).unwrap_or(u32::MAX),
@@ -183,13 +183,12 @@ impl Records {
             Data::Faces(faces) => {
                 let reading = reading_device();
                 let detector = detector(faces, &reading)?;
-                // A model on the detector's network sees with the detector that reads for it.
-                let shared =
-                    is_detector(vision).then(|| detector_encoder(detector.network(), &reading));
+                // A model with the sizes of the encoder that ships sees through that one.
+                let shared = is_shipped(vision).then(shipped_encoder).transpose()?;
                 if shared.is_none() && matches!(vision, VisionConfig::Convolutional(_)) {
                     report(
                         "the model looks through an encoder of its own: the sizes of that are not \
-                         those of the action unit detector",
+                         those of the encoder that ships",
                     );
                 }
                 let own = model.map(|model| model.vision.valid().to_device(&reading));

@@ -1,17 +1,20 @@
-//! `expllm train faces`: the network that reads units and expressions.
+//! `expllm train au`: the network that reads units and expressions.
 
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
+use expllm_au::AuNetworkConfig;
 use expllm_face::LandmarkNet;
 use expllm_face::backbone::BackboneConfig;
 use expllm_face::device::{Backend, reading_device};
-use expllm_train::au::{DevSet, LookSizes, Pupil, Source, Witness, teach};
-use expllm_train::{Progress, RunConfig, TrainError, TrainingData};
+use expllm_train::au::{
+    DevSet, Finish, LookSizes, Pupil, Source, Witness, averaged, finish, teach,
+};
+use expllm_train::{Progress, RunConfig, TrainError, TrainingData, save_weights};
 
 use crate::{CliError, Outcome};
 
-/// Arguments of `expllm train faces`.
+/// Arguments of `expllm train au`.
 #[derive(Debug, ClapArgs)]
 pub struct Args {
     /// Folder with wild.tar, fer2013.tar, ict_facekit.safetensors and what goes with them.
@@ -20,6 +23,15 @@ pub struct Args {
     /// Folder of checkpoints; a run that was stopped goes on from the last one in it.
     #[arg(long)]
     run: PathBuf,
+    /// Weights file to write.
+    #[arg(long)]
+    out: PathBuf,
+    /// Train no further: make the weights of the last checkpoint of the run.
+    #[arg(long)]
+    finish: bool,
+    /// How much the labels of FER2013 say of the expression beside what people see, from 0 to 1.
+    #[arg(long, default_value_t = Finish::default().label_share)]
+    label_share: f32,
     /// Where faces come from.
     #[arg(long, value_delimiter = ',', default_values_t = Source::ALL)]
     sources: Vec<Source>,
@@ -35,11 +47,11 @@ pub struct Args {
     /// Highest learning rate.
     #[arg(long, default_value_t = 2e-3)]
     rate: f64,
-    /// Sides of the first and of the later looks in pixels.
-    #[arg(long, value_delimiter = ',', default_values_t = [48, 64])]
-    sides: Vec<usize>,
-    /// Share of the steps with the first side.
-    #[arg(long, default_value_t = 0.6)]
+    /// Side of the first looks in pixels, where they are smaller than those of the network.
+    #[arg(long)]
+    first_side: Option<usize>,
+    /// Share of the steps with such looks.
+    #[arg(long, default_value_t = 0.5)]
     small_share: f64,
     /// Seed of everything random.
     #[arg(long, default_value_t = 1)]
@@ -53,48 +65,59 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<Outcome, CliError> {
     let data = TrainingData::new(&args.shared);
     let landmarks = LandmarkNet::pretrained(&reading_device()).map_err(CliError::library)?;
-    let &[first, last] = &args.sides[..] else {
-        return Err(CliError::Usage("--sides takes two sides, as 48,64".into()));
+    let config = AuNetworkConfig::new();
+    let pupil = match args.finish {
+        true => averaged(&args.run, &config.backbone).map_err(CliError::library)?,
+        false => train(args, &data, &config, &landmarks)?,
     };
+    let how = Finish {
+        label_share: args.label_share,
+    };
+    let kept_back = data.kept_back(&args.sources).map_err(CliError::library)?;
+    let network = finish(pupil, &config, how, &kept_back, &landmarks).map_err(CliError::library)?;
+    save_weights(&network, &args.out).map_err(CliError::library)?;
+    Ok(Outcome::Complete)
+}
+
+fn train(
+    args: &Args,
+    data: &TrainingData,
+    config: &AuNetworkConfig,
+    landmarks: &LandmarkNet,
+) -> Result<Pupil, CliError> {
     let clock = std::time::Instant::now();
-    let dev = DevSet::new(&data, &landmarks, last).map_err(CliError::library)?;
-    log(&format!(
-        "dev faces after {:.0} s",
-        clock.elapsed().as_secs_f64()
-    ));
+    let dev = DevSet::new(data, landmarks, config.side).map_err(CliError::library)?;
     let faces = data
-        .taught_faces(&args.sources, args.renders, &landmarks)
+        .taught_faces(&args.sources, args.renders, landmarks)
         .map_err(CliError::library)?;
     log(&format!(
-        "{} renders, {} rated, {} of wild, {} of FER2013, {} kept back, after {:.0} s",
+        "{} renders, {} rated, {} of wild, {} of FER2013, after {:.0} s",
         faces.renders.len(),
         faces.rated.len(),
         faces.wild.len(),
         faces.fer.len(),
-        faces.kept_back.len(),
         clock.elapsed().as_secs_f64()
     ));
-    let sizes = BackboneConfig::new(vec![24], vec![48, 96, 192], vec![2, 2, 2]).with_grid(2);
     let run = RunConfig::new(args.steps, args.batch, args.rate)
         .with_seed(args.seed)
         .with_checkpoint_every(250);
     let looks = LookSizes {
-        first,
-        last,
+        first: args.first_side.unwrap_or(config.side),
+        last: config.side,
         share: args.small_share,
     };
-    let mut reporter = Reporter { dev, sizes: &sizes };
+    let sizes = &config.backbone;
+    let mut reporter = Reporter { dev, sizes };
     let backend = args.device.unwrap_or_else(Backend::preferred);
     teach(
         &faces,
-        (&sizes, looks),
+        (sizes, looks),
         &run,
         &args.run,
         backend,
         &mut reporter,
     )
-    .map_err(CliError::library)?;
-    Ok(Outcome::Complete)
+    .map_err(CliError::library)
 }
 
 struct Reporter<'a> {
