@@ -1,203 +1,288 @@
-//! The first part of a chain: which units are active and what each suggests.
+//! Key observations: every active movement once, with its side and a word of strength.
 
-use expllm_core::{Expression, Strength};
+use super::bank::{Bank, Role};
+use super::listing;
+use super::telling::{Degree, Told, capital, is_both, is_upper, region};
+use super::voice::Voice;
+use crate::knowledge::{Knowledge, Region};
+use crate::reasoning::{Analysis, Extent};
 
-use super::grammar::{Voice, finish_sentence};
-use super::movement::Mention;
-
-/// From this weight on, a movement is a sign of an expression.
-pub(super) const SIGN: f32 = 0.3;
-
-/// How often a sign of the label is explained by the label and not by its general meaning.
-const EXPLAINED_BY_LABEL: f64 = 0.6;
-
-/// How often a general meaning is a likeness ("as if asking a question").
-const LIKENED: f64 = 0.15;
-
-/// How many movements get a clause of their own, and what happens to the rest.
+/// How much room the observations may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Detail {
-    /// Up to this many clauses; the rest is listed with a one-word meaning each.
-    Clauses(usize),
-    /// Names alone, grouped by strength.
-    Names,
+    /// Sentences with all that belongs to them.
+    Full,
+    /// Short clauses.
+    Plain,
+    /// A list of clauses by strength.
+    Clauses,
+    /// A list of movements by side and strength.
+    List,
 }
 
-/// Writes the part; `mentions` are the strongest first.
-pub(super) fn observations(
-    voice: &mut Voice,
-    mentions: &[Mention],
-    label: Expression,
-    detail: Detail,
-) -> String {
-    match detail {
-        _ if mentions.is_empty() => finish_each(&voice.say("still", &[])),
-        Detail::Names => names(voice, mentions),
-        Detail::Clauses(own) => {
-            let (main, rest) = mentions.split_at(own.min(mentions.len()));
-            // A list of one reads badly.
-            let (main, rest) = if rest.len() == 1 {
-                (mentions, &[][..])
-            } else {
-                (main, rest)
-            };
-            let mut sentences = clauses(voice, main, label);
-            if !rest.is_empty() {
-                sentences.push(list(voice, rest));
-            }
-            sentences.join(" ")
+pub(super) struct Observer<'a, 'v> {
+    pub bank: &'static Bank,
+    pub analysis: &'a Analysis,
+    pub voice: &'v mut Voice,
+    pub detail: Detail,
+}
+
+impl Observer<'_, '_> {
+    pub(super) fn observations(&mut self) -> String {
+        if self.analysis.face.acting.is_empty() {
+            return self.voice.sentence(self.bank, Role::Still, self.analysis);
         }
-    }
-}
-
-fn clauses(voice: &mut Voice, mentions: &[Mention], label: Expression) -> Vec<String> {
-    let mut sentences = Vec::new();
-    let mut rest = mentions;
-    while let [first, more @ ..] = rest {
-        let Clause {
-            mut text,
-            leads_well,
-        } = clause(voice, first, label);
-        rest = more;
-        if let [second, more @ ..] = rest
-            && voice.chance(0.5)
-        {
-            let second = clause(voice, second, label);
-            let joint = voice.say(
-                if second.leads_well {
-                    "joint"
-                } else {
-                    "joint.short"
-                },
-                &[],
-            );
-            text = format!("{text} {joint} {}", second.text);
-            rest = more;
+        match self.detail {
+            Detail::Clauses => return listing::clauses(self.bank, self.analysis),
+            Detail::List => return listing::listing(self.bank, self.analysis),
+            Detail::Full | Detail::Plain => {}
         }
-        let text = match sentences.is_empty() {
-            _ if !leads_well || mentions.len() == 1 => text,
-            true => voice.say("opening", &[("CLAUSE", &text)]),
-            false if voice.chance(0.35) => format!("{} {text}", voice.say("lead.next", &[])),
-            false => text,
-        };
-        sentences.push(finish_sentence(&text));
-    }
-    sentences
-}
-
-/// A main clause.
-struct Clause {
-    text: String,
-    /// Whether an adverb and a comma can stand in front: not before a participle or "with".
-    leads_well: bool,
-}
-
-impl Clause {
-    fn plain(text: String) -> Self {
-        let leads_well = true;
-        Self { text, leads_well }
+        let chunks = self.chunks();
+        let mut sentences: Vec<String> = Vec::new();
+        let mut before: Option<bool> = None;
+        for (at, chunk) in chunks.iter().enumerate() {
+            let upper = is_upper(chunk[0].cue);
+            let intro = self.intro(before, upper, chunk, chunks.len(), at);
+            let body = self.body(chunk);
+            let tail = self.consequence(chunk, &body);
+            let text = format!("{intro}{body}{tail}");
+            sentences.push(format!("{}.", capital(&text)));
+            before = Some(upper);
+        }
+        if let Some(rest) = self.rest() {
+            sentences.push(rest.to_owned());
+        }
+        sentences.join(" ")
     }
 
-    fn fronted(text: String) -> Self {
-        let leads_well = false;
-        Self { text, leads_well }
-    }
-}
-
-/// One movement with what it suggests.
-fn clause(voice: &mut Voice, mention: &Mention, label: Expression) -> Clause {
-    let explained = mention.weight(label) >= SIGN && voice.chance(EXPLAINED_BY_LABEL);
-    let topic = (!explained).then_some(mention.movement.key);
-    if topic.is_some() && voice.chance(LIKENED) {
-        let clause = mention.clause(voice);
-        let likeness = voice.word(mention.movement.key, "as", &[]);
-        return Clause::plain(format!("{clause}, {likeness}"));
-    }
-    // Verbs for a singular follow the meaning in the last form.
-    let form = voice.below(20);
-    let rule = if form < 18 { "meaning" } else { "phrase.one" };
-    let meaning = voice.meaning(rule, topic);
-    let link = match form {
-        0..6 => "suggest.ing",
-        6..8 => "suggest.sg",
-        8..11 => "token",
-        11..15 => return Clause::plain(phrase_first(voice, mention, &meaning)),
-        15..17 => {
-            let subject = mention.fronted(voice);
-            let verb = suggests(voice, subject.plural);
-            return Clause::fronted(format!("{} {verb} {meaning}", subject.text));
-        }
-        17 => {
-            let phrase = mention.noun_phrase(voice).text;
-            let (phrase, verb) = (phrase.trim_end_matches(','), voice.say("face.sg", &[]));
-            return Clause::fronted(format!("with {phrase}, the face {verb} {meaning}"));
-        }
-        _ => {
-            let (shows, phrase) = (voice.say("shows.in", &[]), mention.noun_phrase(voice));
-            return Clause::plain(format!("{meaning} {shows} {}", phrase.text));
-        }
-    };
-    let clause = mention.clause(voice);
-    let which = if link == "suggest.sg" { "which " } else { "" };
-    let link = voice.say(link, &[]);
-    Clause::plain(format!("{clause}, {which}{link} {meaning}"))
-}
-
-fn phrase_first(voice: &mut Voice, mention: &Mention, meaning: &str) -> String {
-    let subject = mention.noun_phrase(voice);
-    let verb = suggests(voice, subject.plural);
-    format!("{} {verb} {meaning}", subject.text)
-}
-
-fn suggests(voice: &mut Voice, plural: bool) -> String {
-    voice.say(if plural { "suggest.pl" } else { "suggest.sg" }, &[])
-}
-
-fn list(voice: &mut Voice, mentions: &[Mention]) -> String {
-    let lead = voice.say("list.lead", &[]);
-    let items: Vec<_> = mentions
-        .iter()
-        .map(|mention| {
-            let phrase = mention.noun_phrase(voice).text;
-            let noun = voice.word(mention.movement.key, "noun", &[]);
-            format!("{} ({noun})", phrase.trim_end_matches(','))
-        })
-        .collect();
-    finish_sentence(&format!("{lead} {}", join_list(&items)))
-}
-
-fn names(voice: &mut Voice, mentions: &[Mention]) -> String {
-    let forms: Vec<_> = mentions.iter().flat_map(|m| m.bare(voice)).collect();
-    let groups: Vec<_> = [
-        (Strength::Strong, "strongly active:"),
-        (Strength::Moderate, "moderately active:"),
-        (Strength::Slight, "slightly active:"),
-    ]
-    .iter()
-    .filter_map(|(strength, lead)| {
-        let texts: Vec<_> = forms
+    /// Active cues in sentences, the strongest region first.
+    fn chunks(&mut self) -> Vec<Vec<Told>> {
+        let knowledge = Knowledge::builtin();
+        let face = &self.analysis.face;
+        let mut told: Vec<Told> = face
+            .acting
             .iter()
-            .filter(|(s, _)| s == strength)
-            .map(|(_, text)| text.clone())
+            .map(|cue| Told::new(knowledge, self.analysis, cue))
             .collect();
-        (!texts.is_empty()).then(|| format!("{lead} {}", texts.join(", ")))
-    })
-    .collect();
-    let list = finish_sentence(&groups.join("; "));
-    format!("{list} {}", voice.sentence("bare.sum", &[]))
-}
-
-/// `a`, `a and b`, `a, b and c`.
-pub(super) fn join_list(items: &[String]) -> String {
-    match items {
-        [] => String::new(),
-        [only] => only.clone(),
-        [head @ .., last] => format!("{} and {last}", head.join(", ")),
+        told.sort_by(|a, b| face.level(b.cue).total_cmp(&face.level(a.cue)));
+        let first = told.first().is_some_and(|t| is_upper(t.cue));
+        let (near, far): (Vec<_>, Vec<_>) =
+            told.into_iter().partition(|t| is_upper(t.cue) == first);
+        if near.len() == 1 && far.len() == 1 && !near[0].is_sided() && !far[0].is_sided() {
+            return vec![vec![near[0], far[0]]];
+        }
+        let mut chunks = self.split(near);
+        chunks.extend(self.split(far));
+        chunks
     }
-}
 
-/// Finishes a text of several sentences.
-fn finish_each(text: &str) -> String {
-    let sentences: Vec<_> = text.split_terminator('.').map(finish_sentence).collect();
-    sentences.join(" ")
+    /// Cuts one half of the face into sentences; sided movements come last in theirs.
+    fn split(&mut self, told: Vec<Told>) -> Vec<Vec<Told>> {
+        let (sided, even): (Vec<_>, Vec<_>) = told.into_iter().partition(Told::is_sided);
+        let most = match even.len() {
+            4 => 2,
+            3 if self.voice.chance(0.3) => 2,
+            _ => 3,
+        };
+        let mut chunks: Vec<Vec<Told>> = even.chunks(most).map(<[_]>::to_vec).collect();
+        for one in sided {
+            match chunks.last_mut() {
+                Some(last) if last.len() == 1 && !last[0].is_sided() => last.push(one),
+                _ => chunks.push(vec![one]),
+            }
+        }
+        // The strongest sentence first.
+        let level = |chunk: &Vec<Told>| chunk[0].left.max(chunk[0].right);
+        chunks.sort_by(|a, b| level(b).total_cmp(&level(a)));
+        chunks
+    }
+
+    fn intro(
+        &mut self,
+        before: Option<bool>,
+        upper: bool,
+        chunk: &[Told],
+        chunks: usize,
+        at: usize,
+    ) -> &'static str {
+        if self.detail != Detail::Full {
+            return "";
+        }
+        let crossing = before.is_some_and(|b| b != upper);
+        let lips = chunk
+            .iter()
+            .all(|t| !is_upper(t.cue) && region(t.cue) == Region::Mouth);
+        let choices: &[&str] = match (crossing, upper) {
+            (true, true) => &["in the upper face, ", "higher up, ", "", ""],
+            (true, false) if lips => &[
+                "in the lower face, ",
+                "at the mouth, ",
+                "around the mouth, ",
+                "",
+                "",
+            ],
+            (true, false) => &["in the lower face, ", "", ""],
+            (false, false) if at == 0 && chunks > 1 && chunk.len() == 3 && lips => &[
+                "the mouth moves most: ",
+                "most of the movement is at the mouth: ",
+                "",
+                "",
+                "",
+            ],
+            _ => &[""],
+        };
+        self.voice.pick(choices)
+    }
+
+    fn body(&mut self, chunk: &[Told]) -> String {
+        match *chunk {
+            [a] => self.clause(a, true),
+            [a, b] => self.two(a, b),
+            [a, b, c] => self.three(a, b, c),
+            _ => {
+                let clauses: Vec<_> = chunk.iter().map(|&t| self.clause(t, false)).collect();
+                clauses.join(", ")
+            }
+        }
+    }
+
+    fn two(&mut self, a: Told, b: Told) -> String {
+        let (same, fits) = (a.degree == b.degree, !b.is_sided());
+        if let Some(state) = self.shared_state(a, b) {
+            let (x, y) = (self.subject(a).0, self.subject(b).0);
+            let how = self.how_state(state, a.degree);
+            return match is_both(&x) || is_both(&y) || a.degree == Degree::Extreme {
+                true => format!("{x} and {y} are {how}"),
+                false => format!("{x} and {y} are both {how}"),
+            };
+        }
+        if same
+            && fits
+            && self.voice.chance(0.25)
+            && !matches!(a.degree, Degree::Trace | Degree::Extreme)
+        {
+            let (x, y) = (self.plain(a), self.plain(b));
+            let how = self.voice.pick(a.degree.behind());
+            return format!("{x} and {y}, both {how}");
+        }
+        let first = self.clause(a, false);
+        if fits && self.voice.chance(0.35) {
+            return format!("{first}, with {}", self.nominal(b));
+        }
+        let glue = self.voice.pick(&[", and ", ", and ", ", while "]);
+        format!("{first}{glue}{}", self.clause(b, true))
+    }
+
+    fn three(&mut self, a: Told, b: Told, c: Told) -> String {
+        let all_same = a.degree == b.degree && b.degree == c.degree;
+        let plain = !matches!(a.degree, Degree::Trace | Degree::Extreme);
+        if all_same && plain && self.voice.chance(0.5) {
+            let (x, y, z) = (self.plain(a), self.plain(b), self.plain(c));
+            let how = self.voice.pick(a.degree.behind());
+            return format!("{x}, {y} and {z}, all {how}");
+        }
+        if self.shared_state(a, b).is_some() {
+            let pair = self.two(a, b);
+            return match self.voice.chance(0.5) {
+                true => format!("{pair}, with {}", self.nominal(c)),
+                false => format!("{pair}, and {}", self.clause(c, true)),
+            };
+        }
+        let first = self.clause(a, false);
+        match self.voice.below(3) {
+            0 => format!("{first}, with {} and {}", self.nominal(b), self.nominal(c)),
+            1 => {
+                let second = self.clause(b, false);
+                format!("{first}, and {second}, with {}", self.nominal(c))
+            }
+            _ => {
+                let (second, third) = (self.clause(b, false), self.clause(c, true));
+                format!("{first}, {second} and {third}")
+            }
+        }
+    }
+
+    /// The state that two even movements of one degree share.
+    fn shared_state(&self, a: Told, b: Told) -> Option<&'static str> {
+        let whole = |t: Told| matches!(t.extent, Extent::Even | Extent::Single);
+        if a.degree != b.degree || !whole(a) || !whole(b) {
+            return None;
+        }
+        let (x, y) = (a.words(self.bank), b.words(self.bank));
+        x.state
+            .iter()
+            .find(|s| y.state.contains(s))
+            .map(String::as_str)
+    }
+
+    /// What the last movement of a sentence does to the face.
+    fn consequence(&mut self, chunk: &[Told], body: &str) -> &'static str {
+        let Some(last) = chunk
+            .last()
+            .filter(|t| matches!(t.extent, Extent::Single | Extent::Even))
+        else {
+            return "";
+        };
+        let cue = |told: &Told| Knowledge::builtin().cues()[told.cue].name.as_str();
+        let has = |name: &str| chunk.iter().any(|t| cue(t) == name);
+        let listed = body.ends_with("all moderately") || body.contains(", with ");
+        if self.detail != Detail::Full || listed || !self.voice.chance(0.45) {
+            return "";
+        }
+        let strong = matches!(last.degree, Degree::Marked | Degree::Extreme);
+        let choices: &[&str] = match cue(last) {
+            "lids_up" if strong => &[
+                ", so the eyes are very wide",
+                ", which leaves the eyes very wide",
+            ],
+            "lids_up" => &[
+                ", which widens the eyes a little",
+                ", so the eyes are wider than at rest",
+            ],
+            "jaw" if strong => &[", so the mouth is wide open"],
+            "jaw" => &[", so the mouth is open"],
+            "lip_up" | "lip_down" if has("lip_up") && has("lip_down") => &[
+                ", so the lips part",
+                ", which parts the lips",
+                ", so both lips draw back from the teeth",
+            ],
+            "lip_down" => &[", which parts the lips a little", ", so the lips part"],
+            _ => &[""],
+        };
+        self.voice.pick(choices)
+    }
+
+    /// That nothing else moves, where that is sure.
+    fn rest(&mut self) -> Option<&'static str> {
+        let face = &self.analysis.face;
+        let quiet = face.measured.iter().all(|cue| {
+            face.still.contains(cue) || face.acting.contains(cue) && !self.half_known(cue)
+        });
+        let knowledge = Knowledge::builtin();
+        let mut feafa = knowledge.cues().iter().enumerate();
+        let known = feafa.all(|(place, cue)| {
+            !cue.units.iter().all(|unit| unit.is_feafa()) || face.measured.contains(place)
+        });
+        if self.detail != Detail::Full || !quiet || !known || face.acting.len() > 3 {
+            return None;
+        }
+        Some(self.voice.pick(&[
+            "Nothing else moves.",
+            "The rest of the face is still.",
+            "No other movement is visible.",
+            "No other movement can be seen.",
+            "The rest of the face stays at rest.",
+            "Nothing else in the face moves.",
+        ]))
+    }
+
+    /// Whether one side of an acting cue is neither active nor surely at rest.
+    fn half_known(&self, cue: usize) -> bool {
+        let told = Told::new(Knowledge::builtin(), self.analysis, cue);
+        match told.extent {
+            Extent::Leaning(_) => true,
+            Extent::OneSided(_) => !told.still_side,
+            _ => false,
+        }
+    }
 }
