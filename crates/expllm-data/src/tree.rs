@@ -1,6 +1,7 @@
 //! The files below a root, be it a folder or a `.tar`.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -110,11 +111,16 @@ impl Tree {
     }
 
     fn add(&mut self, name: String, place: Place) {
-        if self.files.contains_key(&name) {
-            let reason = "has the name of another file once bytes that are not UTF-8 are replaced";
-            self.unreadable.push((name, reason.to_owned()));
-        } else {
-            self.files.insert(name, place);
+        match self.files.entry(name) {
+            Entry::Vacant(slot) => {
+                slot.insert(place);
+            }
+            Entry::Occupied(slot) => {
+                let reason = "has the name of another file once bytes that are not UTF-8 are \
+                              replaced";
+                self.unreadable
+                    .push((slot.key().clone(), reason.to_owned()));
+            }
         }
     }
 
