@@ -146,6 +146,7 @@ fn pictures_of_a_folder_are_told_by_content_and_those_that_cannot_be_read_are_na
     for name in ["photo", "photo.JPG", "photo.jpg_large", "x.heic", "x.jfif"] {
         put(&set, name, ImageFormat::Jpeg);
     }
+    put(&set, "x.gif", ImageFormat::Gif);
     std::fs::write(set.join("y.heic"), b"\0\0\0\x18ftypheic\0\0\0\0mif1heic").unwrap();
     std::fs::write(set.join("notes.txt"), "no picture").unwrap();
     let output = expllm(
@@ -166,7 +167,7 @@ fn pictures_of_a_folder_are_told_by_content_and_those_that_cannot_be_read_are_na
     let rows: Value = serde_json::from_str(&text).unwrap();
     let rows = rows.as_array().unwrap();
     let read = rows.iter().filter(|row| row["face"] == 0).count();
-    assert_eq!((rows.len(), read), (6, 5));
+    assert_eq!((rows.len(), read), (7, 6));
 }
 
 #[test]

@@ -172,14 +172,13 @@ fn data(name: &str) -> PathBuf {
 }
 
 #[test]
-fn columns_of_other_tools_are_read_or_refused_by_their_codec() {
-    let rows: Vec<_> = read_rows(&data("k_snappy.parquet")).unwrap().collect();
-    assert_eq!(rows.len(), 1000);
-    assert!(rows.iter().all(|row| row.record.is_ok()));
-    for codec in ["gzip", "zstd"] {
-        let error = read_rows(&data(&format!("k_{codec}.parquet"))).err();
-        let error = error.unwrap().to_string();
-        assert!(error.to_lowercase().contains(codec), "{error}");
+fn columns_are_read_however_they_are_compressed() {
+    for codec in ["gzip", "snappy", "zstd"] {
+        let rows = read_rows(&data(&format!("k_{codec}.parquet"))).unwrap();
+        let records: Result<Vec<_>, _> = rows.map(|row| row.record).collect();
+        let records = records.unwrap();
+        assert_eq!(records.len(), 1000, "{codec}");
+        assert!(records.iter().all(|record| record.units.is_some()));
     }
 }
 

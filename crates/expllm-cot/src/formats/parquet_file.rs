@@ -70,12 +70,12 @@ pub(super) fn read(path: &Path) -> Result<impl Iterator<Item = Row> + Send + use
 
 /// Refuses a file before its first row where a column cannot be unpacked.
 fn check_codecs(reader: &SerializedFileReader<File>) -> Result<(), ParquetError> {
-    let read = |codec| matches!(codec, Compression::UNCOMPRESSED | Compression::SNAPPY);
+    let unread = |codec| matches!(codec, Compression::LZO | Compression::BROTLI(_));
     let groups = reader.metadata().row_groups().iter();
     let mut columns = groups.flat_map(|group| group.columns());
-    match columns.find(|column| !read(column.compression())) {
+    match columns.find(|column| unread(column.compression())) {
         Some(column) => Err(ParquetError::NYI(format!(
-            "column {} is compressed with {}; write the file again with snappy",
+            "column {} is compressed with {}; write the file again with snappy or zstd",
             column.column_path(),
             column.compression()
         ))),
