@@ -131,6 +131,7 @@ fn lines_and_columns_keep_all_that_was_said_of_a_record() {
         record.status = status;
         record.model = Some("a model".into());
         record.prompt_hash = Some("0123456789abcdef".into());
+        record.input = Some("fedcba9876543210".into());
         record.attempts = 3;
         record.usage = Usage {
             prompt_tokens: 7,

@@ -23,7 +23,7 @@ const GROUP: usize = 8192;
 
 /// The text columns, in order; the whole numbers follow, then units as `au_left_eye_close` and so
 /// on. `findings` holds JSON.
-const TEXTS: [&str; 9] = [
+const TEXTS: [&str; 10] = [
     "file_name",
     "emo",
     "description",
@@ -31,6 +31,7 @@ const TEXTS: [&str; 9] = [
     "writer",
     "model",
     "prompt_hash",
+    "input",
     "findings",
     "error",
 ];
@@ -253,6 +254,7 @@ fn text_of(record: &BuiltRecord, column: &str) -> Option<ByteArray> {
         "writer" => Some(record.writer.as_str()),
         "model" => record.model.as_deref(),
         "prompt_hash" => record.prompt_hash.as_deref(),
+        "input" => record.input.as_deref(),
         "error" => record.error.as_deref(),
         _ if record.findings.is_empty() => None,
         _ => {
