@@ -111,5 +111,5 @@ fn a_thousand_faces_are_found_in_one_photo() {
     let detector = CenterFaceDetector::with_options(options).unwrap();
     let found = detector.detect(&crowd).unwrap();
     println!("{} of 1000 faces found", found.len());
-    assert!((950..=1010).contains(&found.len()), "{}", found.len());
+    assert!((950..=1050).contains(&found.len()), "{}", found.len());
 }

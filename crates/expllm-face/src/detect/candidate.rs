@@ -35,7 +35,7 @@ impl Candidate {
             y: self.y,
             width: self.width,
             height: self.height,
-            score: self.score,
+            score: calibrated(self.score),
             points: Some(self.points),
         }
     }
@@ -85,6 +85,19 @@ impl Candidate {
             ..*self
         }
     }
+}
+
+/// Score of the network at which half of the boxes are faces, as log odds: the score 0.3. Of 354
+/// boxes above it in photos turned by twelve angles all were faces, of 82 below it 37.
+const EVEN: f32 = -0.847;
+
+/// How much faster than the network's score the odds of a face rise, fitted to the same boxes.
+const SLOPE: f32 = 2.7;
+
+/// The probability of a face for a score of the network.
+fn calibrated(score: f32) -> f32 {
+    let logit = (score / (1.0 - score)).ln();
+    1.0 / (1.0 + (-SLOPE * (logit - EVEN)).exp())
 }
 
 /// How far a face is turned clockwise in the photo, in degrees from -180 to 180: up is where the

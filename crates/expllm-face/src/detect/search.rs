@@ -107,8 +107,8 @@ impl Search<'_> {
 
     /// Whether faces may lie on their side or head, which upright looks see only in part.
     fn may_be_turned(&self, found: &[Candidate]) -> bool {
-        let turned = |face: &&Candidate| face.score >= SURE && face.roll().abs() > TURNED;
-        !found.iter().any(|face| face.score >= SURE) || found.iter().find(turned).is_some()
+        let turned = |face: &Candidate| face.score >= SURE && face.roll().abs() > TURNED;
+        !found.iter().any(|face| face.score >= SURE) || found.iter().any(turned)
     }
 }
 

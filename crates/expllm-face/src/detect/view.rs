@@ -68,7 +68,7 @@ fn placed(
     (width, height): (usize, usize),
     quarters: usize,
 ) -> (usize, usize, Vec<u8>) {
-    let (across, down) = if quarters % 2 == 0 {
+    let (across, down) = if quarters.is_multiple_of(2) {
         (width, height)
     } else {
         (height, width)
@@ -77,7 +77,7 @@ fn placed(
     let mut bytes = vec![0; 3 * outer * lines];
     let rows = bytes.chunks_exact_mut(3 * outer).take(down);
     for (y, row) in rows.enumerate() {
-        if quarters % 4 == 0 {
+        if quarters.is_multiple_of(4) {
             row[..3 * width].copy_from_slice(&pixels[3 * y * width..3 * (y + 1) * width]);
             continue;
         }

@@ -1,4 +1,6 @@
 //! Convolutions of 3 x 3 pixels within each channel.
+// Loops over registers of several arrays at once, unrolled.
+#![allow(clippy::needless_range_loop)]
 
 use pulp::{Simd, WithSimd};
 

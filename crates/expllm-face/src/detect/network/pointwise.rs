@@ -1,4 +1,6 @@
 //! Convolutions of one pixel: products of pixels and a matrix.
+// Loops over registers of several arrays at once, unrolled.
+#![allow(clippy::needless_range_loop)]
 
 use pulp::{Simd, WithSimd};
 
@@ -39,7 +41,10 @@ impl Pointwise {
         let outputs = bias.len();
         let inputs = weight.len() / outputs.max(1);
         let total = outputs.div_ceil(lanes);
-        let vectors = [3, 2, 1].into_iter().find(|v| total % v == 0).unwrap_or(1);
+        let vectors = [3, 2, 1]
+            .into_iter()
+            .find(|&v| total.is_multiple_of(v))
+            .unwrap_or(1);
         let width = vectors * lanes;
         let padded = outputs.next_multiple_of(width);
         let mut panels = vec![0.0; padded * inputs];
@@ -186,11 +191,19 @@ impl<const P: usize, const V: usize> WithSimd for Tile<'_, P, V> {
 #[inline(always)]
 fn write<S: Simd>(simd: S, sums: &[S::f32s], row: &mut [f32], (relu, store): (bool, Store)) {
     let zero = simd.splat_f32s(0.0);
-    for (piece, &sum) in row.chunks_mut(S::F32_LANES).zip(sums) {
-        let mut sum = if relu { simd.max_f32s(sum, zero) } else { sum };
-        if store == Store::Add {
-            sum = simd.add_f32s(sum, simd.partial_load_f32s(piece));
+    let finish = |sum: S::f32s, before: S::f32s| {
+        let sum = if relu { simd.max_f32s(sum, zero) } else { sum };
+        match store {
+            Store::Set => sum,
+            Store::Add => simd.add_f32s(sum, before),
         }
-        simd.partial_store_f32s(piece, sum);
+    };
+    let (whole, rest) = S::as_mut_simd_f32s(row);
+    for (to, &sum) in whole.iter_mut().zip(sums) {
+        *to = finish(sum, *to);
+    }
+    if let (Some(&sum), false) = (sums.get(whole.len()), rest.is_empty()) {
+        let sum = finish(sum, simd.partial_load_f32s(rest));
+        simd.partial_store_f32s(rest, sum);
     }
 }

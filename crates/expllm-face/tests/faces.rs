@@ -1,9 +1,10 @@
+//! Faces of one photo: whole, cut, many, shrunk, and parts of any size.
+
 use std::num::NonZeroU32;
 
+use expllm_core::{FaceDetector, Photo};
+use expllm_face::{CenterFaceDetector, DetectorOptions, PhotoReader};
 use proptest::prelude::*;
-
-use super::*;
-use crate::PhotoReader;
 
 const ASTRONAUT: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
