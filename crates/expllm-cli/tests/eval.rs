@@ -105,7 +105,7 @@ fn the_default_stage_writes_four_files_and_names_what_it_left_out() {
     let page = std::fs::read_to_string(out.join("report.html")).unwrap();
     assert!(page.contains("unknown label") && page.contains("is not a JPEG"));
     let table = std::fs::read_to_string(out.join("predictions.csv")).unwrap();
-    assert!(table.starts_with("id,subject,truth,answer,error,Neutral,"));
+    assert!(table.starts_with("id,subject,truth,answer,error,neutral,"));
     assert!(
         table
             .lines()

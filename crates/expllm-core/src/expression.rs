@@ -59,6 +59,21 @@ impl Expression {
         }
     }
 
+    /// Name in columns and JSON, such as `happiness`; the official data has [`name`](Self::name).
+    #[must_use]
+    pub const fn snake_case(self) -> &'static str {
+        match self {
+            Self::Neutral => "neutral",
+            Self::Happiness => "happiness",
+            Self::Sadness => "sadness",
+            Self::Surprise => "surprise",
+            Self::Fear => "fear",
+            Self::Disgust => "disgust",
+            Self::Anger => "anger",
+            Self::Contempt => "contempt",
+        }
+    }
+
     /// Place in order, 0 to 7; for reading and writing files and tensors.
     #[must_use]
     pub const fn index(self) -> usize {
@@ -119,6 +134,16 @@ impl ExpressionSet {
         }
     }
 
+    /// The set of 7 or 8 classes.
+    #[must_use]
+    pub const fn of_classes(classes: u8) -> Option<Self> {
+        match classes {
+            7 => Some(Self::Seven),
+            8 => Some(Self::Eight),
+            _ => None,
+        }
+    }
+
     /// Whether the expression belongs to the set.
     #[must_use]
     pub fn contains(self, expression: Expression) -> bool {
@@ -159,6 +184,12 @@ impl ExpressionProbabilities {
         self.0.map(Probability::get)
     }
 
+    /// Each probability with the name of its column, in expression order.
+    #[must_use]
+    pub fn by_name(&self) -> [(&'static str, f32); Expression::COUNT] {
+        Expression::ALL.map(|e| (e.snake_case(), self.get(e).get()))
+    }
+
     /// The same belief over a smaller set: expressions outside get zero, the rest is rescaled.
     #[must_use]
     pub fn within(&self, set: ExpressionSet) -> Self {
@@ -195,6 +226,7 @@ mod tests {
         for (index, expression) in Expression::ALL.into_iter().enumerate() {
             assert_eq!(Expression::from_index(index), Some(expression));
             assert_eq!(expression.name().to_uppercase().parse(), Ok(expression));
+            assert_eq!(expression.name().to_lowercase(), expression.snake_case());
         }
         assert_eq!("happy".parse(), Ok(Expression::Happiness));
         assert!("joyful-ish".parse::<Expression>().is_err());

@@ -73,7 +73,7 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
 
 fn header() -> Vec<String> {
     let units = ActionUnit::ALL.map(ActionUnit::snake_case);
-    let expressions = Expression::ALL.map(Expression::name);
+    let expressions = Expression::ALL.map(Expression::snake_case);
     let columns = PLACE.iter().chain(&units).chain(&expressions).chain(&REST);
     columns.map(|name| (*name).to_owned()).collect()
 }

@@ -111,10 +111,7 @@ const PAGE: &str = "report.html";
 
 /// Predicts, measures and writes the four files.
 pub fn run(args: &Args) -> Result<Outcome, CliError> {
-    let set = match args.classes {
-        7 => ExpressionSet::Seven,
-        _ => ExpressionSet::Eight,
-    };
+    let set = ExpressionSet::of_classes(args.classes).unwrap_or_default();
     let options = ReadOptions {
         split: args.split,
         unsplit: args.unsplit,
@@ -228,12 +225,12 @@ fn four_digits(intensity: Intensity) -> String {
 fn csv_rows(predictions: &[Prediction], set: ExpressionSet) -> Result<Vec<u8>, CliError> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let mut header = vec!["id", "subject", "truth", "answer", "error"];
-    header.extend(Expression::ALL.iter().map(|e| e.name()));
+    header.extend(Expression::ALL.map(Expression::snake_case));
     header.extend(ActionUnit::ALL.iter().map(|u| u.snake_case()));
     header.push("chain");
     writer.write_record(&header).map_err(CliError::library)?;
     for p in predictions {
-        let name = |e: Option<Expression>| e.map_or("", Expression::name).to_owned();
+        let name = |e: Option<Expression>| e.map_or("", Expression::snake_case).to_owned();
         let mut row = vec![
             p.id.clone(),
             p.subject.clone().unwrap_or_default(),

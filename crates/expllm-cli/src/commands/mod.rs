@@ -14,6 +14,7 @@ mod eval;
 mod model;
 mod number_format;
 mod score;
+mod serve;
 mod stages;
 mod synth;
 mod table;
@@ -45,6 +46,8 @@ pub enum Command {
     Model(model::Args),
     /// Grade result_all.json files.
     Score(score::Args),
+    /// Answer requests over HTTP: a page, JSON, and chat completions as OpenAI clients know them.
+    Serve(serve::Args),
     /// Render synthetic faces with exact labels.
     Synth(synth::Args),
     /// Train the small networks and print their figures.
@@ -66,6 +69,7 @@ impl Command {
             Self::Eval(args) => eval::run(&args),
             Self::Model(args) => model::run(&args),
             Self::Score(args) => score::run(&args),
+            Self::Serve(args) => serve::run(&args),
             Self::Synth(args) => synth::run(&args),
             Self::Train(args) => train::run(&args),
             Self::Units(args) => units::run(&args),

@@ -37,10 +37,7 @@ struct Graded {
 
 /// Prints one column per file, and McNemar's test of each file against the first.
 pub fn run(args: &Args) -> Result<Outcome, CliError> {
-    let set = match args.classes {
-        7 => ExpressionSet::Seven,
-        _ => ExpressionSet::Eight,
-    };
+    let set = ExpressionSet::of_classes(args.classes).unwrap_or_default();
     let graded = args
         .files
         .iter()

@@ -100,7 +100,7 @@ impl Columns {
         let columns = Self {
             id: place("id")?,
             answer: place("answer"),
-            probabilities: places(&Expression::ALL.map(Expression::name))
+            probabilities: places(&Expression::ALL.map(Expression::snake_case))
                 .and_then(|p| p.try_into().ok()),
             units: (ActionUnit::ALL.into_iter())
                 .filter_map(|unit| Some((unit, place(unit.snake_case())?)))

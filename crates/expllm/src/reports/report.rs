@@ -1,12 +1,10 @@
 //! What is said about a photo and its faces.
 
-use std::collections::BTreeMap;
-
 use expllm_core::{
     AuVector, ChainOfThought, Explanation, Expression, ExpressionProbabilities, FaceBox,
     FaceReading, HeadPose,
 };
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::Grounding;
 
@@ -62,9 +60,9 @@ struct Row<'a> {
     #[serde(rename = "box", skip_serializing_if = "Option::is_none")]
     face_box: Option<FaceBox>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    expression: Option<Expression>,
+    expression: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    probabilities: Option<BTreeMap<Expression, f32>>,
+    probabilities: Option<ByName<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     action_units: Option<AuVector>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -116,10 +114,11 @@ impl PhotoReport {
             expression: match explanation {
                 Some(said) => said.expression,
                 None => face.probabilities.map(|p| p.top()),
-            },
+            }
+            .map(Expression::snake_case),
             probabilities: match explanation {
-                Some(said) => said.probabilities.as_ref().map(named),
-                None => face.probabilities.as_ref().map(named),
+                Some(said) => said.probabilities.as_ref().map(ByName),
+                None => face.probabilities.as_ref().map(ByName),
             },
             action_units: Some(face.action_units),
             head_pose: face.head_pose,
@@ -146,10 +145,12 @@ fn grounding_row(grounding: Grounding) -> GroundingRow {
     }
 }
 
-/// Probabilities by name, in expression order (the order of the enum is that of the map).
-fn named(probabilities: &ExpressionProbabilities) -> BTreeMap<Expression, f32> {
-    Expression::ALL
-        .into_iter()
-        .zip(probabilities.values())
-        .collect()
+/// Probabilities as a map by name, in expression order.
+#[derive(Debug)]
+struct ByName<'a>(&'a ExpressionProbabilities);
+
+impl Serialize for ByName<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.by_name())
+    }
 }

@@ -61,10 +61,7 @@ enum StageName {
 impl StageArgs {
     /// Loads the stage.
     pub fn load(&self) -> Result<Explaining, CliError> {
-        let set = match self.classes {
-            7 => ExpressionSet::Seven,
-            _ => ExpressionSet::Eight,
-        };
+        let set = ExpressionSet::of_classes(self.classes).unwrap_or_default();
         if let Some(label) = self.label.filter(|label| !set.contains(*label)) {
             let reason = format!("--label {label} is not among the {} classes", self.classes);
             return Err(CliError::Usage(reason));

@@ -110,10 +110,7 @@ pub struct ServerOptions {
 impl TextOptions {
     /// The labels in play.
     pub fn set(&self) -> ExpressionSet {
-        match self.labels {
-            7 => ExpressionSet::Seven,
-            _ => ExpressionSet::Eight,
-        }
+        ExpressionSet::of_classes(self.labels).unwrap_or_default()
     }
 
     /// The settings of the engine.

@@ -1,0 +1,91 @@
+//! Errors of the server, and how a request hears of them.
+
+use std::net::SocketAddr;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use expllm_face::FaceError;
+use serde_json::json;
+
+/// Why a server cannot run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// Settings that are unsafe or impossible.
+    #[error("{0}")]
+    Config(String),
+    /// The weights that ship could not be loaded.
+    #[error(transparent)]
+    Face(#[from] FaceError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}; is another program using the port?")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+}
+
+/// Why one request is refused: a status and a sentence.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub status: StatusCode,
+    pub reason: String,
+}
+
+impl Refusal {
+    pub fn new(status: StatusCode, reason: impl Into<String>) -> Self {
+        let reason = reason.into();
+        Self { status, reason }
+    }
+
+    pub fn bad(reason: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, reason)
+    }
+
+    pub fn busy() -> Self {
+        let reason = "too many requests wait already; try again shortly";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, reason)
+    }
+
+    pub fn late() -> Self {
+        let reason = "the request took too long; send a smaller photo";
+        Self::new(StatusCode::REQUEST_TIMEOUT, reason)
+    }
+
+    pub fn too_large() -> Self {
+        let reason = "the body is larger than the server takes (--max-body)";
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, reason)
+    }
+
+    /// The body as OpenAI clients know it.
+    fn body(&self) -> String {
+        let kind = match self.status.as_u16() {
+            401 => "authentication_error",
+            429 => "rate_limit_error",
+            500.. => "server_error",
+            _ => "invalid_request_error",
+        };
+        json!({"error": {"message": self.reason, "type": kind, "param": null, "code": null}})
+            .to_string()
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let json = [(header::CONTENT_TYPE, "application/json")];
+        let mut response = (self.status, json, self.body()).into_response();
+        let headers = response.headers_mut();
+        match self.status {
+            StatusCode::TOO_MANY_REQUESTS => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            StatusCode::UNAUTHORIZED => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            _ => {}
+        }
+        response
+    }
+}
