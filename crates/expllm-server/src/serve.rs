@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
+use hyper::server::conn::http1::Builder;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -69,13 +69,11 @@ impl Server {
 
 /// Answers the requests of one connection in a task of its own.
 fn answer(stream: TcpStream, router: Router, open: &GracefulShutdown) {
-    let mut builder = Builder::new(TokioExecutor::new());
-    let http1 = &mut builder.http1();
-    http1.timer(TokioTimer::new());
-    http1.header_read_timeout(HEADERS_WITHIN);
-    let service = TowerToHyperService::new(router);
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
-    let connection = open.watch(connection.into_owned());
+    let connection = Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS_WITHIN)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let connection = open.watch(connection);
     // A connection that breaks is the client's matter.
     tokio::spawn(async move { drop(connection.await) });
 }
