@@ -136,7 +136,7 @@ fn the_shipped_model_answers_and_its_claims_are_held_against_the_readings() {
         command.arg("analyze").args(arguments).arg(astronaut());
         stdout(&command.output().unwrap())
     };
-    let shipped = run;
+    let shipped = |arguments: &[&str]| run(&[&["--stage", "expllm"], arguments].concat());
     let rows: Value = serde_json::from_str(&shipped(&["--format", "json"])).unwrap();
     let chain = &rows[0]["chain"];
     let label = rows[0]["expression"].as_str().unwrap();

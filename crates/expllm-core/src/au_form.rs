@@ -15,7 +15,7 @@ pub enum AuForm {
     /// Numbers in AU order; the 24 of FEAFA.
     List(Vec<f32>),
     /// Intensities by name.
-    Named(AuVector),
+    Named(Box<AuVector>),
 }
 
 impl AuForm {
@@ -27,7 +27,7 @@ impl AuForm {
     pub fn units(self) -> Result<AuVector, CoreError> {
         match self {
             Self::List(values) => AuVector::from_feafa(&values),
-            Self::Named(units) => Ok(units),
+            Self::Named(units) => Ok(*units),
         }
     }
 }

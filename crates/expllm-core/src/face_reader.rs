@@ -222,13 +222,12 @@ impl fmt::Display for FaceReading {
     }
 }
 
+/// A stage over a batch.
+type Run<'a, I, T> = dyn Fn(&[I]) -> Result<Vec<T>, StageError> + 'a;
+
 /// Runs a stage over a batch and, where the batch fails, over each entry alone, so that one
 /// cannot cost the others; a wrong number of answers fails every entry.
-fn each<I, T>(
-    stage: Stage,
-    inputs: &[I],
-    run: &dyn Fn(&[I]) -> Result<Vec<T>, StageError>,
-) -> Vec<Result<T, StageError>> {
+fn each<I, T>(stage: Stage, inputs: &[I], run: &Run<'_, I, T>) -> Vec<Result<T, StageError>> {
     let (asked, alone) = (inputs.len(), inputs.len() == 1);
     match run(inputs) {
         Ok(answers) if answers.len() == asked => answers.into_iter().map(Ok).collect(),

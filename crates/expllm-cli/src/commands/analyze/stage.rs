@@ -17,9 +17,10 @@ use crate::faces::Explaining;
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Explanation")]
 pub struct StageArgs {
-    /// Who explains: the multimodal language model, or chains composed from the action units.
-    #[arg(long, value_enum, default_value_t = StageName::Expllm)]
-    stage: StageName,
+    /// Who explains: chains composed from the action units, or the multimodal language model
+    /// [default: composer, or expllm where an option of the model is given].
+    #[arg(long, value_enum)]
+    stage: Option<StageName>,
     /// Checkpoint folder of a multimodal model (docs/checkpoints.md) [default: the tiny model that
     /// is part of the program].
     #[arg(long, value_name = "DIR")]
@@ -72,9 +73,23 @@ impl StageArgs {
         }
     }
 
+    /// The stage that was named, or the one that the other options are for.
+    fn stage(&self) -> StageName {
+        let of_model = self.model.is_some()
+            || self.mode.is_some()
+            || self.device.is_some()
+            || self.dtype.is_some()
+            || self.attempts.is_some();
+        let meant = match of_model {
+            true => StageName::Expllm,
+            false => StageName::Composer,
+        };
+        self.stage.unwrap_or(meant)
+    }
+
     /// The model to load; none for the composer.
     fn model_source(&self) -> Result<Option<ModelSource>, CliError> {
-        match (self.stage, self.model.clone()) {
+        match (self.stage(), self.model.clone()) {
             (StageName::Composer, Some(_)) => Err(CliError::Usage(
                 "--stage composer uses no --model; leave one of them out".to_owned(),
             )),
