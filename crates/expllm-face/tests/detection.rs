@@ -1,6 +1,8 @@
 //! How many faces are still found when a photo is turned, small, dark or half hidden:
 //! `cargo test --release -p expllm-face --test detection -- --nocapture` prints the table.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // A failure ends the test.
+
 use std::num::NonZeroU32;
 
 use expllm_core::{FaceBox, FaceDetector, Photo, Point, Similarity};

@@ -1,5 +1,7 @@
 //! Photos on which detectors fail, and photos beyond all measure.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // A failure ends the test.
+
 use std::num::NonZeroU32;
 use std::path::Path;
 

@@ -267,7 +267,7 @@ mod tests {
     use super::*;
 
     fn baseline() -> Vec<u8> {
-        let noise = |x: u32, y: u32| (x * 7919 ^ y * 104_729) as u8;
+        let noise = |x: u32, y: u32| ((x * 7919) ^ (y * 104_729)) as u8;
         let picture = RgbImage::from_fn(75, 61, |x, y| Rgb([noise(x, y), noise(y, x), 90]));
         let mut bytes = Cursor::new(Vec::new());
         picture.write_to(&mut bytes, ImageFormat::Jpeg).unwrap();
