@@ -1,5 +1,7 @@
 //! Faces of one photo: whole, cut, many, shrunk, and parts of any size.
 
+#![allow(clippy::unwrap_used)] // A failure ends the test.
+
 use std::num::NonZeroU32;
 
 use expllm_core::{FaceDetector, Photo};
