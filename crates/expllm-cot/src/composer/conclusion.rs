@@ -22,13 +22,15 @@ pub(super) struct Closer<'a, 'v> {
     pub bank: &'static Bank,
     pub analysis: &'a Analysis,
     pub voice: &'v mut Voice,
+    /// Whether there is room for the claim alone.
+    pub brief: bool,
 }
 
 impl Closer<'_, '_> {
     pub(super) fn conclusion(&mut self) -> String {
         let mut clause = self.drawn();
         for _ in 0..TRIES {
-            if LENGTH.contains(&runs(&clause)) {
+            if self.brief || LENGTH.contains(&runs(&clause)) {
                 break;
             }
             clause = self.drawn();
@@ -37,7 +39,8 @@ impl Closer<'_, '_> {
     }
 
     fn drawn(&mut self) -> String {
-        match self.reason_role() {
+        let role = if self.brief { None } else { self.reason_role() };
+        match role {
             Some(role) => self.argued(role),
             None => self.text(Role::Claim),
         }

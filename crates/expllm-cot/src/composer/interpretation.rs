@@ -27,7 +27,7 @@ pub(super) fn interpretation(
     room: Room,
 ) -> String {
     if room == Room::None {
-        return "So much moves at once that single cues weigh little.".into();
+        return "So much moves at once that no cue decides.".into();
     }
     if analysis.stance == Support::Rest {
         return voice.sentence(bank, Role::Brief, analysis);

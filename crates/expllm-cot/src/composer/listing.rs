@@ -13,7 +13,7 @@ const DEGREES: [(Degree, &str, &str); 5] = [
     (Degree::Marked, "markedly", "marked"),
     (Degree::Moderate, "moderately", "moderate"),
     (Degree::Slight, "slightly", "slight"),
-    (Degree::Trace, "barely", "barely visible"),
+    (Degree::Trace, "barely", "faint"),
 ];
 
 /// For example `Markedly: both brows raised, left lip corner pulled up.`
@@ -41,14 +41,14 @@ fn clause(bank: &Bank, cue: usize, side: Side, degree: Degree) -> String {
     format!("{} {}", part.replace("the ", ""), words.state[0])
 }
 
-/// For example `Extreme on the left: brow raise, jaw drop.`, which is shorter still.
+/// For example `Extreme left: brow raise, lid raise.`, which is shorter still.
 pub(super) fn listing(bank: &Bank, analysis: &Analysis) -> String {
     let mut text = Vec::new();
     for (degree, _, word) in DEGREES {
         for (side, place) in [
             (Side::Both, ""),
-            (Side::Left, " on the left"),
-            (Side::Right, " on the right"),
+            (Side::Left, " left"),
+            (Side::Right, " right"),
         ] {
             let cues = cues(analysis, side, degree);
             let short = cues

@@ -169,6 +169,7 @@ fn at_level(analysis: &Analysis, seed: u64, level: usize) -> ChainOfThought {
         bank,
         analysis,
         voice: &mut voice,
+        brief: room == Room::None,
     };
     ChainOfThought {
         key_observations,

@@ -12,7 +12,7 @@ use crate::reasoning::{Analysis, Extent};
 /// Words of strength by band, as the guide has them.
 fn strengths(level: f32) -> &'static [&'static str] {
     match level {
-        v if v < 0.25 => &["barely", "very slight"],
+        v if v < 0.25 => &["barely", "very slight", "faint"],
         v if v < 0.35 => &["slight", "a little"],
         v if v < 0.6 => &["moderate"],
         v if v < 0.85 => &["marked", "strong"],
@@ -23,8 +23,9 @@ fn strengths(level: f32) -> &'static [&'static str] {
 /// The part of the face as a clause names it, without articles.
 fn parts(words: &CueWords) -> Vec<String> {
     let subjects = words.subjects.iter();
-    let bare = subjects.map(|s| s.replace("both ", "").replace("the ", ""));
-    let one = ["left", "right"].map(|side| words.one.replace("{side}", side).replace("the ", ""));
+    let bare = subjects.map(|s| s.replacen("both ", "", 1).replacen("the ", "", 1));
+    let one =
+        ["left", "right"].map(|side| words.one.replace("{side}", side).replacen("the ", "", 1));
     bare.chain(one).filter(|part| !part.is_empty()).collect()
 }
 
@@ -78,11 +79,17 @@ fn check_stated(text: &str, units: &AuVector) {
 /// No inactive cue is told in any of the forms that the composer has for it.
 fn check_nothing_else(text: &str, units: &AuVector) {
     let face = analysis(units).face;
-    let lower = text.to_lowercase();
+    // The inner brows are another part than the brows.
+    let apart = |text: &str| {
+        text.replace("inner brows", "inner~parts")
+            .replace("corners of the brows", "inner~parts")
+    };
+    let lower = apart(&text.to_lowercase());
     let inactive = (0..Knowledge::builtin().cues().len()).filter(|&c| !face.acting.contains(c));
     for cue in inactive {
         let words = words(cue, 0.0);
         for part in parts(words) {
+            let part = apart(&part);
             for state in &words.state {
                 for how in [
                     "",

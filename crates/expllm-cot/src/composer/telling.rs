@@ -51,7 +51,7 @@ impl Degree {
 
     pub(super) const fn adjective(self) -> &'static [&'static str] {
         match self {
-            Self::Trace => &["a very slight", "a barely visible"],
+            Self::Trace => &["a very slight", "a faint"],
             Self::Slight => &["a slight"],
             Self::Moderate => &["a moderate"],
             Self::Marked => &["a marked", "a strong"],
