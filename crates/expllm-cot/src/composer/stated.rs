@@ -81,8 +81,15 @@ fn check_nothing_else(text: &str, units: &AuVector) {
     let face = analysis(units).face;
     // The inner brows are another part than the brows.
     let apart = |text: &str| {
-        text.replace("inner brows", "inner~parts")
-            .replace("corners of the brows", "inner~parts")
+        let inner = [
+            "inner brows",
+            "corners of the brows",
+            "corner of the left brow",
+            "corner of the right brow",
+        ];
+        inner.iter().fold(text.to_owned(), |text, part| {
+            text.replace(part, "inner~part")
+        })
     };
     let lower = apart(&text.to_lowercase());
     let inactive = (0..Knowledge::builtin().cues().len()).filter(|&c| !face.acting.contains(c));
@@ -132,7 +139,7 @@ fn random_face(rng: &mut ChaCha8Rng) -> AuVector {
 #[test]
 fn every_active_unit_is_told_with_its_strength_and_no_other() {
     let mut rng = ChaCha8Rng::seed_from_u64(3);
-    for seed in 0..4000 {
+    for seed in 0..1500 {
         let units = random_face(&mut rng);
         if analysis(&units).face.acting.len() > 7 {
             continue; // A list takes the place of sentences.
