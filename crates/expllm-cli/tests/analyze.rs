@@ -45,7 +45,7 @@ fn the_astronaut_as_text_json_and_table() {
     let rows: Value = serde_json::from_str(&stdout(&output)).unwrap();
     let face = &rows[0];
     assert_eq!(face["face"], 0);
-    assert_eq!(face["action_units"].as_object().unwrap().len(), 24);
+    assert_eq!(face["action_units"].as_object().unwrap().len(), 35);
     assert_eq!(face["probabilities"].as_object().unwrap().len(), 8);
     assert!(face["box"]["width"].as_f64().unwrap() > 50.0);
     assert!(face["head_pose"]["yaw"].is_number());

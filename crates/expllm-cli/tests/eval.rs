@@ -111,7 +111,7 @@ fn the_default_stage_writes_four_files_and_names_what_it_left_out() {
             .lines()
             .next()
             .unwrap()
-            .ends_with(",nose_wrinkle,chain")
+            .ends_with(",lip_press,chain")
     );
 
     // Its own predictions, graded again, give the same figures.

@@ -73,7 +73,7 @@ fn the_program_says_what_the_library_says_in_every_mode_and_format() {
                 .unwrap()
                 .contains("Key Observations")
         );
-        assert_eq!(rows[0]["action_units"].as_object().unwrap().len(), 24);
+        assert_eq!(rows[0]["action_units"].as_object().unwrap().len(), 35);
         assert_eq!(
             rows[0]["expression"],
             expected.expression.unwrap().snake_case()
