@@ -106,13 +106,7 @@ fn the_default_stage_writes_four_files_and_names_what_it_left_out() {
     assert!(page.contains("unknown label") && page.contains("is not a JPEG"));
     let table = std::fs::read_to_string(out.join("predictions.csv")).unwrap();
     assert!(table.starts_with("id,subject,truth,answer,error,neutral,"));
-    assert!(
-        table
-            .lines()
-            .next()
-            .unwrap()
-            .ends_with(",lip_press,chain")
-    );
+    assert!(table.lines().next().unwrap().ends_with(",lip_press,chain"));
 
     // Its own predictions, graded again, give the same figures.
     let again = dir.path().join("again");

@@ -69,11 +69,11 @@ fn images_of_a_layout_are_read_and_bad_ones_named() {
         assert_eq!(record["status"], "checked");
         assert_eq!(record["emo"], label);
         // The detector of the program and nothing else, and the name leads to the image.
-        let au = record["au"].as_array().unwrap();
+        let au = record["au"].as_object().unwrap();
         assert_eq!(au.len(), units.len());
-        for unit in expllm::core::ActionUnit::FEAFA {
+        for unit in expllm::core::ActionUnit::ALL {
             let read = units[unit.snake_case()].as_f64().unwrap();
-            let kept = au[unit.index()].as_f64().unwrap();
+            let kept = au[unit.snake_case()].as_f64().unwrap();
             assert!((read - kept).abs() < 1e-6, "{unit}: {read} {kept}");
         }
         assert!(root.join(record["file_name"].as_str().unwrap()).is_file());
@@ -148,7 +148,7 @@ fn images_that_are_no_files_are_read_too() {
     assert_eq!(found.len(), 2, "{text}");
     assert_eq!(found[0]["status"], "checked", "{text}");
     assert_eq!(found[0]["emo"], "Happiness");
-    assert_eq!(found[0]["au"].as_array().unwrap().len(), 24);
+    assert_eq!(found[0]["au"].as_object().unwrap().len(), 35);
     assert_eq!(found[1]["status"], "rejected");
 }
 

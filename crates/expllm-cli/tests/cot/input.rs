@@ -113,7 +113,7 @@ fn units_that_a_record_lacks_are_read_from_its_image() {
         .unwrap();
     assert!(output.status.success(), "{}", said(&output));
     let record = &records(&out)[0];
-    assert_eq!(record["au"].as_array().unwrap().len(), 24);
+    assert_eq!(record["au"].as_object().unwrap().len(), 35);
     let text = record["description"].as_str().unwrap();
     assert!(text.contains("corner"), "{text}");
 }
