@@ -14,6 +14,7 @@ mod occurrence;
 mod official;
 mod rank_correlation;
 mod ranking;
+mod spotting;
 mod text;
 
 pub use agreement::Agreement;
@@ -29,4 +30,5 @@ pub use official::{
 };
 pub use rank_correlation::spearman;
 pub use ranking::{average_precision, roc_auc, top_k_accuracy};
+pub use spotting::{MEGC_OVERLAP, Spotting};
 pub use text::{Overlap, Rouge, bleu, distinct_n, rouge, self_bleu};

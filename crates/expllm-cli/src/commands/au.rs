@@ -71,14 +71,16 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
     Ok(failures.outcome(args.out.as_deref()))
 }
 
-fn header() -> Vec<String> {
+/// Names of the columns.
+pub(super) fn header() -> Vec<String> {
     let units = ActionUnit::ALL.map(ActionUnit::snake_case);
     let expressions = Expression::ALL.map(Expression::snake_case);
     let columns = PLACE.iter().chain(&units).chain(&expressions).chain(&REST);
     columns.map(|name| (*name).to_owned()).collect()
 }
 
-fn csv_line(fields: &[String]) -> Result<String, CliError> {
+/// A line of CSV with its end.
+pub(super) fn csv_line(fields: &[String]) -> Result<String, CliError> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(fields).map_err(CliError::library)?;
     let bytes = writer
@@ -108,8 +110,8 @@ fn csv_rows(report: &PhotoReport) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// The numbers of a face in the order of the columns.
-fn numbers(face: &FaceReading) -> Vec<String> {
+/// The numbers of a face in the order of the columns, from `x` to `roll`.
+pub(super) fn numbers(face: &FaceReading) -> Vec<String> {
     let (b, pose) = (&face.face_box, face.head_pose);
     let place = [b.x, b.y, b.width, b.height, b.score].map(|v| format!("{v:.2}"));
     let units = ActionUnit::ALL.map(|unit| face.action_units.get(unit));

@@ -22,6 +22,7 @@ mod train;
 mod train_au;
 mod train_model;
 mod units;
+mod video;
 
 use number_format::{BlockFormat, NumberFormat, WeightFormat};
 
@@ -54,6 +55,8 @@ pub enum Command {
     Train(train::Args),
     /// Print the action units with their FACS and blendshape names.
     Units(units::Args),
+    /// Follow the people of videos and write a row per frame and person.
+    Video(video::Args),
 }
 
 impl Command {
@@ -73,6 +76,7 @@ impl Command {
             Self::Synth(args) => synth::run(&args),
             Self::Train(args) => train::run(&args),
             Self::Units(args) => units::run(&args),
+            Self::Video(args) => video::run(&args),
         }
     }
 }
