@@ -63,7 +63,7 @@ fn counted(movements: &[MovementFigures]) -> impl Iterator<Item = &MovementFigur
 }
 
 impl PanelFigures {
-    /// The mean of a figure over movements with at least [`LEAST_ACTIVE`] active faces, and of how
+    /// The mean of a figure over movements with at least ten active faces, and of how
     /// many movements; the inner brows, which have no steps, are left out.
     pub fn mean(&self, figure: impl Fn(&MovementFigures) -> Option<f64>) -> Option<(f64, usize)> {
         let values: Vec<f64> = counted(&self.movements).filter_map(figure).collect();
