@@ -232,7 +232,7 @@ fn score_synthetic(
     let mean = correlations.iter().sum::<f64>() / correlations.len() as f64;
     let lowest = correlations.iter().copied().fold(f64::INFINITY, f64::min);
     scores.push(
-        "synthetic: mean Pearson r of 35 units",
+        "synthetic: mean Pearson r of 24 units",
         Some(mean),
         ">= 0.85",
         faces.len(),
