@@ -112,7 +112,7 @@ pub struct Reasoning {
 /// }
 /// let reasoning = reason(&units, Expression::Happiness, None, ExpressionSet::Seven);
 /// assert_eq!(reasoning.main.unwrap().cue, "corners");
-/// assert_eq!(reasoning.certainty, Certainty::Probably);
+/// assert_eq!(reasoning.certainty, Certainty::Clearly);
 /// assert_eq!(reasoning.missing, ["eyes", "cheeks"]);
 /// ```
 #[must_use]
