@@ -23,6 +23,7 @@
 mod action_unit;
 pub mod au_form;
 mod chain;
+mod crosswalk;
 mod error;
 mod explainer;
 mod expression;
@@ -37,6 +38,7 @@ mod stages;
 
 pub use action_unit::{ActionUnit, ActionUnitInfo, Side};
 pub use chain::{ChainOfThought, ChainPart};
+pub use crosswalk::UnitTool;
 pub use error::{CoreError, Stage, StageError};
 pub use explainer::{
     ExplainQuestion, ExplainRequest, Explainer, Explanation, ExplanationEvent, ExplanationParts,

@@ -15,7 +15,7 @@ pub enum CotError {
         source: std::io::Error,
     },
     /// A file whose kind is not known from its name.
-    #[error("{path}: unknown format; names end in .json, .jsonl or .parquet", path = path.display())]
+    #[error("{path}: unknown format; names end in .json, .jsonl, .csv or .parquet", path = path.display())]
     UnknownFormat {
         /// The file.
         path: PathBuf,

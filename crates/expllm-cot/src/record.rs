@@ -1,6 +1,6 @@
 //! The records that go into and come out of the engine.
 
-use expllm_core::{ActionUnit, AuVector, Expression};
+use expllm_core::{ActionUnit, AuVector, Expression, UnitTool};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -46,7 +46,7 @@ impl CotRecord {
             .map(str::to_owned);
         Ok(Self {
             label: label.ok_or("no emo (the expression label)")?,
-            units: units(value.get("au"))?,
+            units: units(value.get("au"))?.or_else(|| blendshapes(value)),
             file_name,
             description,
         })
@@ -87,6 +87,22 @@ fn units(value: Option<&Value>) -> Result<Option<AuVector>, String> {
             .map(Some)
             .map_err(|e| format!("au: {e}")),
     }
+}
+
+/// Units from blendshapes: a map from name to score, or MediaPipe's list of categories.
+fn blendshapes(value: &Value) -> Option<AuVector> {
+    let found = ["blendshapes", "face_blendshapes", "faceBlendshapes"];
+    let found = found.iter().find_map(|key| value.get(*key))?;
+    let name = |entry: &Value, name: &str| {
+        let keys = ["categoryName", "category_name"];
+        keys.iter().any(|key| entry[*key].as_str() == Some(name))
+    };
+    let score = |wanted: &str| match found {
+        Value::Array(entries) => entries.iter().find(|e| name(e, wanted))?["score"].as_f64(),
+        map => map.get(wanted)?.as_f64(),
+    };
+    let units = UnitTool::MediaPipe.units(|wanted| score(wanted).map(|v| v as f32));
+    units.iter().next().is_some().then_some(units)
 }
 
 /// Paths must stay below the image root.

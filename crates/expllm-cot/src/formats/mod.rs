@@ -2,6 +2,7 @@
 
 mod parquet_file;
 mod scan;
+mod table;
 mod write;
 
 use std::collections::HashSet;
@@ -45,7 +46,8 @@ impl Row {
 /// Reads records one by one, in constant memory but for 8 bytes per record against duplicates.
 ///
 /// `.json` is an array of objects (official or LLaVA / ShareGPT), or objects behind each other;
-/// `.jsonl` one object per line (ours or any of these), `.parquet` our columns. A byte order mark
+/// `.jsonl` one object per line (ours or any of these), `.parquet` our columns, `.csv` a table
+/// of action units as OpenFace, py-feat, LibreFace or MediaPipe name them. A byte order mark
 /// is passed over. A bad row is a row that says why, and so is the place where a file breaks off;
 /// duplicates of a `file_name` are bad rows.
 ///
@@ -69,6 +71,7 @@ pub fn read_rows(path: &Path) -> Result<Box<dyn Iterator<Item = Row> + Send>, Co
             Box::new(objects.map(json_row))
         }
         "jsonl" | "ndjson" => Box::new(Objects::of_lines(open_text(path)?).map(json_row)),
+        "csv" => Box::new(table::read(open_text(path)?, path).map_err(no_records)?),
         "parquet" => Box::new(parquet_file::read(path)?),
         _ => {
             return Err(CotError::UnknownFormat {
