@@ -281,3 +281,54 @@ fn unusable_inputs_are_refused_by_name() {
         stderr(&broken)
     );
 }
+
+#[test]
+fn tables_of_other_tools_are_graded_against_coders() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let labels = write(
+        "disfa.csv",
+        "image,AU1,AU12,AU26\na.jpg,0,5,0\nb.jpg,3,2,0\nc.jpg,0,0,0\nd.jpg,0,0,0\n",
+    );
+    let openface = write(
+        "openface.csv",
+        "image,AU12_r,AU26_r\na.jpg,4,0\nb.jpg,1,0\nc.jpg,3,5\ne.jpg,5,5\n",
+    );
+    let scored = run(&[
+        "score",
+        "--labels",
+        &labels,
+        "--label-threshold",
+        "2",
+        &openface,
+    ]);
+    let text = String::from_utf8(scored.stdout.clone()).unwrap();
+    assert_eq!(scored.status.code(), Some(0), "{text}{}", stderr(&scored));
+    let row = |name: &str| -> Vec<&str> {
+        let line = text.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().collect()
+    };
+    // Of a, b and c: one found, one missed, one found for nothing.
+    assert_eq!(row("AU12")[1..6], ["3", "2", "2", "0.5000", "0.3333"]);
+    assert_eq!(row("AU26")[1..6], ["3", "0", "1", "0.0000", "0.6667"]);
+    for part in [
+        "3 images with labels, 1 without, 1 labels without a row",
+        "found from 0.5 of the scale, there from grade 2",
+        "mean f1 over 2 units (AU12, AU26): 0.2500",
+        "with the missing units (AU1) as 0: 0.1667",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let none = write("none.csv", "image,emo\na.jpg,Fear\n");
+    let refused = run(&["score", "--labels", &labels, &none]);
+    assert_ne!(refused.status.code(), Some(0));
+    assert!(
+        stderr(&refused).contains("libreface"),
+        "{}",
+        stderr(&refused)
+    );
+}

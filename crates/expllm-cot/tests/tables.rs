@@ -3,7 +3,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used)] // Tests may fail loudly.
 
 use expllm_core::{ActionUnit, Expression};
-use expllm_cot::{CotRecord, Row, read_rows};
+use expllm_cot::{CotRecord, FacsTable, Row, read_rows};
 use serde_json::json;
 
 fn rows(name: &str, text: &str) -> Vec<Row> {
@@ -91,4 +91,107 @@ fn other_tables_are_refused() {
         panic!("a table without units");
     };
     assert!(error.to_string().contains("openface"), "{error}");
+}
+
+#[test]
+fn frames_without_a_face_and_frames_of_videos() {
+    let found = rows(
+        "clip.csv",
+        "frame,face_id,success,AU12_r,emo\n1,0,1,5,Fear\n1,1,1,5,Fear\n2,0,0,0,Fear\n",
+    );
+    let name = |at: usize| found[at].record.as_ref().unwrap().file_name.clone();
+    assert_eq!((name(0), name(1)), ("clip#1".into(), "clip#1.1".into()));
+    let reason = found[2].record.as_ref().unwrap_err();
+    assert!(reason.contains("no face"), "{reason}");
+    let found = rows(
+        "fex.csv",
+        "frame,AU12,happiness,input\n0,1,1,/a/v.MP4\n7,1,1,/a/v.MP4\n0,,1,a.jpg\n0,1,1,a.jpg\n",
+    );
+    let name = |at: usize| found[at].record.as_ref().unwrap().file_name.clone();
+    assert_eq!((name(0), name(1)), ("v.MP4#0".into(), "v.MP4#7".into()));
+    assert_eq!(found[2].record.as_ref().unwrap().units, None);
+    assert!(found[3].record.as_ref().unwrap_err().contains("twice"));
+}
+
+#[test]
+fn our_own_tables_keep_sides_and_what_was_not_measured() {
+    let found = rows(
+        "au.csv",
+        "file,face,left_lip_corner_pull,right_lip_corner_pull,happiness,fear\na.png,0,0.75,,0.9,0.1\n",
+    );
+    let record = found[0].record.as_ref().unwrap();
+    let units = record.units.unwrap();
+    assert_eq!(record.label, Expression::Happiness);
+    assert_eq!(units[ActionUnit::LeftLipCornerPull].get(), 0.75);
+    assert_eq!(units.get(ActionUnit::RightLipCornerPull), None);
+}
+
+#[test]
+fn a_row_that_never_ends_is_a_bad_row_and_the_last() {
+    let mut text = String::from("image,AU12,emo\na.jpg,1,Fear\n\"b");
+    text.push_str(&"x,".repeat(1 << 20));
+    let found = rows("open.csv", &text);
+    assert_eq!(found.len(), 2);
+    assert!(found[0].record.is_ok());
+    let reason = found[1].record.as_ref().unwrap_err();
+    assert!(reason.contains("quotation mark"), "{reason}");
+}
+
+#[test]
+fn whatever_a_table_holds_nothing_panics() {
+    for body in [
+        "1,nan,\u{e9}\n",
+        "1,1e99,x\n",
+        ",,\n",
+        "\"\n",
+        "1,2,3,4,5\n",
+        "\0\n",
+        "1\n",
+    ] {
+        for row in rows("any.csv", &format!("frame,AU12,emo\n{body}")) {
+            assert!(row.record.is_err(), "{body:?}");
+        }
+    }
+}
+
+#[test]
+fn tables_hold_facs_units_for_grading() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let coded = write(
+        "disfa.csv",
+        "image,AU1,AU12,AU25\nx/a.jpg,0,5,\nx/b.jpg,3,0,1\n",
+    );
+    let truth = FacsTable::coded(&coded).unwrap();
+    assert_eq!(truth.tool, None);
+    assert_eq!(truth.units.iter().copied().collect::<Vec<_>>(), [1, 12, 25]);
+    assert_eq!(truth.rows["a.jpg"].get(&25), None);
+    assert_eq!(truth.rows["b.jpg"][&1], 3.0);
+    let open = write(
+        "open.csv",
+        "image,AU12_r,AU25_r\n/y/a.jpg,2.5,9\n/y/a.jpg,1,1\n",
+    );
+    let found = FacsTable::measured(&open).unwrap();
+    assert_eq!(
+        (found.rows["a.jpg"][&12], found.rows["a.jpg"][&25]),
+        (0.5, 1.0)
+    );
+    assert!(found.skipped[0].1.contains("twice"));
+    let media = write(
+        "media.csv",
+        "image,mouthSmileLeft,mouthSmileRight\na.jpg,0.5,1\n",
+    );
+    assert_eq!(
+        FacsTable::measured(&media).unwrap().rows["a.jpg"][&12],
+        0.75
+    );
+    let none = write("none.csv", "image,emo\na.jpg,Fear\n");
+    let measured = FacsTable::measured(&none).unwrap_err().to_string();
+    let coded = FacsTable::coded(&none).unwrap_err().to_string();
+    assert!(measured.contains("openface"), "{measured}");
+    assert!(coded.contains("AU12"), "{coded}");
 }

@@ -1,4 +1,6 @@
-//! `expllm score`: grades `result_all.json` files.
+//! `expllm score`: grades `result_all.json` files, and tables of action units.
+
+mod units;
 
 use std::path::{Path, PathBuf};
 
@@ -10,11 +12,12 @@ use expllm_metrics::{
 
 use super::table;
 use crate::{CliError, Outcome};
+use units::UnitOptions;
 
 /// Arguments of `expllm score`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Files in the official format, graded side by side.
+    /// Files in the official format, graded side by side; with --labels tables of action units.
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// Expressions in play: 7 refuses contempt.
@@ -24,6 +27,8 @@ pub struct Args {
     /// set among processes repeat some.
     #[arg(long)]
     repeats: bool,
+    #[command(flatten)]
+    units: UnitOptions,
 }
 
 struct Graded {
@@ -35,8 +40,11 @@ struct Graded {
     repeats: usize,
 }
 
-/// Prints one column per file, and McNemar's test of each file against the first.
+/// Prints one column per file, and McNemar's test of each file against the first; or the tables.
 pub fn run(args: &Args) -> Result<Outcome, CliError> {
+    if let Some(labels) = args.units.labels() {
+        return args.units.run(labels, &args.files);
+    }
     let set = ExpressionSet::of_classes(args.classes).unwrap_or_default();
     let graded = args
         .files

@@ -214,3 +214,24 @@ fn two_data_sets_over_the_same_faces_stand_side_by_side() {
     assert_eq!(figures("records"), ["6", "6"]);
     assert_eq!(figures("parsed"), ["6", "0"]);
 }
+
+#[test]
+fn a_table_of_another_tool_is_built_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let table = "frame, success, AU05_r, AU12_r, AU26_r, emo\r\n\
+                 1, 1, 3.5, 0.0, 4.0, Surprise\r\n2, 0, 0, 0, 0, Surprise\r\n";
+    std::fs::write(at("clip.csv"), table).unwrap();
+    let built = build(&at("clip.csv"), &at("out.jsonl"), &["--writer", "composer"]);
+    let output = { built }.output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    let built = records(&at("out.jsonl"));
+    assert_eq!(
+        (&built[0]["file_name"], &built[0]["status"]),
+        (&json!("clip#1"), &json!("checked"))
+    );
+    assert_eq!(built[0]["au"]["jaw_drop"], json!(0.8));
+    assert_eq!(built[0]["au"].get("cheek_puff"), None);
+    assert_eq!(built[1]["status"], "rejected");
+    assert!(built[1]["error"].as_str().unwrap().contains("no face"));
+}

@@ -1,8 +1,9 @@
 //! The files that chain-of-thought data sets live in.
 
+pub(crate) mod columns;
 mod parquet_file;
 mod scan;
-mod table;
+pub(crate) mod table;
 mod write;
 
 use std::collections::HashSet;
@@ -47,7 +48,7 @@ impl Row {
 ///
 /// `.json` is an array of objects (official or LLaVA / ShareGPT), or objects behind each other;
 /// `.jsonl` one object per line (ours or any of these), `.parquet` our columns, `.csv` a table
-/// of action units as OpenFace, py-feat, LibreFace or MediaPipe name them. A byte order mark
+/// of action units as `expllm au`, OpenFace, py-feat, LibreFace or MediaPipe name them. A byte order mark
 /// is passed over. A bad row is a row that says why, and so is the place where a file breaks off;
 /// duplicates of a `file_name` are bad rows.
 ///
@@ -85,7 +86,7 @@ pub fn read_rows(path: &Path) -> Result<Box<dyn Iterator<Item = Row> + Send>, Co
 }
 
 /// Opens a text file behind its byte order mark.
-fn open_text(path: &Path) -> Result<BufReader<File>, CotError> {
+pub(crate) fn open_text(path: &Path) -> Result<BufReader<File>, CotError> {
     let wrong = |e| CotError::file(path, e);
     let file = File::open(path).map_err(wrong)?;
     let mut reader = BufReader::with_capacity(1 << 16, file);

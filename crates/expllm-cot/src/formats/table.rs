@@ -1,8 +1,9 @@
-//! Tables of action units as OpenFace, py-feat, LibreFace and writers of blendshapes make them.
+//! Tables of action units as OpenFace, py-feat, LibreFace and writers of blendshapes make them,
+//! and our own of `expllm au`.
 //!
 //! | | column |
 //! |---|---|
-//! | image | `file_name`, `image`, `input` or `path` (its last part where it is absolute); else the table's name and `frame` |
+//! | image | `file_name`, `image`, `input`, `file` or `path` (its last part where it is absolute); of a video with `#` and its `frame`, and so the table's name where there is no such column |
 //! | label | `emo`, `label`, `expression` or `facial_expression`; else the likeliest of the columns named after expressions |
 //! | units | as [`UnitTool`] knows them |
 
@@ -10,73 +11,69 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
+use csv::StringRecord;
 use expllm_core::{AuVector, Expression, UnitTool};
 use serde_json::{Value, json};
 
 use super::Row;
+use super::columns::{self, Columns, last_part, stem};
 use crate::CotRecord;
 
-const IMAGES: &[&str] = &["file_name", "image", "input", "path"];
+/// Columns that name the image.
+pub(crate) const IMAGES: &[&str] = &["file_name", "image", "input", "file", "path"];
 const LABELS: &[&str] = &["emo", "label", "expression", "facial_expression"];
+/// One file, many frames.
+const VIDEOS: &[&str] = &[
+    "mp4", "avi", "mov", "mkv", "webm", "m4v", "mpg", "mpeg", "wmv",
+];
 
 /// The rows of a table; why it is none.
 pub(super) fn read(
     text: BufReader<File>,
     path: &Path,
 ) -> Result<impl Iterator<Item = Row> + Send + use<>, String> {
-    let mut reader = csv::ReaderBuilder::new()
-        .trim(csv::Trim::All)
-        .flexible(true)
-        .from_reader(text);
-    let header = reader.headers().map_err(|e| e.to_string())?;
-    let columns: Vec<String> = header.iter().map(str::to_lowercase).collect();
-    let names: Vec<&str> = columns.iter().map(String::as_str).collect();
-    let tool = UnitTool::of_columns(&names).ok_or_else(|| {
-        let tools = UnitTool::ALL.map(UnitTool::name).join(", ");
-        format!("no columns of action units as one of these writes them: {tools}")
-    })?;
-    let stem = path
-        .file_stem()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
+    let (columns, lines) = columns::read(text)?;
     let table = Table {
+        tool: tool_of(&columns).ok_or_else(no_units)?,
         columns,
-        tool,
-        stem,
+        stem: stem(path),
     };
-    Ok(reader.into_records().zip(1..).map(move |(record, row)| {
-        // The first line names the columns.
-        let line = row + 1;
-        let raw = match record {
-            Ok(fields) => table.object(&fields, row),
-            Err(error) => return wrong(line, error.to_string()),
-        };
-        Row {
-            line,
-            record: CotRecord::from_json(&raw),
-            raw,
-        }
+    Ok(lines.map(move |(line, fields)| {
+        let object = fields.and_then(|fields| table.object(&fields, line - 1));
+        let raw = object.clone().unwrap_or_default();
+        let record = object.and_then(|object| CotRecord::from_json(&object));
+        Row { line, record, raw }
     }))
 }
 
-fn wrong(line: u64, reason: String) -> Row {
-    Row {
-        line,
-        record: Err(reason),
-        raw: Value::Null,
-    }
+/// The tool whose columns these are.
+pub(crate) fn tool_of(columns: &Columns) -> Option<UnitTool> {
+    let names: Vec<&str> = columns.names.iter().map(String::as_str).collect();
+    UnitTool::of_columns(&names)
+}
+
+fn no_units() -> String {
+    let tools = UnitTool::ALL.map(UnitTool::name).join(", ");
+    format!("no columns of action units as one of these writes them: {tools}")
+}
+
+/// Whether the tool says that it found no face here; its units are then 0 and mean nothing.
+pub(crate) fn found_no_face(columns: &Columns, fields: &StringRecord) -> bool {
+    columns.number(fields, "success") == Some(0.0)
 }
 
 struct Table {
-    columns: Vec<String>,
+    columns: Columns,
     tool: UnitTool,
     stem: String,
 }
 
 impl Table {
     /// A row under the keys of our own files.
-    fn object(&self, fields: &csv::StringRecord, row: u64) -> Value {
+    fn object(&self, fields: &StringRecord, row: u64) -> Result<Value, String> {
+        if found_no_face(&self.columns, fields) {
+            return Err("the tool found no face here (success 0)".to_owned());
+        }
         let mut object = json!({"file_name": self.file_name(fields, row)});
         if let Some(label) = self.label(fields) {
             object["emo"] = json!(label);
@@ -85,56 +82,51 @@ impl Table {
         if units.iter().next().is_some() {
             object["au"] = json!(units);
         }
-        object
+        Ok(object)
     }
 
-    fn get<'a>(&self, fields: &'a csv::StringRecord, name: &str) -> Option<&'a str> {
-        let at = self
-            .columns
+    fn file_name(&self, fields: &StringRecord, row: u64) -> String {
+        let name = match self.columns.first(fields, IMAGES) {
+            Some(name) if name.starts_with('/') || name.get(1..2) == Some(":") => last_part(name),
+            Some(name) => name,
+            None => return format!("{}#{}", self.stem, self.frame(fields, row)),
+        };
+        let ending = name.rsplit('.').next().unwrap_or_default();
+        match VIDEOS
             .iter()
-            .position(|c| c.eq_ignore_ascii_case(name))?;
-        fields.get(at).filter(|field| !field.is_empty())
-    }
-
-    fn first<'a>(&self, fields: &'a csv::StringRecord, names: &[&str]) -> Option<&'a str> {
-        names.iter().find_map(|name| self.get(fields, name))
-    }
-
-    fn file_name(&self, fields: &csv::StringRecord, row: u64) -> String {
-        match self.first(fields, IMAGES) {
-            Some(name) if name.starts_with('/') || name.get(1..2) == Some(":") => {
-                let last = name.rsplit(['/', '\\']).next();
-                last.unwrap_or_default().to_owned()
-            }
-            Some(name) => name.to_owned(),
-            None => {
-                let frame = self
-                    .get(fields, "frame")
-                    .map_or_else(|| row.to_string(), str::to_owned);
-                format!("{}#{frame}", self.stem)
-            }
+            .any(|video| ending.eq_ignore_ascii_case(video))
+        {
+            true => format!("{name}#{}", self.frame(fields, row)),
+            false => name.to_owned(),
         }
     }
 
-    fn label(&self, fields: &csv::StringRecord) -> Option<String> {
-        if let Some(label) = self.first(fields, LABELS) {
+    /// The frame, or the row where there is none, and the face where a table tells several.
+    fn frame(&self, fields: &StringRecord, row: u64) -> String {
+        let frame = self.columns.get(fields, "frame");
+        let frame = frame.map_or_else(|| row.to_string(), str::to_owned);
+        match self.columns.get(fields, "face_id") {
+            None | Some("0") => frame,
+            Some(face) => format!("{frame}.{face}"),
+        }
+    }
+
+    fn label(&self, fields: &StringRecord) -> Option<String> {
+        if let Some(label) = self.columns.first(fields, LABELS) {
             return Some(label.to_owned());
         }
-        let likely = self
-            .columns
-            .iter()
-            .zip(fields.iter())
-            .filter_map(|(column, field)| {
-                let expression: Expression = column.parse().ok()?;
-                let share: f64 = field.parse().ok()?;
-                share.is_finite().then_some((expression, share))
-            });
+        let names = self.columns.names.iter().zip(fields.iter());
+        let likely = names.filter_map(|(column, field)| {
+            let expression: Expression = column.parse().ok()?;
+            let share: f64 = field.parse().ok()?;
+            share.is_finite().then_some((expression, share))
+        });
         let best = likely.max_by(|a, b| a.1.total_cmp(&b.1));
         best.map(|(expression, _)| expression.name().to_owned())
     }
 
-    fn units(&self, fields: &csv::StringRecord) -> AuVector {
+    fn units(&self, fields: &StringRecord) -> AuVector {
         self.tool
-            .units(|column| self.get(fields, column)?.parse().ok())
+            .units(|column| self.columns.number(fields, column))
     }
 }

@@ -15,7 +15,7 @@ use crate::CliError;
 /// Options about the faces.
 #[derive(Debug, clap::Args)]
 pub struct SourceOptions {
-    /// Labelled faces: .json, .jsonl or .parquet.
+    /// Labelled faces: .json, .jsonl or .parquet, or the .csv of a tool that measures action units.
     #[arg(long, value_name = "FILE", required_unless_present = "dataset")]
     annotations: Option<PathBuf>,
     /// Layout of a data set below --root, by the names of `expllm data inspect`.
