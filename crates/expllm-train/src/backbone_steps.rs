@@ -7,7 +7,7 @@ use expllm_face::backbone::{Backbone, BackboneConfig};
 use expllm_face::device::Backend;
 
 use crate::TrainError;
-use crate::host::HostBackbone;
+use crate::gradients::BackboneByHand;
 
 /// The way a backbone of one configuration and input size is trained.
 pub(crate) struct BackboneSteps {
@@ -18,7 +18,7 @@ pub(crate) struct BackboneSteps {
 
 enum Way {
     /// By hand, on the processor.
-    Host(HostBackbone),
+    ByHand(BackboneByHand),
     /// By burn, for crops of a side.
     Burn(usize),
 }
@@ -31,7 +31,7 @@ impl BackboneSteps {
     /// When the build lacks the backend.
     pub fn new(config: &BackboneConfig, side: usize, backend: Backend) -> Result<Self, TrainError> {
         let way = match backend {
-            Backend::Cpu => Way::Host(HostBackbone::new(config, side)),
+            Backend::Cpu => Way::ByHand(BackboneByHand::new(config, side)),
             _ => Way::Burn(side),
         };
         let device = backend.device()?.autodiff();
@@ -53,7 +53,7 @@ impl BackboneSteps {
         loss: impl FnOnce(Tensor<2>) -> Tensor<1>,
     ) -> (f32, GradientsParams) {
         match &mut self.way {
-            Way::Host(host) => host.step((module, backbone), &crops, &self.device, loss),
+            Way::ByHand(steps) => steps.step((module, backbone), &crops, &self.device, loss),
             Way::Burn(side) => {
                 let batch = crops.len() / (*side * *side);
                 let crops = TensorData::new(crops, [batch, 1, *side, *side]);

@@ -5,7 +5,7 @@ mod augment;
 mod backbone_steps;
 mod error;
 mod faces;
-pub mod host;
+pub mod gradients;
 pub mod landmarks;
 pub mod model;
 mod pose;

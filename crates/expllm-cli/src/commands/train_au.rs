@@ -86,9 +86,9 @@ fn train(
     landmarks: &LandmarkNet,
 ) -> Result<Pupil, CliError> {
     let clock = std::time::Instant::now();
-    let dev = DevSet::new(data, landmarks, config.side).map_err(CliError::library)?;
+    let dev = DevSet::new(data, landmarks).map_err(CliError::library)?;
     let faces = data
-        .taught_faces(&args.sources, args.renders, landmarks)
+        .taught_faces(&args.sources, (args.renders, &args.run), landmarks)
         .map_err(CliError::library)?;
     log(&format!(
         "{} renders, {} rated, {} of wild, {} of FER2013, after {:.0} s",
@@ -138,8 +138,8 @@ impl Witness for Reporter<'_> {
         ));
     }
 
-    fn shown(&mut self, pupil: &Pupil, step: usize) -> Result<(), TrainError> {
-        let figures = self.dev.judge(pupil, self.sizes)?;
+    fn shown(&mut self, pupil: &Pupil, step: usize, side: usize) -> Result<(), TrainError> {
+        let figures = self.dev.judge(pupil, self.sizes, side)?;
         for (name, panel) in ["wild", "FER2013"].into_iter().zip(&figures.panel) {
             let of = |mean: Option<(f64, usize)>| mean.map_or(f64::NAN, |m| m.0);
             log(&format!(

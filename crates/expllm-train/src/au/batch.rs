@@ -14,7 +14,7 @@ use crate::landmarks::target;
 use crate::run::row_rng;
 
 /// Of every 64 faces of a batch: renders, rated faces, others of `wild`, others of FER2013.
-const SHARES: [usize; 4] = [11, 15, 9, 29];
+const SHARES: [usize; 4] = [16, 15, 8, 25];
 
 /// Coordinates of all landmarks.
 pub(super) const COORDINATES: usize = 2 * LANDMARK_COUNT;
@@ -162,9 +162,9 @@ pub(super) mod tests {
         let batch = make_batch(&faces(), &RunConfig::new(10, 20, 1e-3), 32, 0);
         assert_eq!((batch.rows, batch.crops.len()), (20, 20 * 32 * 32));
         let known: f32 = batch.units.weights.iter().sum();
-        assert_eq!(known, (11 * ActionUnit::COUNT) as f32);
+        assert_eq!(known, (16 * ActionUnit::COUNT) as f32);
         assert!(batch.movements.weights.iter().all(|&w| w == 0.0));
-        assert!((batch.seen.weight - 9.0 * 0.3).abs() < 1e-5);
+        assert!((batch.seen.weight - 4.0 * 0.3).abs() < 1e-5);
         assert_eq!(batch.label.weight, 0.0);
         let none = make_batch(
             &TaughtFaces::default(),

@@ -43,7 +43,7 @@ pub fn fit_calibration(
 
 /// The curve of readings from the highest to the lowest with their steps; `None` where too few
 /// faces move. Where a movement was only said to be there, there is one step.
-fn fit_curve(rated: &[(f32, u8)], one_step: bool) -> Option<Curve> {
+pub(super) fn fit_curve(rated: &[(f32, u8)], one_step: bool) -> Option<Curve> {
     let begin = |step: u8| {
         let faces = rated.iter().filter(|(_, s)| *s >= step).count();
         let enough = faces >= LEAST_FACES && faces < rated.len();

@@ -8,13 +8,13 @@ use expllm_face::backbone::BackboneConfig;
 use expllm_face::{ALIGNED_SIZE, LandmarkNet};
 use rayon::prelude::*;
 
-use super::gather::place;
+use super::gather::{TaughtFace, place};
 use super::lesson::{Lesson, Opinion};
 use super::panel::{Rating, read_panel};
 use super::panel_score::{FaceFindings, PanelFigures, panel_figures};
 use super::recipe::Pupil;
 use crate::augment::push;
-use crate::host::{HostBackbone, HostWeights};
+use crate::gradients::{BackboneByHand, BackboneWeights};
 use crate::{RealFace, TrainError, TrainingData};
 
 /// Faces looked at together.
@@ -22,19 +22,18 @@ const BATCH: usize = 64;
 
 /// Looks at faces that nobody learns from, with what is known of them.
 pub struct DevSet {
-    side: usize,
     /// Rated faces by file.
-    panel: Vec<(String, Vec<f32>)>,
+    panel: Vec<(String, TaughtFace)>,
     ratings: Vec<Rating>,
-    /// Looks, labels and majorities of FER2013's validation part.
-    fer: Vec<FerLook>,
+    /// Faces, labels and majorities of FER2013's validation part.
+    fer: Vec<FerFace>,
 }
 
-/// A look at a face of FER2013, its label, and what most voters of FERPlus see.
-type FerLook = (Vec<f32>, Option<Expression>, Option<Expression>);
+/// A face of FER2013, its label, and what most voters of FERPlus see.
+type FerFace = (TaughtFace, Option<Expression>, Option<Expression>);
 
 /// Whether an answer is right; `None` where nothing is known.
-type Judge<'a> = &'a dyn Fn(&Output, &FerLook) -> Option<bool>;
+type Judge<'a> = &'a dyn Fn(&Output, &FerFace) -> Option<bool>;
 
 /// Figures of a network on its way.
 #[derive(Debug, Clone)]
@@ -50,68 +49,67 @@ pub struct DevFigures {
 }
 
 impl DevSet {
-    /// Prepares looks of `side` pixels.
+    /// Places the faces.
     ///
     /// # Errors
     ///
     /// When a file is missing or damaged, or the landmark network fails.
-    pub fn new(
-        data: &TrainingData,
-        network: &LandmarkNet,
-        side: usize,
-    ) -> Result<Self, TrainError> {
+    pub fn new(data: &TrainingData, network: &LandmarkNet) -> Result<Self, TrainError> {
         let ratings = read_panel(&data.file("panel_dev.csv"))?;
         let rated: std::collections::HashSet<&str> =
             ratings.iter().map(|r| r.file.as_str()).collect();
         let wild = data.wild("valid")?;
         let fer = data.fer2013("valid")?;
-        let look = |face: &RealFace| -> Result<Option<Vec<f32>>, TrainError> {
+        let placed = |face: &RealFace| {
             // Landmarks as the reader finds them.
             let unknown = RealFace {
                 points: None,
                 mesh: None,
                 ..face.clone()
             };
-            let placed = place(unknown, Lesson::default(), network)?;
-            Ok(placed.map(|face| face.image.crop(&view(&face.views[0], side), side)))
+            place(unknown, Lesson::default(), network)
         };
         let named =
-            |archive: &str, faces: &[RealFace]| -> Result<Vec<(String, Vec<f32>)>, TrainError> {
-                let looks: Result<Vec<_>, TrainError> = faces
+            |archive: &str, faces: &[RealFace]| -> Result<Vec<(String, TaughtFace)>, TrainError> {
+                let found: Result<Vec<_>, TrainError> = faces
                     .par_iter()
                     .map(|face| (format!("{archive}/{}", face.file), face))
                     .filter(|(name, _)| rated.contains(name.as_str()))
-                    .map(|(name, face)| Ok(look(face)?.map(|look| (name, look))))
+                    .map(|(name, face)| Ok(placed(face)?.map(|face| (name, face))))
                     .collect();
-                Ok(looks?.into_iter().flatten().collect())
+                Ok(found?.into_iter().flatten().collect())
             };
         let mut panel = named("wild", &wild)?;
         panel.extend(named("fer2013", &fer)?);
         let majorities = data.majorities()?;
-        let looks: Result<Vec<_>, TrainError> = fer
+        let found: Result<Vec<_>, TrainError> = fer
             .par_iter()
             .map(|face| {
                 let majority = majorities.get(&face.file).copied();
-                Ok(look(face)?.map(|look| (look, face.expression, majority)))
+                Ok(placed(face)?.map(|placed| (placed, face.expression, majority)))
             })
             .collect();
-        let fer = looks?.into_iter().flatten().collect();
+        let fer = found?.into_iter().flatten().collect();
         Ok(Self {
-            side,
             panel,
             ratings,
             fer,
         })
     }
 
-    /// Figures of a network; one plain look at each face.
+    /// Figures of a network; one plain look of `side` pixels at each face.
     ///
     /// # Errors
     ///
     /// When the network says what is not a number.
-    pub fn judge(&self, pupil: &Pupil, sizes: &BackboneConfig) -> Result<DevFigures, TrainError> {
-        let mut looker = Looker::new(pupil, sizes, self.side);
-        let read: Vec<_> = looker.read(self.panel.iter().map(|(_, look)| look));
+    pub fn judge(
+        &self,
+        pupil: &Pupil,
+        sizes: &BackboneConfig,
+        side: usize,
+    ) -> Result<DevFigures, TrainError> {
+        let mut looker = Looker::new(pupil, sizes, side);
+        let read: Vec<_> = looker.read(self.panel.iter().map(|(_, face)| face));
         let findings: HashMap<String, FaceFindings> = self
             .panel
             .iter()
@@ -127,7 +125,7 @@ impl DevSet {
                 .collect();
             Ok(panel_figures(&ratings, &findings)?)
         };
-        let read: Vec<_> = looker.read(self.fer.iter().map(|(look, ..)| look));
+        let read: Vec<_> = looker.read(self.fer.iter().map(|(face, ..)| face));
         let share = |right: Judge<'_>| {
             let judged: Vec<bool> = read
                 .iter()
@@ -188,10 +186,11 @@ impl Output {
     }
 }
 
-/// Reads looks with the numbers of a pupil.
+/// Reads faces with the numbers of a pupil.
 struct Looker {
-    host: HostBackbone,
-    weights: HostWeights,
+    side: usize,
+    backbone: BackboneByHand,
+    weights: BackboneWeights,
     heads: [(Vec<f32>, Vec<f32>); 3],
 }
 
@@ -205,21 +204,23 @@ impl Looker {
             (of(layer.weight.val().into_data()), bias.unwrap_or_default())
         };
         Self {
-            host: HostBackbone::new(sizes, side),
-            weights: HostWeights::read(&pupil.backbone),
+            side,
+            backbone: BackboneByHand::new(sizes, side),
+            weights: BackboneWeights::read(&pupil.backbone),
             heads: [&pupil.units, &pupil.seen, &pupil.label].map(numbers),
         }
     }
 
-    fn read<'a>(&mut self, looks: impl Iterator<Item = &'a Vec<f32>>) -> Vec<Output> {
-        let looks: Vec<&Vec<f32>> = looks.collect();
-        let mut outputs = Vec::with_capacity(looks.len());
-        for batch in looks.chunks(BATCH) {
+    fn read<'a>(&mut self, faces: impl Iterator<Item = &'a TaughtFace>) -> Vec<Output> {
+        let faces: Vec<&TaughtFace> = faces.collect();
+        let mut outputs = Vec::with_capacity(faces.len());
+        for batch in faces.chunks(BATCH) {
             let mut crops = Vec::new();
-            batch
-                .iter()
-                .for_each(|look| push(&mut crops, look.to_vec()));
-            let features = self.host.forward(&self.weights, &crops);
+            for face in batch {
+                let look = view(&face.views[0], self.side);
+                push(&mut crops, face.image.crop(&look, self.side));
+            }
+            let features = self.backbone.forward(&self.weights, &crops);
             let width = features.len() / batch.len();
             outputs.extend(features.chunks_exact(width).map(|row| {
                 let [units, seen, label] = [0, 1, 2].map(|i| linear(row, &self.heads[i]));

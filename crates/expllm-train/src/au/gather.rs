@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
 use expllm_core::{
@@ -10,9 +11,11 @@ use expllm_core::{
 use expllm_face::{GreyImage, LandmarkNet, SimilarityAligner};
 use rayon::prelude::*;
 
+use super::cache::{read_renders, write_renders};
 use super::dev::majority;
 use super::lesson::{Lesson, Opinion};
 use super::mesh::{BLENDSHAPES, read_blendshapes, read_landmarks};
+use super::mesh_lessons::teach_by_mesh;
 use super::panel::{Rating, read_panel};
 use crate::synth::{FaceSynthesizer, seed_of};
 use crate::{RealFace, TrainError, TrainingData};
@@ -190,7 +193,8 @@ impl TrainingData {
         Ok((ratings, faces))
     }
 
-    /// Gathers the faces of a run; `renders` faces are rendered where that source is used.
+    /// Gathers the faces of a run; `renders` faces are rendered where that source is used, and kept
+    /// in the folder `keep`.
     ///
     /// # Errors
     ///
@@ -198,7 +202,7 @@ impl TrainingData {
     pub fn taught_faces(
         &self,
         sources: &[Source],
-        renders: usize,
+        (renders, keep): (usize, &Path),
         network: &LandmarkNet,
     ) -> Result<TaughtFaces, TrainError> {
         let known = Known::read(read_panel(&self.file("panel_train.csv"))?);
@@ -230,9 +234,22 @@ impl TrainingData {
             let rows = self.fer2013_lessons("train")?;
             faces.fer = known.sort(rows, "fer2013", network, &mut faces.rated)?;
         }
+        teach_by_mesh(&mut faces);
         if sources.contains(&Source::Renders) {
-            faces.renders = rendered_faces(&self.synthesizer()?, renders);
+            faces.renders = self.kept_renders(renders, keep)?;
         }
+        Ok(faces)
+    }
+
+    /// Renders faces, or reads them where they were kept.
+    fn kept_renders(&self, count: usize, keep: &Path) -> Result<Vec<TaughtFace>, TrainError> {
+        let path = keep.join(format!("renders-{count}.safetensors"));
+        if path.is_file() {
+            return read_renders(&path);
+        }
+        let faces = rendered_faces(&self.synthesizer()?, count);
+        std::fs::create_dir_all(keep).map_err(|e| TrainError::file(keep, e))?;
+        write_renders(&path, &faces)?;
         Ok(faces)
     }
 
@@ -291,9 +308,7 @@ type FerRow = (
 type Votes = [f32; 10];
 
 /// The file and the ten votes of every row of the table of FERPlus; `None` where nobody voted.
-pub(super) fn read_votes(
-    path: &std::path::Path,
-) -> Result<Vec<(String, Option<Votes>)>, TrainError> {
+pub(super) fn read_votes(path: &Path) -> Result<Vec<(String, Option<Votes>)>, TrainError> {
     let wrong = |reason: String| TrainError::Layout {
         path: path.display().to_string(),
         reason,

@@ -11,9 +11,9 @@ pub struct ReadRender {
     /// Looks of the person.
     pub traits: SynthTraits,
     /// True intensities, in AU order.
-    pub truth: [f32; ActionUnit::FEAFA_COUNT],
+    pub truth: [f32; ActionUnit::COUNT],
     /// Intensities read, in AU order.
-    pub found: [f32; ActionUnit::FEAFA_COUNT],
+    pub found: [f32; ActionUnit::COUNT],
 }
 
 /// Beards at least this dense count as beards.
@@ -56,7 +56,7 @@ fn thirds(faces: &[ReadRender], value: impl Fn(&SynthTraits) -> f32) -> [Vec<&Re
 pub fn correlations<'a>(
     faces: impl IntoIterator<Item = &'a ReadRender>,
 ) -> Result<Vec<f64>, MetricError> {
-    let mut units = vec![Agreement::default(); ActionUnit::FEAFA_COUNT];
+    let mut units = vec![Agreement::default(); ActionUnit::COUNT];
     for face in faces {
         for (unit, (truth, found)) in units.iter_mut().zip(face.truth.iter().zip(face.found)) {
             unit.add(f64::from(*truth), f64::from(found))?;
@@ -73,7 +73,7 @@ pub fn mean_error(faces: &[&ReadRender]) -> f64 {
             .map(|(truth, found)| f64::from((truth - found).abs()))
             .sum()
     };
-    faces.iter().map(distance).sum::<f64>() / (faces.len() * ActionUnit::FEAFA_COUNT) as f64
+    faces.iter().map(distance).sum::<f64>() / (faces.len() * ActionUnit::COUNT) as f64
 }
 
 #[cfg(test)]

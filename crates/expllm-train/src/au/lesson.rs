@@ -7,8 +7,9 @@
 //!   intensities, so that the loss forgives half a step. They rate the mean of both sides; what
 //!   they say of sides only orders the two.
 //! - **Blendshapes** of MediaPipe are there for nearly all real faces. They are good for smile, jaw,
-//!   lids, brow raise, chin and pucker, and mislead on brow lower and nose wrinkle, so they are a
-//!   second task of their own, from which the look learns and the readings do not.
+//!   lids, brow raise, chin and pucker, and mislead on brow lower and nose wrinkle. All of them are
+//!   a second task of their own, from which the look learns; the good ones also teach their units
+//!   where nobody rated, on the raters' scale (`mesh_lessons`).
 //! - **Votes** of FERPlus and the rater's own look teach the expression; labels of FER2013, which a
 //!   single person gave, are a third task; labels of `wild`, right in half of the rare cases, count
 //!   little.
@@ -166,6 +167,16 @@ impl Lesson {
         self
     }
 
+    /// The step that a movement was rated with.
+    #[must_use]
+    pub fn step(&self, movement: usize) -> Option<u8> {
+        let found = STEPS
+            .iter()
+            .position(|bounds| *bounds == self.movements[movement]);
+        let step = found.filter(|_| self.movement_weights[movement] > 0.0)?;
+        u8::try_from(step).ok()
+    }
+
     /// A label of `wild`.
     #[must_use]
     pub fn labelled(mut self, expression: Expression) -> Self {
@@ -232,6 +243,7 @@ mod tests {
             (STEPS[2], 1.0)
         );
         assert_eq!(lesson.movements[2], PRESENT);
+        assert_eq!((lesson.step(0), lesson.step(1)), (Some(2), None));
         assert_eq!(lesson.movement_weights[1], 0.0);
         let of = |unit: ActionUnit| lesson.units[unit.index()];
         assert!(of(ActionUnit::LeftBrowLower)[0] >= of(ActionUnit::RightBrowLower)[1]);

@@ -12,10 +12,12 @@ use super::panel::{MOVEMENT_COUNT, MOVEMENTS};
 use super::recipe::Pupil;
 use crate::landmarks::pseudo_huber;
 
-/// Weights of the parts of the loss, beside 1 for the expression that people see.
+/// Weights of the parts of the loss, beside 1 for the expression that people see. The parts that
+/// are means over units or movements pull a hundredth of their weight at each, so that they need
+/// large ones to be heard beside an expression.
 const LABEL_WEIGHT: f32 = 0.6;
-const UNIT_WEIGHT: f32 = 3.0;
-const MOVEMENT_WEIGHT: f32 = 4.0;
+const UNIT_WEIGHT: f32 = 20.0;
+const MOVEMENT_WEIGHT: f32 = 12.0;
 const BLENDSHAPE_WEIGHT: f32 = 3.0;
 const LANDMARK_WEIGHT: f32 = 2.0;
 

@@ -6,6 +6,7 @@
 //! [`finish`](fn@finish) makes of its running average the network that ships.
 
 mod batch;
+mod cache;
 mod calibrate;
 mod dev;
 mod finish;
@@ -17,11 +18,13 @@ mod london;
 mod looks;
 mod loss;
 mod mesh;
+mod mesh_lessons;
 pub mod panel;
 mod panel_score;
 mod recipe;
 mod score;
 mod score_panel;
+mod score_renders;
 
 pub use calibrate::fit_calibration;
 pub use dev::{DevFigures, DevSet, majority};

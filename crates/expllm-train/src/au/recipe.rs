@@ -89,12 +89,12 @@ pub trait Witness {
     /// Told of the mean loss now and then.
     fn progress(&mut self, progress: &Progress);
 
-    /// Shown the averaged network now and then.
+    /// Shown the averaged network now and then, with the side of the looks that it learns from.
     ///
     /// # Errors
     ///
     /// When it cannot be judged or kept; the run then ends.
-    fn shown(&mut self, pupil: &Pupil, step: usize) -> Result<(), TrainError>;
+    fn shown(&mut self, pupil: &Pupil, step: usize, side: usize) -> Result<(), TrainError>;
 }
 
 /// Trains a network, resuming from `dir`; the running average of its weights is returned.
@@ -209,7 +209,8 @@ impl Steps<Pupil, Batch> for TeachingSteps<'_> {
         if done.is_multiple_of(LOOK_EVERY)
             && let Some(average) = &self.average
         {
-            self.witness.shown(&average.model, done)?;
+            let side = self.looks.side(step, self.run.steps);
+            self.witness.shown(&average.model, done, side)?;
         }
         Ok(Flow::Continue)
     }
@@ -258,7 +259,7 @@ mod tests {
             self.0.push(progress.loss);
         }
 
-        fn shown(&mut self, _pupil: &Pupil, _step: usize) -> Result<(), TrainError> {
+        fn shown(&mut self, _: &Pupil, _: usize, _: usize) -> Result<(), TrainError> {
             Ok(())
         }
     }

@@ -12,16 +12,13 @@ use expllm_metrics::{Bootstrap, Calibration, Confusion, Estimate, MetricError, r
 use rayon::prelude::*;
 
 use super::geometry::EyesAndJaw;
-use super::groups::{ReadRender, correlations, groups, mean_error};
 use super::panel_score::FaceFindings;
-use crate::synth::{FaceSynthesizer, seed_of};
+use super::score_renders::score_synthetic;
+use crate::synth::FaceSynthesizer;
 use crate::{RealFace, TrainError};
 
-/// Series of seeds that no training face is drawn from.
-const TEST_SERIES: u64 = 0x7e57;
-
 /// Faces read at once.
-const BATCH: usize = 64;
+pub(super) const BATCH: usize = 64;
 
 /// One figure beside the one asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -194,86 +191,6 @@ pub fn score_au(
     let set = ExpressionSet::Eight;
     expression_figures("FERPlus", set, &voted, &readings, &mut scores, ">= 0.84")?;
     Ok(scores)
-}
-
-fn score_synthetic(
-    path: FacePath<'_>,
-    synthesizer: &FaceSynthesizer,
-    scores: &mut AuScores,
-) -> Result<(), TrainError> {
-    let faces: Vec<_> = (0..2000u64)
-        .into_par_iter()
-        .map(|index| synthesizer.render(seed_of(TEST_SERIES, index)))
-        .collect();
-    let mut read = Vec::with_capacity(faces.len());
-    for batch in faces.chunks(BATCH) {
-        // Landmarks are given: what is judged here is the reading of units.
-        let aligned: Result<Vec<_>, _> = batch
-            .iter()
-            .map(|face| {
-                let marks = std::slice::from_ref(&face.landmarks);
-                SimilarityAligner.align(&face.photo, marks, ALIGNED_SIZE)
-            })
-            .collect();
-        let aligned: Vec<_> = aligned?.into_iter().flatten().collect();
-        let readings = path.units.detect_units(&aligned)?;
-        read.extend(
-            batch
-                .iter()
-                .zip(readings)
-                .map(|(face, reading)| ReadRender {
-                    traits: face.traits,
-                    truth: face.action_units.feafa(),
-                    found: reading.action_units.feafa(),
-                }),
-        );
-    }
-    let correlations = correlations(&read)?;
-    let mean = correlations.iter().sum::<f64>() / correlations.len() as f64;
-    let lowest = correlations.iter().copied().fold(f64::INFINITY, f64::min);
-    scores.push(
-        "synthetic: mean Pearson r of 24 units",
-        Some(mean),
-        ">= 0.85",
-        faces.len(),
-    );
-    scores.push(
-        "synthetic: lowest Pearson r",
-        Some(lowest),
-        ">= 0.65",
-        faces.len(),
-    );
-    for (unit, r) in ActionUnit::FEAFA.into_iter().zip(correlations) {
-        scores.push(
-            format!("synthetic: Pearson r of {}", unit.snake_case()),
-            Some(r),
-            "",
-            faces.len(),
-        );
-    }
-    score_groups(&read, scores)
-}
-
-/// The figures of rendered people who look differently.
-fn score_groups(read: &[ReadRender], scores: &mut AuScores) -> Result<(), TrainError> {
-    for (name, members) in groups(read) {
-        let r = correlations(members.iter().copied())?;
-        let mean = r.iter().sum::<f64>() / r.len() as f64;
-        let (error, n) = (mean_error(&members), members.len());
-        scores.push(
-            format!("synthetic, {name}: mean Pearson r"),
-            Some(mean),
-            "",
-            n,
-        );
-        scores.push(
-            format!("synthetic, {name}: mean absolute error"),
-            Some(error),
-            "",
-            n,
-        );
-    }
-    Ok(())
 }
 
 fn score_wild(

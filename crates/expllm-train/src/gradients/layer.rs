@@ -1,7 +1,7 @@
-//! Convolution, normalisation and rectifier of one face.
+//! Convolution, normalisation and rectifier of a group of faces.
 
 use super::conv::{self, ConvShape};
-use super::norm;
+use super::norm::{self, Groups};
 
 /// Weights of a layer, or their gradients.
 #[derive(Debug, Clone, Default)]
@@ -51,11 +51,20 @@ pub(super) struct Layer {
 }
 
 impl Layer {
-    /// Fills the tape with the output for an input.
+    fn groups(&self, faces: usize) -> Groups {
+        let channels = self.shape.channels_out;
+        Groups {
+            channels: channels / (channels / super::GROUP).max(1),
+            faces,
+            area: self.shape.positions(),
+        }
+    }
+
+    /// Fills the tape with the output for the maps of `faces` faces.
     pub fn forward(
         &self,
         weights: &LayerWeights,
-        input: &[f32],
+        (input, faces): (&[f32], usize),
         tape: &mut LayerTape,
         scratch: &mut Scratch,
     ) {
@@ -63,15 +72,14 @@ impl Layer {
         conv::forward(
             &self.shape,
             &weights.kernel,
-            input,
+            (input, faces),
             columns,
             &mut tape.normal,
         );
-        let groups = (self.shape.channels_out / super::GROUP).max(1);
-        norm::normalise(&mut tape.normal, groups, &mut tape.inverse);
+        norm::normalise(&mut tape.normal, self.groups(faces), &mut tape.inverse);
         tape.output.resize(tape.normal.len(), 0.0);
         let floor = if self.rectified { 0.0 } else { f32::MIN };
-        let area = self.shape.positions();
+        let area = self.shape.positions() * faces;
         let channels = tape
             .normal
             .chunks_exact(area)
@@ -88,11 +96,11 @@ impl Layer {
     pub fn backward(
         &self,
         (weights, gradients): (&LayerWeights, &mut LayerWeights),
-        (input, input_gradient): (&[f32], Option<&mut [f32]>),
+        (input, faces, input_gradient): (&[f32], usize, Option<&mut [f32]>),
         (tape, output_gradient): (&LayerTape, &[f32]),
         scratch: &mut Scratch,
     ) {
-        let area = self.shape.positions();
+        let area = self.shape.positions() * faces;
         scratch.gradient.clear();
         scratch.gradient.extend_from_slice(output_gradient);
         for (channel, gradient) in scratch.gradient.chunks_exact_mut(area).enumerate() {
@@ -109,11 +117,12 @@ impl Layer {
                 *g *= gamma;
             }
         }
-        norm::backward(&mut scratch.gradient, &tape.normal, &tape.inverse);
+        let groups = self.groups(faces);
+        norm::backward(&mut scratch.gradient, groups, &tape.normal, &tape.inverse);
         conv::backward(
             &self.shape,
             (&weights.kernel, &mut gradients.kernel),
-            (input, input_gradient),
+            (input, faces, input_gradient),
             &scratch.gradient,
             &mut scratch.columns,
         );

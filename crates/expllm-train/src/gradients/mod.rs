@@ -2,8 +2,8 @@
 //!
 //! A training step of these small networks spends most of its time outside of matrix products when
 //! every operation is a tensor of its own (see `docs/decisions.md`). Faces are independent of each
-//! other here, since the backbone normalises within a face, so each thread walks whole faces forth
-//! and back while their activations lie in its cache. Everything else of a step (heads, losses,
+//! other here, since the backbone normalises within a face, so each thread walks groups of faces
+//! forth and back; a group is as large as the products of its smallest maps need. Everything else of a step (heads, losses,
 //! optimiser, checkpoints) stays with burn; a test holds these gradients against burn's own.
 
 mod conv;
@@ -20,6 +20,10 @@ use rayon::prelude::*;
 use conv::ConvShape;
 use layer::{Layer, LayerTape, LayerWeights, Scratch};
 
+/// Faces that a thread walks together: the last maps have so few positions that a product over
+/// those of one face spends its time reading weights.
+const FACES: usize = 16;
+
 /// Channels per group of the normalisation, as in the backbone.
 const GROUP: usize = 8;
 
@@ -33,7 +37,7 @@ struct Block {
 
 /// The sums of a step over a backbone of one configuration and input size.
 #[derive(Debug)]
-pub struct HostBackbone {
+pub struct BackboneByHand {
     stem: Vec<Layer>,
     blocks: Vec<Block>,
     layers: usize,
@@ -44,7 +48,7 @@ pub struct HostBackbone {
     tapes: Vec<Tape>,
 }
 
-/// Activations of one face.
+/// Activations of a group of faces, by channel, face and position.
 #[derive(Debug, Default)]
 struct Tape {
     layers: Vec<LayerTape>,
@@ -53,12 +57,12 @@ struct Tape {
 
 /// The weights of a backbone as numbers, with what is needed to hand gradients back.
 #[derive(Debug)]
-pub struct HostWeights {
+pub struct BackboneWeights {
     layers: Vec<LayerWeights>,
     tensors: Vec<(ParamId, Shape)>,
 }
 
-impl HostBackbone {
+impl BackboneByHand {
     /// A plan for crops of `side` pixels.
     #[must_use]
     pub fn new(config: &BackboneConfig, side: usize) -> Self {
@@ -112,17 +116,16 @@ impl HostBackbone {
     }
 
     /// Features of standardised grey crops, `[batch, features]` row by row, keeping what
-    /// [`HostBackbone::backward`] needs.
-    pub fn forward(&mut self, weights: &HostWeights, crops: &[f32]) -> Vec<f32> {
-        let size = self.side * self.side;
-        let batch = crops.len() / size;
+    /// [`BackboneByHand::backward`] needs.
+    pub fn forward(&mut self, weights: &BackboneWeights, crops: &[f32]) -> Vec<f32> {
+        let size = self.side * self.side * FACES;
         let mut tapes = std::mem::take(&mut self.tapes);
-        tapes.resize_with(batch, Tape::default);
+        tapes.resize_with(crops.len().div_ceil(size), Tape::default);
         let features: Vec<Vec<f32>> = crops
-            .par_chunks_exact(size)
+            .par_chunks(size)
             .zip(&mut tapes)
-            .map_init(Scratch::default, |scratch, (crop, tape)| {
-                self.forward_face(weights, crop, tape, scratch)
+            .map_init(Scratch::default, |scratch, (crops, tape)| {
+                self.forward_group(weights, crops, tape, scratch)
             })
             .collect();
         self.tapes = tapes;
@@ -140,7 +143,7 @@ impl HostBackbone {
         device: &Device,
         loss: impl FnOnce(Tensor<2>) -> Tensor<1>,
     ) -> (f32, GradientsParams) {
-        let weights = HostWeights::read(backbone);
+        let weights = BackboneWeights::read(backbone);
         let values = self.forward(&weights, crops);
         let batch = crops.len() / (self.side * self.side);
         let data = TensorData::new(values, [batch, self.channels * self.grid * self.grid]);
@@ -158,26 +161,27 @@ impl HostBackbone {
         (value, found)
     }
 
-    fn forward_face(
+    fn forward_group(
         &self,
-        weights: &HostWeights,
-        crop: &[f32],
+        weights: &BackboneWeights,
+        crops: &[f32],
         tape: &mut Tape,
         scratch: &mut Scratch,
     ) -> Vec<f32> {
+        let faces = crops.len() / (self.side * self.side);
         tape.layers.resize_with(self.layers, LayerTape::default);
         tape.blocks.resize_with(self.blocks.len(), Vec::new);
         let Tape { layers, blocks } = tape;
         for (i, layer) in self.stem.iter().enumerate() {
             let (before, rest) = layers.split_at_mut(i);
-            let input = before.last().map_or(crop, |tape| &tape.output);
-            layer.forward(&weights.layers[i], input, &mut rest[0], scratch);
+            let input = before.last().map_or(crops, |tape| &tape.output);
+            layer.forward(&weights.layers[i], (input, faces), &mut rest[0], scratch);
         }
         for (i, block) in self.blocks.iter().enumerate() {
             let (before, rest) = blocks.split_at_mut(i);
             let from_stem = self.stem.len().checked_sub(1);
             let (own, others) = layers.split_at_mut(block.first.index);
-            let stem = from_stem.map_or(crop, |last| &own[last].output);
+            let stem = from_stem.map_or(crops, |last| &own[last].output);
             let input = before.last().map_or(stem, |output| output);
             let output = &mut rest[0];
             let (first, others) = others.split_at_mut(1);
@@ -185,13 +189,14 @@ impl HostBackbone {
             let of = |layer: &Layer| &weights.layers[layer.index];
             block
                 .first
-                .forward(of(&block.first), input, &mut first[0], scratch);
+                .forward(of(&block.first), (input, faces), &mut first[0], scratch);
+            let middle = (&first[0].output[..], faces);
             block
                 .second
-                .forward(of(&block.second), &first[0].output, &mut second[0], scratch);
+                .forward(of(&block.second), middle, &mut second[0], scratch);
             let beside = match &block.shortcut {
                 Some(layer) => {
-                    layer.forward(of(layer), input, &mut others[0], scratch);
+                    layer.forward(of(layer), (input, faces), &mut others[0], scratch);
                     &others[0].output
                 }
                 None => input,
@@ -200,18 +205,23 @@ impl HostBackbone {
             let sums = second[0].output.iter().zip(beside);
             output.extend(sums.map(|(a, b)| (a + b).max(0.0)));
         }
-        self.pool(blocks.last().map_or(&[], |map| map))
+        self.pool(blocks.last().map_or(&[], |map| map), faces)
     }
 
-    /// Averages of the cells of the grid.
-    fn pool(&self, map: &[f32]) -> Vec<f32> {
-        let mut features = vec![0.0; self.channels * self.grid * self.grid];
-        self.each_cell(|feature, position, weight| features[feature] += weight * map[position]);
+    /// Averages of the cells of the grid, face by face.
+    fn pool(&self, map: &[f32], faces: usize) -> Vec<f32> {
+        let width = self.channels * self.grid * self.grid;
+        let mut features = vec![0.0; width * faces];
+        for (face, features) in features.chunks_exact_mut(width).enumerate() {
+            self.each_cell((face, faces), |feature, position, weight| {
+                features[feature] += weight * map[position];
+            });
+        }
         features
     }
 
-    /// Visits every pair of a feature and a position of the last map that it averages.
-    fn each_cell(&self, mut visit: impl FnMut(usize, usize, f32)) {
+    /// Visits every pair of a feature of a face and a position of the last map that it averages.
+    fn each_cell(&self, (face, faces): (usize, usize), mut visit: impl FnMut(usize, usize, f32)) {
         let (side, grid) = (self.last_side, self.grid);
         let bounds = |i: usize| (i * side / grid, ((i + 1) * side).div_ceil(grid));
         for channel in 0..self.channels {
@@ -221,7 +231,7 @@ impl HostBackbone {
                     let weight = 1.0 / ((y1 - y0) * (x1 - x0)) as f32;
                     for y in y0..y1 {
                         for x in x0..x1 {
-                            let position = (channel * side + y) * side + x;
+                            let position = ((channel * faces + face) * side + y) * side + x;
                             visit((channel * grid + gy) * grid + gx, position, weight);
                         }
                     }
@@ -230,29 +240,32 @@ impl HostBackbone {
         }
     }
 
-    /// Gradients of the weights from those of the features of the last [`HostBackbone::forward`].
+    /// Gradients of the weights from those of the features of the last [`BackboneByHand::forward`].
     #[must_use]
-    pub fn backward(&self, weights: &HostWeights, crops: &[f32], features: &[f32]) -> HostWeights {
-        let size = self.side * self.side;
-        let width = self.channels * self.grid * self.grid;
+    pub fn backward(
+        &self,
+        weights: &BackboneWeights,
+        crops: &[f32],
+        features: &[f32],
+    ) -> BackboneWeights {
+        let size = self.side * self.side * FACES;
+        let width = self.channels * self.grid * self.grid * FACES;
         let zeros = || weights.zeros();
-        let faces = crops
-            .par_chunks_exact(size)
-            .zip(features.par_chunks_exact(width))
+        let groups = crops
+            .par_chunks(size)
+            .zip(features.par_chunks(width))
             .zip(&self.tapes);
         // One share per thread: the gradients of a share are as large as the weights.
-        let share = (crops.len() / size)
-            .div_ceil(rayon::current_num_threads())
-            .max(1);
-        faces
-            .chunks(share)
-            .map(|faces| {
+        let share = self.tapes.len().div_ceil(rayon::current_num_threads());
+        groups
+            .chunks(share.max(1))
+            .map(|groups| {
                 let (mut gradients, mut scratch) = (zeros(), Scratch::default());
-                for ((crop, feature), tape) in faces {
-                    self.backward_face(
+                for ((crops, features), tape) in groups {
+                    self.backward_group(
                         (weights, &mut gradients),
-                        crop,
-                        (tape, feature),
+                        crops,
+                        (tape, features),
                         &mut scratch,
                     );
                 }
@@ -260,28 +273,35 @@ impl HostBackbone {
             })
             .collect::<Vec<_>>()
             .into_iter()
-            .reduce(HostWeights::plus)
+            .reduce(BackboneWeights::plus)
             .unwrap_or_else(zeros)
     }
 
-    fn backward_face(
+    fn backward_group(
         &self,
-        (weights, gradients): (&HostWeights, &mut HostWeights),
-        crop: &[f32],
+        (weights, gradients): (&BackboneWeights, &mut BackboneWeights),
+        crops: &[f32],
         (tape, features): (&Tape, &[f32]),
         scratch: &mut Scratch,
     ) {
-        let mut above = vec![0.0; self.channels * self.last_side * self.last_side];
-        self.each_cell(|feature, position, weight| above[position] += weight * features[feature]);
+        let faces = crops.len() / (self.side * self.side);
+        let mut above = vec![0.0; self.channels * faces * self.last_side * self.last_side];
+        let width = self.channels * self.grid * self.grid;
+        for (face, features) in features.chunks_exact(width).enumerate() {
+            self.each_cell((face, faces), |feature, position, weight| {
+                above[position] += weight * features[feature];
+            });
+        }
         let Tape { layers, blocks } = tape;
         let stem_output = self.stem.len().checked_sub(1);
-        let stem_output = stem_output.map_or(crop, |last| &layers[last].output);
+        let stem_output = stem_output.map_or(crops, |last| &layers[last].output);
         let mut step = |layer: &Layer, input: &[f32], below: Option<&mut [f32]>, above: &[f32]| {
             let pair = (
                 &weights.layers[layer.index],
                 &mut gradients.layers[layer.index],
             );
-            layer.backward(pair, (input, below), (&layers[layer.index], above), scratch);
+            let input = (input, faces, below);
+            layer.backward(pair, input, (&layers[layer.index], above), scratch);
         };
         for (i, block) in self.blocks.iter().enumerate().rev() {
             let input: &[f32] = if i == 0 { stem_output } else { &blocks[i - 1] };
@@ -301,7 +321,7 @@ impl HostBackbone {
         }
         for (i, layer) in self.stem.iter().enumerate().rev() {
             if i == 0 {
-                step(layer, crop, None, &above);
+                step(layer, crops, None, &above);
             } else {
                 let input = &layers[i - 1].output;
                 let mut below = vec![0.0; input.len()];
@@ -312,7 +332,7 @@ impl HostBackbone {
     }
 }
 
-impl HostWeights {
+impl BackboneWeights {
     /// The weights of a backbone.
     #[must_use]
     pub fn read(backbone: &Backbone) -> Self {
@@ -396,7 +416,8 @@ mod tests {
     fn agrees(config: &BackboneConfig, side: usize) {
         let device = default_device().autodiff();
         let network = config.init(&device);
-        let (batch, width) = (3, config.features());
+        // A whole group and a part of another.
+        let (batch, width) = (FACES + 3, config.features());
         let crops = crops(batch, side);
         let direction: Vec<f32> = (0..batch * width).map(|i| (i as f32 * 0.7).cos()).collect();
 
@@ -406,13 +427,13 @@ mod tests {
         let loss = (features.clone() * Tensor::from_data(along, &device)).sum();
         let expected = GradientsParams::from_grads(loss.backward(), &network);
 
-        let weights = HostWeights::read(&network);
-        let mut host = HostBackbone::new(config, side);
-        let found = host.forward(&weights, &crops);
+        let weights = BackboneWeights::read(&network);
+        let mut by_hand = BackboneByHand::new(config, side);
+        let found = by_hand.forward(&weights, &crops);
         let wanted: Vec<f32> = features.into_data().try_to_vec().unwrap();
         close(&found, &wanted, "features");
         let mut gradients = GradientsParams::new();
-        let sums = host.backward(&weights, &crops, &direction);
+        let sums = by_hand.backward(&weights, &crops, &direction);
         sums.register(&mut gradients, &device.clone().inner());
         assert_eq!(gradients.len(), expected.len());
         for (id, shape) in &weights.tensors {
