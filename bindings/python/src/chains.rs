@@ -62,7 +62,7 @@ pub fn explain(
         seed,
     };
     let chain = Composer.answer(&request).map_err(wrong)?;
-    let label = request.label().map_or("", Expression::name);
+    let label = request.label().map_or("", Expression::snake_case);
     let report = ground(&chain, units);
     let (precision, recall) = (report.precision(), report.recall());
     Ok((label, parts(chain), precision, recall, contradicted(&report)))

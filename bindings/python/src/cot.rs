@@ -19,7 +19,7 @@ const SIGNALS: Duration = Duration::from_millis(100);
 
 /// Settings of a run.
 #[derive(FromPyObject)]
-struct Settings {
+pub struct Settings {
     name: String,
     classes: u8,
     repairs: u32,
@@ -60,7 +60,7 @@ impl Call {
         let messages = request.messages.iter();
         Self {
             file_name: request.file_name.to_owned(),
-            label: request.label.name(),
+            label: request.label.snake_case(),
             units: named_units(request.units),
             seed: request.seed,
             messages: messages

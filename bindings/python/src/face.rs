@@ -13,7 +13,7 @@ use crate::chains::{Explained, explain};
 use crate::values::{expression_set, label, named_probabilities, named_units, wrong};
 
 /// A face that was found: what was read from it, or why nothing was.
-#[pyclass(frozen, module = "expllm._native")]
+#[pyclass(frozen, skip_from_py_object, module = "expllm._native")]
 #[derive(Clone)]
 pub struct Face {
     known: Known,
@@ -95,7 +95,7 @@ impl Face {
     /// The likeliest expression.
     #[getter]
     fn expression(&self) -> Option<&'static str> {
-        self.known.probabilities.map(|all| all.top().name())
+        self.known.probabilities.map(|all| all.top().snake_case())
     }
 
     /// Pitch, yaw and roll in degrees.
@@ -108,6 +108,13 @@ impl Face {
     #[getter]
     fn landmarks(&self) -> Option<Vec<(f32, f32)>> {
         let points = self.known.points.as_ref()?;
+        Some(points.iter().map(|p| (p.x, p.y)).collect())
+    }
+
+    /// Eyes, nose and corners of the mouth as the detector saw them, in pixels of the photo.
+    #[getter]
+    fn points(&self) -> Option<Vec<(f32, f32)>> {
+        let points = self.known.face_box.points.as_ref()?;
         Some(points.iter().map(|p| (p.x, p.y)).collect())
     }
 
@@ -176,6 +183,11 @@ impl Face {
 }
 
 impl Face {
+    /// What was measured.
+    pub fn units(&self) -> &AuVector {
+        &self.known.units
+    }
+
     /// Box and score, units, expressions, pose; not a number where unknown.
     fn numbers(&self) -> impl Iterator<Item = f32> + '_ {
         let Known {

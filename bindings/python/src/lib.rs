@@ -10,6 +10,7 @@ mod face;
 mod metrics;
 mod photo;
 mod stages;
+mod tools;
 mod values;
 
 use pyo3::prelude::*;
@@ -20,6 +21,10 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<stages::Stages>()?;
     module.add_class::<face::Face>()?;
     module.add_function(wrap_pyfunction!(face::table, module)?)?;
+    module.add_function(wrap_pyfunction!(tools::tool_columns, module)?)?;
+    module.add_function(wrap_pyfunction!(tools::tool_table, module)?)?;
+    module.add_function(wrap_pyfunction!(tools::tool_units, module)?)?;
+    module.add_function(wrap_pyfunction!(tools::tool_of, module)?)?;
     module.add_function(wrap_pyfunction!(values::unit_table, module)?)?;
     module.add_function(wrap_pyfunction!(values::expression_names, module)?)?;
     module.add_function(wrap_pyfunction!(chains::compose, module)?)?;

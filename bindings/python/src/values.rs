@@ -51,7 +51,7 @@ pub fn named_units(units: &AuVector) -> Vec<(&'static str, f32)> {
 
 /// Probabilities by name, in expression order.
 pub fn named_probabilities(all: &ExpressionProbabilities) -> Vec<(&'static str, f32)> {
-    let names = Expression::ALL.map(Expression::name);
+    let names = Expression::ALL.map(Expression::snake_case);
     names.into_iter().zip(all.values()).collect()
 }
 
@@ -81,5 +81,5 @@ pub fn unit_table() -> Vec<(
 /// The expressions in order.
 #[pyfunction]
 pub fn expression_names() -> Vec<&'static str> {
-    Expression::ALL.map(Expression::name).to_vec()
+    Expression::ALL.map(Expression::snake_case).to_vec()
 }

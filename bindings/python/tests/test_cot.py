@@ -29,8 +29,9 @@ def test_bad_texts_go_back_with_what_was_found(tmp_path):
 
     built = cot.build(RECORDS[:1], writer=stubborn, out=tmp_path / "out.jsonl", repairs=2)
     assert built.by_status == {"composed": 1} and built.findings == {"parts": 1}
-    assert [len(messages) for messages in asked] == sorted({len(m) for m in asked})
-    assert len(asked) == 3
+    # The question, then the last text and what is wrong with it.
+    assert [len(messages) for messages in asked] == [2, 4, 4]
+    assert asked[1][-2]["content"] == "She smiles."
 
 
 def test_an_exception_ends_the_run_and_the_next_goes_on(tmp_path):

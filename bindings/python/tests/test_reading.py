@@ -24,13 +24,13 @@ def units(readings):
 def test_a_portrait_is_read_and_explained(plain):
     assert len(plain) == 1
     face = plain[0]
-    assert face.expression == "Happiness"
+    assert face.expression == "happiness"
     assert abs(sum(face.probabilities.values()) - 1) < 1e-4
     assert face.units.left_lip_corner_pull == face.units.left["lip corner pull"]
     assert face.landmarks.shape == (68, 2) and face.crop.dtype == np.uint8
     explanation = face.explain()
-    assert "Happiness" in explanation.chain.conclusion
-    assert expllm.check_chain(explanation.chain, "Happiness", face.units).ok
+    assert "happiness" in explanation.chain.conclusion
+    assert expllm.check_chain(explanation.chain, "happiness", face.units).ok
     assert [str(e) for e in plain.explaining()] == [str(explanation)]
 
 
@@ -50,6 +50,8 @@ def test_every_kind_of_photo_reads_alike(plain, reader, photo):
     ]
     for way in ways:
         assert units(reader.read(way)) == units(plain), type(way)
+    # A file is read from where it stands.
+    ways[4].seek(0)
     many = reader.read(iter(ways))
     assert units(many) == units(plain) * len(ways)
 
@@ -99,5 +101,31 @@ def test_readings_survive_pickling(plain, reader):
 
 def test_notebooks_show_faces(plain):
     html = plain._repr_html_()
-    assert "data:image/png;base64" in html and "Happiness" in html
+    assert "data:image/png;base64" in html and "happiness" in html
     assert "1 faces in 1 photos" in repr(plain)
+
+
+@pytest.mark.parametrize(
+    ("columns", "smile", "scale", "missing"),
+    [
+        ("pyfeat", "AU12", 1, ["AU11", "AU25"]),
+        ("openface", "AU12_r", 5, ["AU25_r"]),
+        ("libreface", "au_12_intensity", 5, ["au_25_intensity"]),
+    ],
+)
+def test_tables_of_other_tools(plain, reader, photo, columns, smile, scale, missing):
+    frame = plain.to_pandas(columns)
+    units = plain[0].units
+    mean = (units.left_lip_corner_pull + units.right_lip_corner_pull) / 2
+    assert frame[smile][0] == pytest.approx(scale * mean, abs=1e-6)
+    assert not set(missing) & set(frame.columns)
+    assert not any(name.lower().startswith("contempt") for name in frame.columns)
+    both = reader.read([photo, np.zeros((64, 64), np.uint8)])
+    frame = both.to_pandas(columns)
+    assert list(frame[smile].isna()) == [False, True]
+    assert both.to_arrow(columns).column_names == list(frame.columns)
+
+
+def test_tables_of_nobody(plain):
+    with pytest.raises(ValueError, match="pyfeat"):
+        plain.to_pandas("fex")

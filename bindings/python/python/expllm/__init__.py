@@ -9,6 +9,7 @@ left; coordinates are pixels from the top left corner; angles are degrees.
 """
 
 from expllm._errors import PhotoError
+from expllm._csv import Measured, read_csv
 from expllm._explaining import Chain, Checked, Composer, Explanation, Finding, check_chain
 from expllm._native import VERSION as __version__
 from expllm._reader import Reader
@@ -25,6 +26,7 @@ __all__ = [
     "Explanation",
     "Face",
     "Finding",
+    "Measured",
     "Photo",
     "PhotoError",
     "Reader",
@@ -33,4 +35,5 @@ __all__ = [
     "Units",
     "__version__",
     "check_chain",
+    "read_csv",
 ]

@@ -41,6 +41,15 @@ class Face:
         return self.native.score
 
     @property
+    def points(self) -> npt.NDArray[np.float32] | None:
+        """The subject's right eye, left eye, tip of the nose, right and left corner of the mouth
+        as the detector saw them, ``(5, 2)``, x and y in pixels."""
+        import numpy as np
+
+        points = self.native.points
+        return None if points is None else np.array(points, dtype=np.float32)
+
+    @property
     def units(self) -> Units:
         """Intensities of the measured action units, each from 0 to 1."""
         return Units(dict(self.native.action_units))
@@ -170,7 +179,10 @@ class Readings(Sequence[Face]):
         """A row per face; a photo without faces gives one whose ``face`` is missing.
 
         ``columns="expllm"`` are those of the program's table: file, face, box and score,
-        35 units, 8 expressions, pose, error. What is unknown is missing, never 0.
+        35 units, 8 expressions, pose, error. ``"pyfeat"``, ``"openface"`` and ``"libreface"``
+        name and scale columns as those tools do (both sides as their mean; OpenFace and
+        LibreFace from 0 to 5), with what they have and we have. What is unknown is missing,
+        never 0, and what has no counterpart is no column.
         """
         return _tables.to_pandas(self.photos, columns)
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from expllm import _native
+from expllm import _native, _tools
 from expllm._units import EXPRESSIONS, UNITS
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
     import pandas
     import pyarrow
 
     from expllm._readings import Face, Photo
 
-Columns: TypeAlias = Literal["expllm"]
+Columns: TypeAlias = Literal["expllm", "pyfeat", "openface", "libreface"]
+
+Row: TypeAlias = "tuple[int, Photo, Face | None]"
+"""The place of a photo, the photo, and one of its faces, or none."""
 
 PLACE = ("x", "y", "width", "height", "score")
 POSE = ("pitch", "yaw", "roll")
@@ -34,8 +35,10 @@ def dicts(photo: Photo) -> list[dict[str, Any]]:
 
 
 def _dict(face: Face) -> dict[str, Any]:
-    place = zip(PLACE, (*face.box, face.score))
-    known: dict[str, Any] = {"face": face.index, "box": dict(place)}
+    place: dict[str, Any] = dict(zip(PLACE, (*face.box, face.score)))
+    if face.native.points is not None:
+        place["points"] = [{"x": x, "y": y} for x, y in face.native.points]
+    known: dict[str, Any] = {"face": face.index, "box": place}
     if face.expression is not None:
         known |= {"expression": face.expression, "probabilities": face.probabilities}
     known["action_units"] = dict(face.units)
@@ -48,26 +51,29 @@ def to_pandas(photos: list[Photo], columns: Columns) -> pandas.DataFrame:
     """A row per face, and one for a photo without any."""
     import pandas as pd
 
-    file, face, numbers, error = _columns(photos, columns)
-    places = {"file": file, "face": pd.array(face, dtype="Int64")}
-    return pd.DataFrame({**places, **numbers, "error": error})
+    named = {
+        name: pd.array(values, dtype="Int64") if _is_count(name) else values
+        for name, values in _columns(photos, columns).items()
+    }
+    return pd.DataFrame(named)
 
 
 def to_arrow(photos: list[Photo], columns: Columns) -> pyarrow.Table:
     """The same table in Arrow; what is unknown is null."""
     import pyarrow as pa
 
-    file, face, numbers, error = _columns(photos, columns)
-    named = {name: pa.array(values, from_pandas=True) for name, values in numbers.items()}
-    text = pa.string()
-    return pa.table(
-        {
-            "file": pa.array(map(_storable, file), text),
-            "face": pa.array(face, pa.int64()),
-            **named,
-            "error": pa.array(map(_storable, error), text),
-        }
-    )
+    def column(name: str, values: Any) -> Any:
+        if _is_count(name):
+            return pa.array(values, pa.int64())
+        if isinstance(values, list):
+            return pa.array(map(_storable, values), pa.string())
+        return pa.array(values, from_pandas=True)
+
+    return pa.table({name: column(name, v) for name, v in _columns(photos, columns).items()})
+
+
+def _is_count(name: str) -> bool:
+    return name in ("face", "frame", "face_id", "success")
 
 
 def _storable(text: str | None) -> str | None:
@@ -75,22 +81,25 @@ def _storable(text: str | None) -> str | None:
     return None if text is None else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _columns(
-    photos: list[Photo], columns: Columns
-) -> tuple[
-    list[str | None], list[int | None], dict[str, npt.NDArray[np.float32]], list[str | None]
-]:
-    """File, face, numbers and error, row by row."""
-    import numpy as np
-
-    if columns != "expllm":
-        raise ValueError(f'columns must be "expllm", found {columns!r}')
-    rows: list[tuple[Photo, Face | None]] = []
-    for photo in photos:
+def _columns(photos: list[Photo], columns: Columns) -> dict[str, Any]:
+    """Lists of texts and counts, and arrays of numbers, by name."""
+    rows: list[Row] = []
+    for at, photo in enumerate(photos):
         faces: Sequence[Face | None] = photo.faces or [None]
-        rows += [(photo, face) for face in faces]
-    data = _native.table([None if face is None else face.native for _, face in rows])
-    matrix = np.frombuffer(data, dtype="<f4").reshape(len(rows), len(NUMBERS))
-    numbers = {name: matrix[:, at].copy() for at, name in enumerate(NUMBERS)}
-    places = [None if face is None else face.index for _, face in rows]
-    return [photo.file for photo, _ in rows], places, numbers, [p.error for p, _ in rows]
+        rows += [(at, photo, face) for face in faces]
+    if columns == "expllm":
+        return _own(rows)
+    if columns in _tools.TABLES:
+        return _tools.TABLES[columns](rows)
+    known = ", ".join(["expllm", *_tools.TABLES])
+    raise ValueError(f"columns must be one of {known}; found {columns!r}")
+
+
+def _own(rows: list[Row]) -> dict[str, Any]:
+    data = _native.table([None if face is None else face.native for _, _, face in rows])
+    return {
+        "file": [photo.file for _, photo, _ in rows],
+        "face": [None if face is None else face.index for _, _, face in rows],
+        **_tools.matrix(data, NUMBERS),
+        "error": [photo.error for _, photo, _ in rows],
+    }

@@ -1,0 +1,103 @@
+"""Many photos on the engines that you have: one reader per worker, one table in the end.
+
+Every function gives the table that ``expllm.Reader().read(paths).to_arrow()`` gives, its rows in
+the order of the paths.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+import expllm
+
+CHUNK = 64
+"""Photos that a worker gets at a time."""
+
+
+@functools.cache
+def reader() -> expllm.Reader:
+    """The reader of this process. The engine has a process per core, so one thread reads."""
+    return expllm.Reader(threads=1)
+
+
+def read(paths: Sequence[str]) -> pa.Table:
+    """The faces of some photos."""
+    return reader().read(list(paths)).to_arrow()
+
+
+def chunks(paths: Sequence[str], size: int = CHUNK) -> list[Sequence[str]]:
+    """The paths in pieces that are worth sending to a worker."""
+    return [paths[at : at + size] for at in range(0, len(paths), size)]
+
+
+def with_joblib(paths: Sequence[str], workers: int = 2, size: int = CHUNK) -> pa.Table:
+    """On the processes of joblib."""
+    from joblib import Parallel, delayed
+
+    tables = Parallel(n_jobs=workers)(delayed(read)(chunk) for chunk in chunks(paths, size))
+    return pa.concat_tables(tables)
+
+
+def with_dask(paths: Sequence[str], workers: int = 2, size: int = CHUNK) -> pa.Table:
+    """On Dask: here on local processes, on a cluster with a ``dask.distributed.Client``."""
+    import dask
+
+    tasks = [dask.delayed(read)(chunk) for chunk in chunks(paths, size)]
+    return pa.concat_tables(dask.compute(*tasks, scheduler="processes", num_workers=workers))
+
+
+def with_ray(paths: Sequence[str], workers: int = 2, size: int = CHUNK) -> pa.Table:
+    """On Ray Data, with a reader per actor."""
+    import ray
+
+    class Read:
+        """What an actor holds and does."""
+
+        def __init__(self) -> None:
+            self.reader = expllm.Reader(threads=1)
+
+        def __call__(self, batch: pa.Table) -> pa.Table:
+            return self.reader.read(batch["item"].to_pylist()).to_arrow()
+
+    context = ray.data.DataContext.get_current()
+    context.execution_options.preserve_order = True
+    photos = ray.data.from_items([{"item": path} for path in paths])
+    pool = ray.data.ActorPoolStrategy(size=workers)
+    faces = photos.map_batches(Read, batch_format="pyarrow", batch_size=size, compute=pool)
+    return pa.concat_tables(ray.get(faces.to_arrow_refs()))
+
+
+def with_spark(paths: Sequence[str], workers: int = 2, size: int = CHUNK) -> pa.Table:
+    """On Spark, with ``mapInArrow``; a reader per Python worker."""
+    from pyspark.sql import SparkSession
+
+    schema = expllm.Readings([]).to_arrow().schema
+
+    def faces(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        mine = expllm.Reader(threads=1)
+        for batch in batches:
+            yield from mine.read(batch.column(0).to_pylist()).to_arrow().to_batches()
+
+    spark = SparkSession.builder.master(f"local[{workers}]").getOrCreate()
+    spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(size))
+    photos = spark.createDataFrame([(path,) for path in paths], "file string")
+    rows = photos.repartition(workers).mapInArrow(faces, _spark_schema(schema))
+    return _in_order(rows.toArrow().cast(schema), paths)
+
+
+def _spark_schema(schema: pa.Schema) -> Any:
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    return from_arrow_schema(schema)
+
+
+def _in_order(table: pa.Table, paths: Sequence[str]) -> pa.Table:
+    """Rows in the order of the paths: Spark keeps none."""
+    places = {path: at for at, path in enumerate(paths)}
+    order = pa.array([places[file] for file in table["file"].to_pylist()])
+    table = table.append_column("place", order)
+    return table.sort_by([("place", "ascending"), ("face", "ascending")]).drop_columns("place")

@@ -1,0 +1,27 @@
+"""The examples of docs/scale.md give the plain table on every engine that is installed."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+import expllm
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
+
+
+@pytest.mark.parametrize("engine", ["joblib", "dask", "ray", "pyspark"])
+def test_an_engine_gives_the_plain_table(reader, photo, tmp_path, engine):
+    pytest.importorskip(engine)
+    scale = pytest.importorskip("scale")
+    paths = []
+    for at in range(7):
+        path = tmp_path / f"{at}.png"
+        path.symlink_to(photo)
+        paths.append(str(path))
+    (tmp_path / "broken.png").write_bytes(b"no photo")
+    paths.insert(3, str(tmp_path / "broken.png"))
+    run = getattr(scale, {"pyspark": "with_spark"}.get(engine, f"with_{engine}"))
+    table = run(paths, workers=2, size=2)
+    assert table.equals(reader.read(paths).to_arrow())
+    assert isinstance(reader, expllm.Reader) and table.num_rows == 8
