@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -20,34 +21,36 @@ from pathlib import Path
 PHOTO = Path(__file__).parents[3] / "examples" / "photos" / "astronaut.png"
 
 IMPORT = """
-import resource, sys, time
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-start = time.perf_counter()
+import os, time
+def memory():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+before, start, busy = memory(), time.perf_counter(), time.process_time()
 import expllm
-took = time.perf_counter() - start
-grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-print(f"{1000 * took:.0f} ms, {grown / 1024:.1f} MB")
+took, busy = time.perf_counter() - start, time.process_time() - busy
+print(f"{1000 * took:.0f} ms ({1000 * busy:.0f} of the processor), {memory() - before:.1f} MB")
 """
 
 FIRST = """
 import sys, time
-start = time.perf_counter()
 import expllm
+times = [(time.perf_counter(), time.process_time())]
+def lap(name):
+    times.append((time.perf_counter(), time.process_time()))
+    wall, busy = (1000 * (b - a) for a, b in zip(times[-2], times[-1]))
+    print(f"{name} {wall:.0f} ms ({busy:.0f} of the processor)", end="; ")
 reader = expllm.Reader(threads=1)
-loaded = time.perf_counter()
+lap("loading")
 reader.read(sys.argv[1])
-first = time.perf_counter()
+lap("first photo")
 reader.read(sys.argv[1])
-print(f"load {1000 * (loaded - start):.0f} ms, first {1000 * (first - loaded):.0f} ms, "
-      f"second {1000 * (time.perf_counter() - first):.0f} ms")
+lap("second photo")
 """
 
 MANY = """
-import sys, time
+import sys
 import expllm
-start = time.perf_counter()
-found = len(expllm.Reader(threads=int(sys.argv[2])).read(sys.argv[1]))
-print(found, time.perf_counter() - start)
+expllm.Reader(threads=int(sys.argv[2])).read(sys.argv[1])
 """
 
 FLAT = """
@@ -82,18 +85,14 @@ def folder(root: Path, count: int) -> Path:
     return photos
 
 
-def rate(count: int, seconds: float) -> str:
-    """Photos per second."""
-    return f"{count / seconds:.1f} photos/s"
-
-
-def program(path: str, photos: Path, threads: int, out: Path) -> float:
-    """Seconds that the program takes."""
-    start = time.perf_counter()
-    threads_of = {**os.environ, "RAYON_NUM_THREADS": str(threads)}
-    command = [path, "au", str(photos), "--out", str(out / f"{threads}.csv")]
-    subprocess.run(command, check=True, env=threads_of, capture_output=True)
-    return time.perf_counter() - start
+def rate(command: list[str], count: int, threads: int) -> str:
+    """Photos per second, and how long the processor was busy with one."""
+    environment = {**os.environ, "RAYON_NUM_THREADS": str(threads)}
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    subprocess.run(command, check=True, env=environment, capture_output=True)
+    seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    busy = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return f"{count / seconds:.1f} photos/s, {1000 * busy / count:.0f} ms of the processor each"
 
 
 def main() -> None:
@@ -109,11 +108,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as root:
         photos = folder(Path(root), options.photos)
         for threads in (1, 2):
-            found, seconds = run(MANY, photos, threads).split()
-            print(f"package, {threads} threads: {rate(options.photos, float(seconds))}, {found} faces")
+            package = [sys.executable, "-c", MANY, str(photos), str(threads)]
+            print(f"package, {threads} threads: {rate(package, options.photos, threads)}")
             if options.program:
-                took = program(options.program, photos, threads, Path(root))
-                print(f"program, {threads} threads: {rate(options.photos, took)}")
+                out = str(Path(root) / f"{threads}.csv")
+                program = [options.program, "au", str(photos), "--out", out]
+                print(f"program, {threads} threads: {rate(program, options.photos, threads)}")
     if options.flat:
         print("memory", run(FLAT, PHOTO, options.flat))
 

@@ -7,6 +7,8 @@ the order of the paths.
 from __future__ import annotations
 
 import functools
+import os
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -61,7 +63,7 @@ def with_ray(paths: Sequence[str], workers: int = 2, size: int = CHUNK) -> pa.Ta
             self.reader = expllm.Reader(threads=1)
 
         def __call__(self, batch: pa.Table) -> pa.Table:
-            return self.reader.read(batch["item"].to_pylist()).to_arrow()
+            return self.reader.read([str(path) for path in batch["item"].to_pylist()]).to_arrow()
 
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True
@@ -80,8 +82,11 @@ def with_spark(paths: Sequence[str], workers: int = 2, size: int = CHUNK) -> pa.
     def faces(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         mine = expllm.Reader(threads=1)
         for batch in batches:
-            yield from mine.read(batch.column(0).to_pylist()).to_arrow().to_batches()
+            paths = [str(path) for path in batch.column(0).to_pylist()]
+            yield from mine.read(paths).to_arrow().to_batches()
 
+    # Workers need the environment that the package lies in.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     spark = SparkSession.builder.master(f"local[{workers}]").getOrCreate()
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(size))
     photos = spark.createDataFrame([(path,) for path in paths], "file string")
@@ -98,6 +103,7 @@ def _spark_schema(schema: pa.Schema) -> Any:
 def _in_order(table: pa.Table, paths: Sequence[str]) -> pa.Table:
     """Rows in the order of the paths: Spark keeps none."""
     places = {path: at for at, path in enumerate(paths)}
-    order = pa.array([places[file] for file in table["file"].to_pylist()])
+    files = [str(file) for file in table["file"].to_pylist()]
+    order = pa.array([places[file] for file in files], pa.int64())
     table = table.append_column("place", order)
     return table.sort_by([("place", "ascending"), ("face", "ascending")]).drop_columns("place")

@@ -15,13 +15,7 @@ use crate::values::{expression_set, label, units, wrong};
 pub type Parts = (String, String, String);
 
 /// Label, parts, precision and recall of the chain, and the sentences that the units contradict.
-pub type Explained = (
-    &'static str,
-    Parts,
-    Option<f64>,
-    Option<f64>,
-    Vec<String>,
-);
+pub type Explained = (&'static str, Parts, Option<f64>, Option<f64>, Vec<String>);
 
 /// Name and advice of each check that failed, then precision, recall and contradicted sentences.
 pub type Findings = (
@@ -65,7 +59,13 @@ pub fn explain(
     let label = request.label().map_or("", Expression::snake_case);
     let report = ground(&chain, units);
     let (precision, recall) = (report.precision(), report.recall());
-    Ok((label, parts(chain), precision, recall, contradicted(&report)))
+    Ok((
+        label,
+        parts(chain),
+        precision,
+        recall,
+        contradicted(&report),
+    ))
 }
 
 /// A chain for a label from intensities by name.

@@ -79,7 +79,8 @@ impl Call {
                 self.seed,
                 self.messages,
             );
-            let answer: (Option<String>, Option<String>) = call.call1(py, arguments)?.extract(py)?;
+            let answer: (Option<String>, Option<String>) =
+                call.call1(py, arguments)?.extract(py)?;
             match answer {
                 (Some(text), _) => Ok(Ok(text)),
                 (None, Some(reason)) => Ok(Err(reason)),

@@ -75,7 +75,9 @@ fn confused(truth: &[u8], prediction: &[u8], classes: usize) -> PyResult<Confusi
     let ((truth, _), (prediction, _)) = (truth.as_chunks::<8>(), prediction.as_chunks::<8>());
     if truth.len() != prediction.len() {
         let (left, right) = (truth.len(), prediction.len());
-        return Err(wrong(format!("{left} true labels beside {right} predictions")));
+        return Err(wrong(format!(
+            "{left} true labels beside {right} predictions"
+        )));
     }
     let index = |bytes: &[u8; 8]| usize::try_from(i64::from_le_bytes(*bytes));
     let mut confusion = Confusion::new(classes);

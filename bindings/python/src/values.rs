@@ -46,7 +46,9 @@ pub fn label(name: &str, set: ExpressionSet) -> PyResult<Expression> {
 /// Measured units by name.
 pub fn named_units(units: &AuVector) -> Vec<(&'static str, f32)> {
     let named = units.iter();
-    named.map(|(unit, i)| (unit.snake_case(), i.get())).collect()
+    named
+        .map(|(unit, i)| (unit.snake_case(), i.get()))
+        .collect()
 }
 
 /// Probabilities by name, in expression order.

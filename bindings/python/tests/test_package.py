@@ -1,8 +1,9 @@
 """What the package says of itself holds."""
 
 import re
-import tomllib
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[3]
 HERE = Path(__file__).parents[1]
@@ -16,6 +17,7 @@ def test_the_lines_of_the_readme_run(monkeypatch, capsys):
 
 def test_the_lock_is_that_of_the_workspace():
     """Other versions would compile everything twice, and read other values."""
+    tomllib = pytest.importorskip("tomllib")  # Python 3.11 and newer.
 
     def packages(path):
         found = tomllib.loads(path.read_text())["package"]

@@ -8,8 +8,8 @@ Intensities of action units lie in [0, 1] and count as active above 0.2; left is
 left; coordinates are pixels from the top left corner; angles are degrees.
 """
 
-from expllm._errors import PhotoError
 from expllm._csv import Measured, read_csv
+from expllm._errors import PhotoError
 from expllm._explaining import Chain, Checked, Composer, Explanation, Finding, check_chain
 from expllm._native import VERSION as __version__
 from expllm._reader import Reader

@@ -43,7 +43,7 @@ class Explanation:
     """Sentences that the readings contradict."""
 
     @classmethod
-    def of(cls, found: _native.Explained) -> Explanation:
+    def of(cls, found: _native._Explained) -> Explanation:
         """From what the native part gives."""
         label, parts, precision, recall, unsupported = found
         return cls(label, Chain(*parts), precision, recall, tuple(unsupported))

@@ -1,20 +1,38 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeAlias, final
 
+__all__ = [
+    "Face",
+    "Stages",
+    "VERSION",
+    "agreement",
+    "build",
+    "check",
+    "compose",
+    "confusion",
+    "expression_names",
+    "occurrence",
+    "table",
+    "tool_columns",
+    "tool_of",
+    "tool_table",
+    "tool_units",
+    "unit_table",
+]
 VERSION: str
 
-Source: TypeAlias = str | bytes | tuple[int, int, bytes]
-Refusal: TypeAlias = tuple[str, int | None]
-Outcome: TypeAlias = tuple[int, int, list[Face], Refusal | None]
-Parts: TypeAlias = tuple[str, str, str]
-Explained: TypeAlias = tuple[str, Parts, float | None, float | None, list[str]]
-Findings: TypeAlias = tuple[list[tuple[str, str]], float | None, float | None, list[str]]
-Writer: TypeAlias = Callable[
+_Source: TypeAlias = str | bytes | tuple[int, int, bytes]
+_Refusal: TypeAlias = tuple[str, int | None]
+_Outcome: TypeAlias = tuple[int, int, list[Face], _Refusal | None]
+_Parts: TypeAlias = tuple[str, str, str]
+_Explained: TypeAlias = tuple[str, _Parts, float | None, float | None, list[str]]
+_Findings: TypeAlias = tuple[list[tuple[str, str]], float | None, float | None, list[str]]
+_Writer: TypeAlias = Callable[
     [str, str, list[tuple[str, float]], int, list[tuple[str, str]]],
     tuple[str | None, str | None],
 ]
 
-class Settings(Protocol):
+class _Settings(Protocol):
     @property
     def name(self) -> str: ...
     @property
@@ -35,7 +53,7 @@ class Stages:
     def __new__(cls, threads: int) -> Stages: ...
     @property
     def threads(self) -> int: ...
-    def read(self, photos: Sequence[Source], cropped: bool) -> list[Outcome]: ...
+    def read(self, photos: Sequence[_Source], cropped: bool) -> list[_Outcome]: ...
 
 @final
 class Face:
@@ -61,7 +79,7 @@ class Face:
     def crop(self) -> tuple[int, bytes] | None: ...
     def crop_png(self) -> bytes | None: ...
     def without_crop(self) -> Face: ...
-    def explain(self, given: str | None, classes: int, seed: int) -> Explained: ...
+    def explain(self, given: str | None, classes: int, seed: int) -> _Explained: ...
     @classmethod
     def restore(cls, known: str, crop: tuple[int, bytes] | None) -> Face: ...
 
@@ -72,13 +90,13 @@ def tool_units(columns: dict[str, float], name: str) -> list[tuple[str, float]]:
 def tool_of(columns: Sequence[str]) -> str | None: ...
 def unit_table() -> list[tuple[str, str, str, list[str], list[str]]]: ...
 def expression_names() -> list[str]: ...
-def compose(named: dict[str, float], name: str, classes: int, seed: int) -> Parts: ...
-def check(text: str, name: str, named: dict[str, float], classes: int) -> Findings: ...
+def compose(named: dict[str, float], name: str, classes: int, seed: int) -> _Parts: ...
+def check(text: str, name: str, named: dict[str, float], classes: int) -> _Findings: ...
 def agreement(truth: bytes, prediction: bytes) -> dict[str, float | None]: ...
 def occurrence(
     truth: bytes, prediction: bytes, thresholds: tuple[float, float]
 ) -> dict[str, float | None]: ...
 def confusion(truth: bytes, prediction: bytes, classes: int) -> dict[str, float | None]: ...
 def build(
-    records: str | list[str], writer: Writer, out: str, settings: Settings
+    records: str | list[str], writer: _Writer, out: str, settings: _Settings
 ) -> tuple[int, list[tuple[str, int]], list[tuple[str, int]]]: ...

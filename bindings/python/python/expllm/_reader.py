@@ -88,7 +88,7 @@ class Reader:
         return [_photo(photo, outcomes) for photo in batch]
 
 
-def _photo(named: Named, outcomes: Iterator[_native.Outcome]) -> Photo:
+def _photo(named: Named, outcomes: Iterator[_native._Outcome]) -> Photo:
     if named.source is None:
         return Photo(named.file, 0, 0, [], named.error)
     width, height, faces, refusal = next(outcomes)

@@ -119,7 +119,7 @@ def build(
     return Built(path, count, dict(statuses), dict(findings))
 
 
-def _call(writer: Callable[[WriteRequest], str]) -> _native.Writer:
+def _call(writer: Callable[[WriteRequest], str]) -> _native._Writer:
     """The writer as the native part calls it."""
 
     def call(
