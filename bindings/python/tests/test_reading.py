@@ -1,9 +1,12 @@
 """Every way to hand over a photo gives the same faces."""
 
+import gc
 import io
 import os
 import pickle
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -129,3 +132,37 @@ def test_tables_of_other_tools(plain, reader, photo, columns, smile, scale, miss
 def test_tables_of_nobody(plain):
     with pytest.raises(ValueError, match="pyfeat"):
         plain.to_pandas("fex")
+
+
+def test_threads_share_a_reader_and_nothing_holds_the_interpreter(reader, plain, photo):
+    ticks, stop = [0], threading.Event()
+
+    def tick():
+        while not stop.wait(0.001):
+            ticks[0] += 1
+
+    clock = threading.Thread(target=tick)
+    clock.start()
+    with ThreadPoolExecutor(4) as pool:
+        all_readings = list(pool.map(reader.read, [photo] * 8))
+    during = ticks[0]
+    stop.set()
+    clock.join()
+    assert all(units(readings) == units(plain) for readings in all_readings)
+    # A millisecond each; a call that held the interpreter would leave room for a few.
+    assert during > 10
+
+
+def test_reading_leaves_no_objects_behind(reader, photo):
+    def objects():
+        gc.collect()
+        return len(gc.get_objects())
+
+    reader.read(photo).to_dicts()
+    before = objects()
+    for _ in range(20):
+        readings = reader.read([photo, b"no photo"])
+        readings.explain()
+        readings.to_arrow()
+    del readings
+    assert objects() - before < 20
