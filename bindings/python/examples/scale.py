@@ -7,7 +7,6 @@ the order of the paths.
 from __future__ import annotations
 
 import argparse
-import functools
 import os
 import sys
 import tempfile
@@ -23,15 +22,12 @@ CHUNK = 64
 """Photos that a worker gets at a time."""
 
 
-@functools.cache
-def reader() -> expllm.Reader:
-    """The reader of this process. The engine has a process per core, so one thread reads."""
-    return expllm.Reader(threads=1)
-
-
 def read(paths: Sequence[str]) -> pa.Table:
-    """The faces of some photos."""
-    return reader().read(list(paths)).to_arrow()
+    """The faces of some photos, read by the one reader of this process.
+
+    The engine has a process per core, so one thread reads.
+    """
+    return expllm.Reader.shared(threads=1).read(list(paths)).to_arrow()
 
 
 def chunks(paths: Sequence[str], size: int = CHUNK) -> list[Sequence[str]]:

@@ -166,3 +166,9 @@ def test_reading_leaves_no_objects_behind(reader, photo):
         readings.to_arrow()
     del readings
     assert objects() - before < 20
+
+
+def test_a_process_has_one_shared_reader(plain, photo):
+    shared = expllm.Reader.shared(threads=1)
+    assert shared is expllm.Reader.shared(threads=1) is not expllm.Reader.shared(threads=2)
+    assert units(shared.read(photo)) == units(plain)

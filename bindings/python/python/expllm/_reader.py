@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import os
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Literal
@@ -16,6 +17,9 @@ _AHEAD = 8
 """Photos read at a time, per thread."""
 
 Errors = Literal["raise", "keep"]
+
+_SHARED: dict[tuple[int, int | None], Reader] = {}
+"""Readers of this process, by it and their threads."""
 
 
 class Reader:
@@ -33,6 +37,18 @@ class Reader:
             raise ValueError(f"threads must be from 1 to 1024, found {threads}")
         self._threads = threads
         self._stages = _native.Stages(count)
+
+    @classmethod
+    def shared(cls, *, threads: int | None = None) -> Reader:
+        """The one reader of this process with so many threads, made when it is first asked for.
+
+        For functions that an engine runs in its workers, call after call; a forked child gets its
+        own.
+        """
+        key = (os.getpid(), threads)
+        if key not in _SHARED:
+            _SHARED[key] = cls(threads=threads)
+        return _SHARED[key]
 
     def __repr__(self) -> str:
         return f"Reader(threads={self._stages.threads})"
