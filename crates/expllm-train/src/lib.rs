@@ -3,6 +3,7 @@
 pub mod au;
 mod augment;
 mod backbone_steps;
+mod detection;
 mod error;
 mod faces;
 pub mod gradients;
@@ -14,6 +15,7 @@ mod shared;
 pub mod synth;
 mod weights;
 
+pub use detection::score_detection;
 pub use error::TrainError;
 pub use faces::{RealFace, read_fer2013, read_wild};
 pub use pose::fit_head_pose;

@@ -37,6 +37,14 @@ impl TrainingData {
         self.dir.join(name)
     }
 
+    /// The folder of photos that lies beside the data.
+    #[must_use]
+    pub fn photos(&self) -> PathBuf {
+        let beside = self.dir.parent().map(|parent| parent.join("photos"));
+        let beside = beside.filter(|folder| folder.is_dir());
+        beside.unwrap_or_else(|| self.dir.join("photos"))
+    }
+
     /// One split of the `wild` set.
     ///
     /// # Errors

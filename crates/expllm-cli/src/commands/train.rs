@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use expllm_au::{AuNet, AuNetworkConfig, Calibration, FaceReader};
+use expllm_au::{AuNet, AuNetworkConfig, Calibration};
 use expllm_face::device::{Backend, reading_device};
-use expllm_face::{LandmarkNet, LandmarkNetworkConfig};
+use expllm_face::{CenterFaceDetector, LandmarkNet, LandmarkNetworkConfig};
 use expllm_train::au::{AuScores, FacePath, fit_calibration, score_au, score_london, score_panel};
 use expllm_train::landmarks::{score_landmarks, train_landmarks};
-use expllm_train::{Progress, RunConfig, TrainingData, read_weights, save_weights};
+use expllm_train::{
+    Progress, RunConfig, TrainingData, read_weights, save_weights, score_detection,
+};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{CliError, Outcome};
@@ -149,7 +151,23 @@ fn score(data: &TrainingData, weights: Option<&Path>) -> Result<(), CliError> {
             AuNet::new(network, &config, &device)
         }
     };
-    print_au_score(data, &landmarks, &units)
+    let path = FacePath {
+        landmarks: &landmarks,
+        units: &units,
+    };
+    print_found_faces(data, path)?;
+    print_au_score(data, path)
+}
+
+/// The figures that begin with the detector.
+fn print_found_faces(data: &TrainingData, path: FacePath<'_>) -> Result<(), CliError> {
+    let detector = CenterFaceDetector::new().map_err(CliError::library)?;
+    let scores = score_detection(&data.photos(), &detector).map_err(CliError::library)?;
+    print_figures(scores);
+    let london = data.file("london.tar");
+    let scores = score_london(&london, &detector, path).map_err(CliError::library)?;
+    print_figures(scores);
+    Ok(())
 }
 
 #[allow(clippy::print_stdout)] // The program speaks to its user here.
@@ -170,16 +188,10 @@ fn print_landmark_score(data: &TrainingData, network: &LandmarkNet) -> Result<()
     Ok(())
 }
 
-#[allow(clippy::print_stdout)] // The program speaks to its user here.
-fn print_au_score(
-    data: &TrainingData,
-    landmarks: &LandmarkNet,
-    units: &AuNet,
-) -> Result<(), CliError> {
+fn print_au_score(data: &TrainingData, path: FacePath<'_>) -> Result<(), CliError> {
     let (ratings, faces) = data
         .rated_faces("panel_dev.csv")
         .map_err(CliError::library)?;
-    let path = FacePath { landmarks, units };
     print_figures(score_panel(path, &ratings, &faces).map_err(CliError::library)?);
     let synthesizer = data.synthesizer().map_err(CliError::library)?;
     let wild = data.wild("valid").map_err(CliError::library)?;
@@ -187,13 +199,6 @@ fn print_au_score(
     let majorities = data.majorities().map_err(CliError::library)?;
     let scores = score_au(path, &synthesizer, &wild, (&fer, &majorities));
     print_figures(scores.map_err(CliError::library)?);
-    let detector = FaceReader::pretrained()
-        .map_err(CliError::library)?
-        .boxed()
-        .detector;
-    let london = data.file("london.tar");
-    let scores = score_london(&london, detector.as_ref(), path).map_err(CliError::library)?;
-    print_figures(scores);
     Ok(())
 }
 

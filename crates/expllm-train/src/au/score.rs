@@ -43,7 +43,7 @@ pub struct AuScores {
 }
 
 impl AuScores {
-    pub(super) fn push(
+    pub(crate) fn push(
         &mut self,
         name: impl Into<String>,
         value: Option<f64>,
