@@ -12,7 +12,7 @@ use crate::outputs::Kind;
 use crate::{CliError, Outcome};
 
 mod page;
-mod stage;
+pub(super) mod stage;
 mod text;
 
 /// Arguments of `expllm analyze`.

@@ -13,6 +13,7 @@ mod data;
 mod eval;
 mod model;
 mod number_format;
+mod review;
 mod score;
 mod serve;
 mod stages;
@@ -44,6 +45,8 @@ pub enum Command {
     Eval(eval::Args),
     /// Look into checkpoint folders of ExpLLM.
     Model(model::Args),
+    /// Have people hold explanations against the photographs.
+    Review(review::Args),
     /// Grade result_all.json files.
     Score(score::Args),
     /// Answer requests over HTTP: a page, JSON, and chat completions as OpenAI clients know them.
@@ -68,6 +71,7 @@ impl Command {
             Self::Data(args) => data::run(&args),
             Self::Eval(args) => eval::run(&args),
             Self::Model(args) => model::run(&args),
+            Self::Review(args) => review::run(&args),
             Self::Score(args) => score::run(&args),
             Self::Serve(args) => serve::run(&args),
             Self::Synth(args) => synth::run(&args),

@@ -7,6 +7,7 @@ mod figures;
 mod imported;
 mod prediction;
 mod report;
+mod review;
 mod run;
 mod stages;
 
@@ -16,5 +17,6 @@ pub use figures::{Figures, UnitFigures};
 pub use imported::{Imported, read_predictions};
 pub use prediction::{Journal, Prediction, Setup};
 pub use report::Report;
+pub use review::{Review, ReviewFigures, ReviewSheet, read_reviews, review_form, review_sheets};
 pub use run::predict_all;
 pub use stages::{Judge, Stages, View};
