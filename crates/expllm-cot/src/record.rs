@@ -89,10 +89,16 @@ fn units(value: Option<&Value>) -> Result<Option<AuVector>, String> {
     }
 }
 
-/// Units from blendshapes: a map from name to score, or MediaPipe's list of categories.
+/// Units from blendshapes: a map from name to score, or MediaPipe's list of categories, which
+/// stands alone or as the first of several faces.
 fn blendshapes(value: &Value) -> Option<AuVector> {
     let found = ["blendshapes", "face_blendshapes", "faceBlendshapes"];
     let found = found.iter().find_map(|key| value.get(*key))?;
+    let found = match found.get(0) {
+        Some(face @ Value::Array(_)) => face,
+        Some(face) => face.get("categories").unwrap_or(found),
+        None => found,
+    };
     let name = |entry: &Value, name: &str| {
         let keys = ["categoryName", "category_name"];
         keys.iter().any(|key| entry[*key].as_str() == Some(name))

@@ -72,10 +72,20 @@ fn tables_as_the_tools_write_them_are_read() {
 
 #[test]
 fn blendshapes_are_units() {
-    let by_name = json!({"file_name": "a.jpg", "emo": "Fear", "blendshapes": {"jawOpen": 0.5}});
-    let listed = json!({"file_name": "a.jpg", "emo": "Fear", "faceBlendshapes":
-        [{"categoryName": "_neutral", "score": 0.1}, {"categoryName": "jawOpen", "score": 0.5}]});
-    for value in [by_name, listed] {
+    let record = |key: &str, value: serde_json::Value| json!({"file_name": "a.jpg", "emo": "Fear", key: value});
+    let categories = json!([{"categoryName": "_neutral", "score": 0.1}, {"categoryName": "jawOpen", "score": 0.5}]);
+    let by_name = record("blendshapes", json!({"jawOpen": 0.5}));
+    let listed = record("faceBlendshapes", categories.clone());
+    // As MediaPipe writes them: per face a list, in JavaScript under a key.
+    let faces = record(
+        "faceBlendshapes",
+        json!([{"headIndex": -1, "categories": categories}]),
+    );
+    let nested = record(
+        "face_blendshapes",
+        json!([[{"category_name": "jawOpen", "score": 0.5}]]),
+    );
+    for value in [by_name, listed, faces, nested] {
         let units = CotRecord::from_json(&value).unwrap().units.unwrap();
         assert_eq!(units.iter().collect::<Vec<_>>().len(), 1);
         assert_eq!(units[ActionUnit::JawDrop].get(), 0.5);
