@@ -82,7 +82,7 @@ class Checked:
 
 
 class Composer:
-    """Writes chains of thought from a grammar, in microseconds and without any model.
+    """Writes chains of thought from a bank of whole sentences, without any model.
 
     ``classes``: 8 expressions in play, or 7 without contempt.
     """
