@@ -38,7 +38,7 @@ pub fn large_part(part: LargePart, format: Format) -> Result<ExpLlm, ModelError>
     }
     let source = RandomWeights::new(&config, DType::F16, 1)?;
     let options = LoadOptions {
-        kernels: Some(format),
+        kernels: Some(format.into()),
         ..LoadOptions::default()
     };
     ExpLlm::load(&config, &source, &options, &Backend::Cpu.device()?)

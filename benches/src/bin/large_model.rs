@@ -52,7 +52,7 @@ fn main() -> Result<(), ModelError> {
     let device = default_device();
     let options = LoadOptions {
         dtype: DType::F16,
-        kernels: format,
+        kernels: format.map(Into::into),
         ..LoadOptions::default()
     };
     let start = Instant::now();

@@ -17,6 +17,8 @@ pub mod nn;
 pub mod parity;
 mod processor;
 mod random;
+mod speaker;
+mod text_model;
 mod tokenizer;
 mod weights;
 
@@ -30,8 +32,10 @@ pub use config::{
 };
 pub use error::{ModelError, WeightsMismatch, WrongShape};
 pub use explainer::{ChainReader, ExpLlmExplainer, Explanation, FacePixels, PreparePixels};
-pub use loading::{FreshPart, LoadOptions, TensorSpec};
+pub use loading::{FreshPart, LoadOptions, Packing, TensorSpec};
 pub use model::ExpLlm;
 pub use random::RandomWeights;
+pub use speaker::Speaker;
+pub use text_model::TextModel;
 pub use tokenizer::{AddedToken, DecodeStream, LlamaOptions, Tokenizer};
 pub use weights::{TensorInfo, TensorSource};

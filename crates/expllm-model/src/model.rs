@@ -1,12 +1,12 @@
 //! Vision encoder, projector and language model together.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, s};
+use burn::tensor::{Device, Tensor};
 
 use crate::loading::{LoadOptions, load_into, load_packed};
 use crate::nn::llama::{KvCache, Llama, TokenMask};
 use crate::nn::{Projector, VisionEncoder};
-use crate::{ModelConfig, ModelError, TensorSource};
+use crate::{ModelConfig, ModelError, Speaker, TensorSource};
 
 /// The multimodal language model: the tokens of an image take the place of image tokens in the
 /// prompt.
@@ -60,7 +60,7 @@ impl ExpLlm {
         device: &Device,
     ) -> Result<Self, ModelError> {
         match options.kernels {
-            Some(format) => load_packed(config, source, (options, format), device),
+            Some(packing) => load_packed(config, source, (options, packing), device),
             None => load_into(Self::init(config, device)?, source, options),
         }
     }
@@ -116,63 +116,7 @@ impl ExpLlm {
         tokens: &[Vec<u32>],
         images: Option<&Tensor<3>>,
     ) -> Result<Tensor<3>, ModelError> {
-        let length = tokens.first().map_or(0, Vec::len);
-        if length == 0 || tokens.iter().any(|row| row.len() != length) {
-            return Err(ModelError::Input {
-                what: "prompts",
-                reason: "rows must have one length, at least 1; pad the short ones".to_owned(),
-            });
-        }
-        let patches = images.map_or(0, |images| images.dims()[1]);
-        let starts = tokens
-            .iter()
-            .map(|row| self.image_start(row, patches))
-            .collect::<Result<Vec<_>, _>>()?;
-        let image_token = self.config.image_token_id;
-        let plain = |&id: &u32| if id == image_token { 0 } else { id };
-        let looked_up: Vec<Vec<u32>> = tokens
-            .iter()
-            .map(|row| row.iter().map(plain).collect())
-            .collect();
-        let mut embeddings = self.llm.embed(&looked_up)?;
-        let Some(images) = images else {
-            return Ok(embeddings);
-        };
-        let (found, expected) = (images.dims(), embeddings.dims());
-        if found[0] != expected[0] || found[2] != expected[2] {
-            return Err(ModelError::Input {
-                what: "image tokens",
-                reason: format!("{found:?} for prompts of {expected:?}"),
-            });
-        }
-        if let [first, rest @ ..] = starts.as_slice()
-            && rest.iter().all(|start| start == first)
-        {
-            // Every assignment copies the whole batch, so one for all rows where that is possible.
-            let place = s![.., *first..first + patches, ..];
-            return Ok(embeddings.slice_assign(place, images.clone()));
-        }
-        for (row, start) in starts.into_iter().enumerate() {
-            let image = images.clone().narrow(0, row, 1);
-            let place = s![row..row + 1, start..start + patches, ..];
-            embeddings = embeddings.slice_assign(place, image);
-        }
-        Ok(embeddings)
-    }
-
-    /// Where the run of image tokens begins; 0 when there is none and none is wanted.
-    fn image_start(&self, row: &[u32], patches: usize) -> Result<usize, ModelError> {
-        let is_image = |&id: &u32| id == self.config.image_token_id;
-        let start = row.iter().position(is_image).unwrap_or(0);
-        let count = row.iter().filter(|id| is_image(id)).count();
-        let run = row[start..].iter().take_while(|id| is_image(id)).count();
-        if count == patches && run == patches {
-            return Ok(start);
-        }
-        Err(ModelError::ImageTokens {
-            expected: patches,
-            found: format!("{count} were found, {run} of them consecutive"),
-        })
+        Speaker::from(self).embed(tokens, images)
     }
 
     /// Runs prompts and returns the hidden state after each token; with a cache, after the
@@ -192,8 +136,7 @@ impl ExpLlm {
         images: Option<&Tensor<3>>,
         cache: Option<&mut KvCache>,
     ) -> Result<Tensor<3>, ModelError> {
-        let embeddings = self.embed_prompts(tokens, images)?;
-        self.llm.forward(embeddings, mask, cache)
+        Speaker::from(self).forward(tokens, mask, images, cache)
     }
 
     /// The model with all adapters added into the weights, which gives the same answers faster.

@@ -20,7 +20,7 @@ use expllm_model::{
 
 fn load(config: &ModelConfig, source: &dyn TensorSource, kernels: Option<Format>) -> ExpLlm {
     let options = LoadOptions {
-        kernels,
+        kernels: kernels.map(Into::into),
         ..LoadOptions::default()
     };
     ExpLlm::load(config, source, &options, &device()).unwrap()
@@ -210,7 +210,7 @@ fn blocks_that_cannot_be_are_named() {
         let opened = checkpoint::open(folder);
         let loaded = opened.and_then(|c| {
             let options = LoadOptions {
-                kernels: Some(Format::Q8_0),
+                kernels: Some(Format::Q8_0.into()),
                 ..LoadOptions::default()
             };
             ExpLlm::load(&c.config, c.source.as_ref(), &options, &device())

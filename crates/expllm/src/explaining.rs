@@ -82,7 +82,7 @@ impl ModelSource {
 fn load_options(format: Format, backend: Backend) -> Result<LoadOptions, ModelError> {
     let mut options = LoadOptions::default();
     match (backend, format) {
-        (Backend::Cpu, format) => options.kernels = Some(format),
+        (Backend::Cpu, format) => options.kernels = Some(format.into()),
         (_, Format::F32) => options.dtype = DType::F32,
         (_, Format::F16) => options.dtype = DType::F16,
         (_, Format::Bf16) => options.dtype = DType::BF16,

@@ -19,7 +19,7 @@ const STORED: [Format; 3] = [Format::Q8_0, Format::Q4_0, Format::Q4A];
 /// twentieth of a large model, and four bits cost them more.
 pub(crate) fn format_beside(language: Format) -> Format {
     match language {
-        Format::Q4_0 | Format::Q4A => Format::Q8_0,
+        Format::Q4_0 | Format::Q4_1 | Format::Q4A => Format::Q8_0,
         other => other,
     }
 }

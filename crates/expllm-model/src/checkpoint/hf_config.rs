@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::files;
+use super::{files, foreign};
 use crate::{
     Dinov2Config, LlmConfig, LoraConfig, ModelConfig, ModelError, ProjectorKind, RopeScaling,
     TensorSource, VisionConfig,
@@ -67,6 +67,22 @@ impl Fields<'_> {
         id.ok_or_else(|| self.fault(format!("`{name}` is {value}, not a token id")))
     }
 
+    /// One token or several.
+    pub(super) fn ids(&self, name: &str) -> Result<Vec<u32>, ModelError> {
+        let Some(value) = self.value(name) else {
+            return Ok(Vec::new());
+        };
+        let single = std::slice::from_ref(value);
+        let values = value.as_array().map_or(single, Vec::as_slice);
+        let values = values.iter().filter(|value| value.as_i64() != Some(-1));
+        values
+            .map(|value| {
+                let id = value.as_u64().and_then(|id| u32::try_from(id).ok());
+                id.ok_or_else(|| self.fault(format!("`{name}` has {value}, not a token id")))
+            })
+            .collect()
+    }
+
     /// The language model, without adapters.
     pub(super) fn llm(&self) -> Result<LlmConfig, ModelError> {
         let hidden_size = self.needed("hidden_size")?;
@@ -76,7 +92,8 @@ impl Fields<'_> {
             None if num_heads > 0 => hidden_size / num_heads,
             None => return Err(self.fault("`num_attention_heads` is 0")),
         };
-        let max_positions = self.needed("max_position_embeddings")?;
+        foreign::check(self.object, head_dim).map_err(|reason| self.fault(reason))?;
+        let max_positions = self.positions()?;
         Ok(LlmConfig {
             vocab_size: self.needed("vocab_size")?,
             hidden_size,
@@ -85,7 +102,7 @@ impl Fields<'_> {
             num_heads,
             num_kv_heads: self.size("num_key_value_heads")?.unwrap_or(num_heads),
             head_dim,
-            rope_theta: self.number("rope_theta")?.unwrap_or(10_000.0),
+            rope_theta: self.rope_theta()?,
             rope_scaling: self.rope_scaling(max_positions)?,
             rms_norm_eps: self.number("rms_norm_eps")?.unwrap_or(1e-6),
             tie_word_embeddings: self.flag("tie_word_embeddings"),
@@ -94,8 +111,33 @@ impl Fields<'_> {
         })
     }
 
+    /// Positions that the model knows. One that looks back over a window alone computes as LLaMA
+    /// does as far as the window goes.
+    fn positions(&self) -> Result<usize, ModelError> {
+        let positions = self.needed("max_position_embeddings")?;
+        let windowed = self.value("use_sliding_window") != Some(&Value::Bool(false));
+        let window = self.size("sliding_window")?.filter(|_| windowed);
+        Ok(window.unwrap_or(positions).min(positions))
+    }
+
+    /// The base of the rotary frequencies, which transformers from version 5 on writes beside
+    /// their scaling.
+    fn rope_theta(&self) -> Result<f64, ModelError> {
+        let inner = self.value("rope_parameters").and_then(Value::as_object);
+        let inner = inner.map(|object| {
+            Fields {
+                path: self.path,
+                object,
+            }
+            .number("rope_theta")
+        });
+        let inner = inner.transpose()?.flatten();
+        Ok(self.number("rope_theta")?.or(inner).unwrap_or(10_000.0))
+    }
+
     fn rope_scaling(&self, max_positions: usize) -> Result<RopeScaling, ModelError> {
-        let Some(object) = self.value("rope_scaling").and_then(Value::as_object) else {
+        let scaling = (self.value("rope_scaling")).or_else(|| self.value("rope_parameters"));
+        let Some(object) = scaling.and_then(Value::as_object) else {
             return Ok(RopeScaling::None);
         };
         let inner = Fields {

@@ -7,13 +7,14 @@ use serde_json::{Map, Value, json};
 use super::files;
 use super::gguf::GgufModel;
 use super::hf_config::{CONFIG_FILE, Fields, MAX_CONFIG_BYTES};
-use super::open::{needed_weights, official_name};
+use super::open::{gguf_file, needed_weights, official_name};
 use super::save::{SaveOptions, Saved, whole_folder};
 use super::sources::{BoxedSource, Joined};
 use super::weight_file::WeightFormat;
 use super::write::WeightsWriter;
-use crate::loading::check;
-use crate::{ExpLlm, LlmConfig, LoadOptions, ModelConfig, ModelError, Tokenizer, default_device};
+use crate::conversation::{CHAT_FILE, ChatTemplate, MAX_TEMPLATE_BYTES};
+use crate::loading::check_language;
+use crate::{LlmConfig, ModelError, Tokenizer};
 
 /// A language model of the LLaMA family on its own; weights are read when they are asked for.
 pub struct LanguageModel {
@@ -23,29 +24,37 @@ pub struct LanguageModel {
     pub source: BoxedSource,
     /// The tokenizer; `None` when there is none.
     pub tokenizer: Option<Tokenizer>,
+    /// The template of its conversations; `None` when there is none.
+    pub chat: Option<ChatTemplate>,
+    /// Tokens that end an answer.
+    pub ends: Vec<u32>,
     /// What `config.json` says, also of what [`LlmConfig`] has no field for.
     pub(super) fields: Map<String, Value>,
     /// The file that errors about the configuration name.
-    pub(super) path: PathBuf,
+    pub(crate) path: PathBuf,
     /// Where other files of the model may lie.
     pub(super) dir: PathBuf,
 }
 
 impl LanguageModel {
-    /// Opens a folder of transformers (`config.json` with safetensors or `.bin`) or a `.gguf`
-    /// file. Of the file, the architecture `llama` with plain numbers or blocks of 4 to 8 bits
+    /// Opens a folder of transformers (`config.json` with safetensors or `.bin`), a `.gguf` file,
+    /// or a folder with one such file and no `config.json`. Of the file, the architecture `llama` with plain numbers or blocks of 4 to 8 bits
     /// is read; blocks become f32.
     ///
     /// # Errors
     ///
     /// [`ModelError::Io`] and [`ModelError::Format`] with the file that cannot be used.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
-        match WeightFormat::of(path) {
-            Some(WeightFormat::Gguf) if !path.is_dir() => {
-                let dir = path.parent().unwrap_or(Path::new(""));
-                Self::of_gguf(GgufModel::open(path)?, path, dir)
+        let file = match WeightFormat::of(path) {
+            Some(WeightFormat::Gguf) if !path.is_dir() => Some(path.to_owned()),
+            _ => gguf_file(path)?,
+        };
+        match file {
+            Some(file) => {
+                let dir = file.parent().unwrap_or(Path::new(""));
+                Self::of_gguf(GgufModel::open(&file)?, &file, dir)
             }
-            _ => Self::open_folder(path),
+            None => Self::open_folder(path),
         }
     }
 
@@ -60,14 +69,16 @@ impl LanguageModel {
     }
 
     fn of_gguf(model: GgufModel, path: &Path, dir: &Path) -> Result<Self, ModelError> {
-        Self::new(model.config, path, dir, model.weights, model.tokenizer)
+        let parts = (model.tokenizer, model.chat);
+        Self::new(model.config, path, dir, model.weights, parts)
     }
 
     fn open_folder(dir: &Path) -> Result<Self, ModelError> {
         let path = dir.join(CONFIG_FILE);
         let fields = files::read_json_object(&path, MAX_CONFIG_BYTES)?;
         let source = Joined::default().with(needed_weights(dir)?, official_name)?;
-        Self::new(fields, &path, dir, Box::new(source), Tokenizer::open(dir)?)
+        let parts = (Tokenizer::open(dir)?, folder_template(dir)?);
+        Self::new(fields, &path, dir, Box::new(source), parts)
     }
 
     fn new(
@@ -75,13 +86,23 @@ impl LanguageModel {
         path: &Path,
         dir: &Path,
         source: BoxedSource,
-        tokenizer: Option<Tokenizer>,
+        (tokenizer, chat): (Option<Tokenizer>, Option<String>),
     ) -> Result<Self, ModelError> {
         let object = &fields;
+        let fields_of = Fields { path, object };
+        let chat = chat.map(|source| chat_template(source, tokenizer.as_ref()));
+        let chat = chat
+            .transpose()
+            .map_err(|error| ModelError::format(path, error.to_string()))?;
+        let mut ends = fields_of.ids("eos_token_id")?;
+        let end = tokenizer.as_ref().and_then(Tokenizer::eos_id);
+        ends.extend(end.filter(|id| !ends.contains(id)));
         Ok(Self {
-            config: Fields { path, object }.llm()?,
+            config: fields_of.llm()?,
             source,
             tokenizer,
+            chat,
+            ends,
             fields,
             path: path.into(),
             dir: dir.into(),
@@ -93,25 +114,19 @@ impl LanguageModel {
     /// # Errors
     ///
     /// [`ModelError::Config`] for sizes that no model has; [`ModelError::Weights`] names every
-    /// tensor that is missing, unexpected or misshapen.
+    /// tensor that is missing, unexpected or misshapen; [`ModelError::Tokenizer`] when there are
+    /// more tokens than embeddings.
     pub fn verify(&self) -> Result<(), ModelError> {
-        // The small vision encoder is there for its place in the model alone.
-        let config = ModelConfig {
-            llm: self.config.clone(),
-            ..ModelConfig::tiny()
+        check_language(&self.config, self.source.as_ref())?;
+        let Some(tokenizer) = &self.tokenizer else {
+            return Ok(());
         };
-        let model = ExpLlm::init(&config, &default_device())?;
-        match check(&model, self.source.as_ref(), &LoadOptions::default()) {
-            Err(ModelError::Weights(mut mismatch)) => {
-                let own =
-                    |name: &String| name.starts_with("model.") || name.starts_with("lm_head.");
-                mismatch.missing.retain(own);
-                match mismatch.is_empty() {
-                    true => Ok(()),
-                    false => Err(ModelError::Weights(mismatch)),
-                }
-            }
-            other => other.map(drop),
+        let (tokens, rows) = (tokenizer.vocab_size(), self.config.vocab_size);
+        match tokens > rows {
+            true => Err(ModelError::Tokenizer(format!(
+                "{tokens} tokens for a model with {rows}; is it another model's?"
+            ))),
+            false => Ok(()),
         }
     }
 
@@ -139,6 +154,9 @@ impl LanguageModel {
             if let Some(tokenizer) = &self.tokenizer {
                 tokenizer.save(folder)?;
             }
+            if let Some(chat) = &self.chat {
+                files::write(&folder.join(CHAT_FILE), chat.source().as_bytes())?;
+            }
             let source = self.source.as_ref();
             Ok(Saved {
                 bytes: WeightsWriter::new(options).write(folder, source)?,
@@ -146,6 +164,36 @@ impl LanguageModel {
             })
         })
     }
+}
+
+/// The template of a folder: a file of its own, or a text in `tokenizer_config.json`.
+fn folder_template(dir: &Path) -> Result<Option<String>, ModelError> {
+    let path = dir.join(CHAT_FILE);
+    if path.is_file() {
+        let bytes = files::read_limited(&path, MAX_TEMPLATE_BYTES)?;
+        let text = String::from_utf8(bytes);
+        return text
+            .map(Some)
+            .map_err(|_| ModelError::format(&path, "not UTF-8"));
+    }
+    let path = dir.join("tokenizer_config.json");
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let object = files::read_json_object(&path, MAX_CONFIG_BYTES)?;
+    let template = object.get("chat_template").and_then(Value::as_str);
+    Ok(template.map(str::to_owned))
+}
+
+fn chat_template(
+    source: String,
+    tokenizer: Option<&Tokenizer>,
+) -> Result<ChatTemplate, ModelError> {
+    let text = |id: fn(&Tokenizer) -> Option<u32>| {
+        let text = tokenizer.and_then(|tokenizer| tokenizer.token_text(id(tokenizer)?));
+        text.unwrap_or_default()
+    };
+    ChatTemplate::new(source, text(Tokenizer::bos_id), text(Tokenizer::eos_id))
 }
 
 fn torch_name(dtype: crate::DType) -> &'static str {

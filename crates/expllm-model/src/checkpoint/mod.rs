@@ -8,6 +8,7 @@
 
 pub(crate) mod blocks;
 pub(crate) mod files;
+mod foreign;
 mod fresh;
 mod gguf;
 mod hf_config;
@@ -26,7 +27,7 @@ mod weight_file;
 mod write;
 
 pub use language::LanguageModel;
-pub use open::{Checkpoint, open, open_parts};
+pub use open::{Checkpoint, is_language_alone, open, open_parts};
 pub use peft::{apply_adapter, save_adapter};
 pub use save::{SaveOptions, Saved, save};
 pub use shipped::shipped;

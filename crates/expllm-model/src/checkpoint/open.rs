@@ -94,6 +94,25 @@ pub fn open(dir: &Path) -> Result<Checkpoint, ModelError> {
     finish(dir, config, source, Tokenizer::open(dir)?)
 }
 
+/// Whether a path holds a language model alone, for [`LanguageModel`], and nothing that [`open`]
+/// could make a whole model of.
+///
+/// # Errors
+///
+/// As [`open`].
+pub fn is_language_alone(path: &Path) -> Result<bool, ModelError> {
+    if let Some(file) = gguf_file(path)? {
+        let beside = file.parent().unwrap_or(Path::new(""));
+        return Ok(dino_file(beside)?.is_none());
+    }
+    let object = files::read_json_object(&path.join(CONFIG_FILE), MAX_CONFIG_BYTES)?;
+    if object.contains_key("vision") || dino_file(path)?.is_some() {
+        return Ok(false);
+    }
+    let names = needed_weights(path)?.names();
+    Ok(!names.iter().any(|name| name.starts_with("vision_model.")))
+}
+
 /// Opens a vision encoder (`dinov2_*.pth`) and a language model of the LLaMA family, a folder or
 /// a `.gguf` file, as one model; the projector between them is drawn from `seed`, and there are
 /// no adapters yet.
@@ -236,7 +255,7 @@ fn dino_file(dir: &Path) -> Result<Option<PathBuf>, ModelError> {
 }
 
 /// The `.gguf` file that a path names, or the one of a folder without `config.json`.
-fn gguf_file(path: &Path) -> Result<Option<PathBuf>, ModelError> {
+pub(super) fn gguf_file(path: &Path) -> Result<Option<PathBuf>, ModelError> {
     if path.is_file() {
         let is_gguf = WeightFormat::of(path) == Some(WeightFormat::Gguf);
         return Ok(is_gguf.then(|| path.to_owned()));

@@ -8,7 +8,7 @@ use expllm_kernels::Format;
 
 use super::gguf::BlockFormat;
 use super::storage::Storage;
-use super::{gguf, safetensors, torch};
+use super::{files, gguf, safetensors, torch};
 use crate::{ModelError, TensorInfo, TensorSource};
 
 /// The format of a weight file.
@@ -96,8 +96,10 @@ impl WeightFile {
             WeightFormat::Torch => torch::list,
             WeightFormat::Gguf => gguf::list,
         };
-        let directory =
-            storage.with_all(|file| list(file).map_err(|reason| storage.fault(reason)))?;
+        let directory = storage.with_all(|file| match files::is_pointer(file) {
+            true => Err(storage.fault(files::POINTER)),
+            false => list(file).map_err(|reason| storage.fault(reason)),
+        })?;
         Ok(Self { storage, directory })
     }
 }

@@ -113,7 +113,7 @@ impl LlmConfig {
         }
     }
 
-    pub(super) fn validate(&self) -> Result<(), ModelError> {
+    pub(crate) fn validate(&self) -> Result<(), ModelError> {
         for (field, size) in [
             ("llm.vocab_size", self.vocab_size),
             ("llm.hidden_size", self.hidden_size),

@@ -1,12 +1,15 @@
 //! Conversations about a face: prompts to answer and sequences to train on.
 
 mod answers;
+mod chat;
 mod task;
 mod template;
 #[cfg(test)]
 mod tests;
 
 pub use answers::{PaddedSquare, classes, decimals};
+pub(crate) use chat::{CHAT_FILE, MAX_TEMPLATE_BYTES};
+pub use chat::{ChatMessage, ChatTemplate};
 pub use task::Task;
 pub use template::{LabelMask, PromptTemplate, TaskText};
 

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 
 use super::stream::earliest;
 use super::{BatchPrefix, GenerationSettings, Sampler};
-use crate::{ExpLlm, ModelError, Tokenizer};
+use crate::{ModelError, Speaker, Tokenizer};
 
 /// One prompt of a batch.
 #[derive(Debug, Clone)]
@@ -20,10 +20,10 @@ pub struct BatchPrompt {
 ///
 /// # Errors
 ///
-/// As [`ExpLlm::forward`], [`ModelError::Generation`], or [`ModelError::Input`] when only some
+/// As [`ExpLlm::forward`](crate::ExpLlm::forward), [`ModelError::Generation`], or [`ModelError::Input`] when only some
 /// prompts have an image.
-pub fn generate_batch(
-    model: &ExpLlm,
+pub fn generate_batch<'m>(
+    model: impl Into<Speaker<'m>>,
     prompts: &[BatchPrompt],
     settings: &GenerationSettings,
 ) -> Result<Vec<Vec<u32>>, ModelError> {
@@ -119,13 +119,13 @@ struct Row {
 
 impl Row {
     fn new(
-        model: &ExpLlm,
+        model: Speaker<'_>,
         prompt: &[u32],
         settings: &GenerationSettings,
     ) -> Result<Self, ModelError> {
         let positions = model.llm.config().max_positions;
         let mut stop = settings.stop_tokens.clone();
-        stop.push(model.config().eos_token_id);
+        stop.extend_from_slice(model.ends);
         // As for a single prompt: the last token of an answer need not be run.
         let room = (positions + 1).saturating_sub(prompt.len());
         Ok(Self {

@@ -5,13 +5,13 @@ use burn::tensor::Tensor;
 use super::prefix::read;
 use crate::nn::llama::{KvCache, TokenMask};
 use crate::tokenizer::common_prefix;
-use crate::{ExpLlm, ModelError};
+use crate::{ModelError, Speaker};
 
 /// Keys and values of several prompts, and the scores of the token after each: a
 /// [`Prefix`](super::Prefix) with rows. Prompts of different length are padded where they end.
 #[derive(Debug, Clone)]
 pub struct BatchPrefix<'m> {
-    model: &'m ExpLlm,
+    model: Speaker<'m>,
     cache: KvCache,
     /// Tokens of the images: `[rows, patches, width]`.
     images: Option<Tensor<3>>,
@@ -25,16 +25,17 @@ impl<'m> BatchPrefix<'m> {
     ///
     /// # Shapes
     ///
-    /// `images`: `[rows, patches, width]`, from [`ExpLlm::encode_images`].
+    /// `images`: `[rows, patches, width]`, from [`ExpLlm::encode_images`](crate::ExpLlm::encode_images).
     ///
     /// # Errors
     ///
-    /// As [`ExpLlm::forward`].
+    /// As [`ExpLlm::forward`](crate::ExpLlm::forward).
     pub fn new(
-        model: &'m ExpLlm,
+        model: impl Into<Speaker<'m>>,
         prompts: &[Vec<u32>],
         images: Option<Tensor<3>>,
     ) -> Result<Self, ModelError> {
+        let model = model.into();
         let mut prefix = Self {
             model,
             cache: model.llm.cache(prompts.len(), 0),
@@ -48,7 +49,7 @@ impl<'m> BatchPrefix<'m> {
 
     /// The model.
     #[must_use]
-    pub fn model(&self) -> &'m ExpLlm {
+    pub fn model(&self) -> Speaker<'m> {
         self.model
     }
 
@@ -75,7 +76,7 @@ impl<'m> BatchPrefix<'m> {
     ///
     /// # Errors
     ///
-    /// As [`ExpLlm::forward`].
+    /// As [`ExpLlm::forward`](crate::ExpLlm::forward).
     pub fn push(&mut self, next: &[Option<u32>]) -> Result<(), ModelError> {
         let ends: Vec<Vec<u32>> = next
             .iter()
@@ -89,7 +90,7 @@ impl<'m> BatchPrefix<'m> {
     ///
     /// # Errors
     ///
-    /// As [`ExpLlm::forward`], and [`ModelError::Input`] for another number of prompts or an
+    /// As [`ExpLlm::forward`](crate::ExpLlm::forward), and [`ModelError::Input`] for another number of prompts or an
     /// empty one.
     pub fn rewind_to(&mut self, prompts: &[Vec<u32>]) -> Result<usize, ModelError> {
         if prompts.len() != self.rows() || prompts.iter().any(Vec::is_empty) {
@@ -106,11 +107,8 @@ impl<'m> BatchPrefix<'m> {
         // At least one token of every row is run, for the scores after it.
         let shared = rows.map(|(old, new)| common_prefix(old, new).min(new.len() - 1));
         let mut kept = shared.min().unwrap_or(0).min(self.cache.mask().unpadded());
-        let image_token = self.model.config().image_token_id;
-        if prompts
-            .iter()
-            .any(|prompt| prompt[kept..].contains(&image_token))
-        {
+        let is_image = |&id: &u32| Some(id) == self.model.image_token;
+        if (prompts.iter()).any(|prompt| prompt[kept..].iter().any(is_image)) {
             // An image is run whole.
             kept = 0;
         }
@@ -151,7 +149,7 @@ impl<'m> BatchPrefix<'m> {
         tokens: &[u32],
         parents: &[Option<usize>],
     ) -> Result<Vec<Vec<Vec<f32>>>, ModelError> {
-        let llm = &self.model.llm;
+        let llm = self.model.llm;
         let hidden = llm.forward_branches(tokens, parents, &mut self.cache)?;
         let scores = read(llm.logits(hidden))?;
         let vocab = llm.config().vocab_size;
@@ -164,14 +162,13 @@ impl<'m> BatchPrefix<'m> {
 
     /// Runs tokens after each row, padded on the left to one length.
     fn run(&mut self, ends: &[Vec<u32>], images: Option<Tensor<3>>) -> Result<(), ModelError> {
-        let (model, llm) = (self.model, &self.model.llm);
+        let (model, llm) = (self.model, self.model.llm);
         let longest = ends.iter().map(Vec::len).max().unwrap_or(0);
         if longest == 0 {
             return Ok(());
         }
         self.cache.reserve(self.cache.length() + longest)?;
-        let pad = model.config().pad_token_id;
-        let padded = |end: &Vec<u32>| [&vec![pad; longest - end.len()], &end[..]].concat();
+        let padded = |end: &Vec<u32>| [&vec![model.pad; longest - end.len()], &end[..]].concat();
         let real = |end: &Vec<u32>| (0..longest).map(|at| at + end.len() >= longest).collect();
         let rows: Vec<_> = ends.iter().map(padded).collect();
         // All rows have the longest length.

@@ -3,14 +3,14 @@
 use burn::tensor::{DType, Tensor};
 
 use crate::nn::llama::{KvCache, TokenMask};
-use crate::{ExpLlm, ModelError};
+use crate::{ModelError, Speaker};
 
 /// Keys and values of a prompt, and the scores of the token after it.
 ///
 /// A clone shares memory until one of the two grows.
 #[derive(Debug, Clone)]
 pub struct Prefix<'m> {
-    model: &'m ExpLlm,
+    model: Speaker<'m>,
     cache: KvCache,
     /// Tokens of the image: `[1, patches, width]`.
     image: Option<Tensor<3>>,
@@ -23,16 +23,17 @@ impl<'m> Prefix<'m> {
     ///
     /// # Shapes
     ///
-    /// `image`: `[1, patches, width]`, from [`ExpLlm::encode_images`].
+    /// `image`: `[1, patches, width]`, from [`ExpLlm::encode_images`](crate::ExpLlm::encode_images).
     ///
     /// # Errors
     ///
-    /// As [`ExpLlm::forward`].
+    /// As [`ExpLlm::forward`](crate::ExpLlm::forward).
     pub fn new(
-        model: &'m ExpLlm,
+        model: impl Into<Speaker<'m>>,
         tokens: &[u32],
         image: Option<Tensor<3>>,
     ) -> Result<Self, ModelError> {
+        let model = model.into();
         let mut prefix = Self {
             model,
             cache: model.llm.cache(1, 0),
@@ -46,7 +47,7 @@ impl<'m> Prefix<'m> {
 
     /// The model.
     #[must_use]
-    pub fn model(&self) -> &'m ExpLlm {
+    pub fn model(&self) -> Speaker<'m> {
         self.model
     }
 
@@ -75,7 +76,7 @@ impl<'m> Prefix<'m> {
     ///
     /// # Errors
     ///
-    /// As [`ExpLlm::forward`].
+    /// As [`ExpLlm::forward`](crate::ExpLlm::forward).
     pub fn push(&mut self, tokens: &[u32]) -> Result<(), ModelError> {
         self.run(tokens, None)
     }
@@ -85,14 +86,14 @@ impl<'m> Prefix<'m> {
     ///
     /// # Errors
     ///
-    /// As [`ExpLlm::forward`]; the prefix is then empty.
+    /// As [`ExpLlm::forward`](crate::ExpLlm::forward); the prefix is then empty.
     pub fn rewind_to(&mut self, tokens: &[u32]) -> Result<usize, ModelError> {
         let pairs = self.tokens.iter().zip(tokens);
         // At least one token is run, for the scores after it.
         let limit = tokens.len().saturating_sub(1);
         let mut kept = pairs.take_while(|(a, b)| a == b).count().min(limit);
-        let image_token = self.model.config().image_token_id;
-        if tokens[kept..].contains(&image_token) {
+        let is_image = |&id: &u32| Some(id) == self.model.image_token;
+        if tokens[kept..].iter().any(is_image) {
             // An image is run whole.
             kept = 0;
         }
@@ -111,7 +112,7 @@ impl<'m> Prefix<'m> {
         tokens: &[u32],
         parents: &[Option<usize>],
     ) -> Result<Vec<Vec<f32>>, ModelError> {
-        let llm = &self.model.llm;
+        let llm = self.model.llm;
         let hidden = llm.forward_branches(tokens, parents, &mut self.cache)?;
         let scores = read(llm.logits(hidden))?;
         let vocab = llm.config().vocab_size;

@@ -66,7 +66,7 @@ impl<'m> TokenStream<'m> {
     ) -> Result<Self, ModelError> {
         let sampler = Sampler::new(settings, prefix.tokens())?;
         let mut stop = settings.stop_tokens.clone();
-        stop.push(prefix.model().config().eos_token_id);
+        stop.extend_from_slice(prefix.model().ends);
         Ok(Self {
             prefix,
             sampler,

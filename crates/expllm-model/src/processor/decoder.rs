@@ -3,12 +3,12 @@
 use std::sync::Mutex;
 
 use expllm_kernels::{
-    Attention, AttentionShape, Cached, CachedNumbers, Format, Input, Isa, Matrix, Store, Visible,
-    decode_row, multiply, on_pool, rms_norm, rotate, silu_times,
+    Attention, AttentionShape, Cached, CachedNumbers, Input, Isa, Matrix, Store, Visible, multiply,
+    on_pool, rms_norm, rotate, silu_times,
 };
 use rayon::prelude::*;
 
-use super::{Loader, ProcessorCache};
+use super::{Loader, ProcessorCache, Stack, Table};
 use crate::nn::llama::Rotary;
 use crate::{LlmConfig, ModelError};
 
@@ -17,9 +17,8 @@ use crate::{LlmConfig, ModelError};
 pub(crate) struct ProcessorDecoder {
     isa: Isa,
     config: LlmConfig,
-    format: Format,
     /// Embeddings, row by row as in files.
-    table: Vec<u8>,
+    table: Table,
     layers: Vec<Layer>,
     norm: Vec<f32>,
     head: Matrix,
@@ -32,11 +31,11 @@ pub(crate) struct ProcessorDecoder {
 struct Layer {
     attention_norm: Vec<f32>,
     /// Queries, keys and values, one below the other.
-    qkv: Matrix,
+    qkv: Stack,
     output: Matrix,
     mlp_norm: Vec<f32>,
     /// Gate and up, one below the other.
-    gate_up: Matrix,
+    gate_up: Stack,
     down: Matrix,
 }
 
@@ -87,7 +86,6 @@ impl ProcessorDecoder {
         Ok(Self {
             isa: Isa::detect(),
             config: config.clone(),
-            format: loader.format,
             table,
             layers: layers.collect::<Result<_, _>>()?,
             norm: loader.numbers("model.norm.weight")?,
@@ -100,12 +98,10 @@ impl ProcessorDecoder {
     /// Embeddings of tokens, all of which are in the vocabulary.
     pub(crate) fn embed(&self, tokens: &[Vec<u32>]) -> Result<Vec<f32>, ModelError> {
         let width = self.config.hidden_size;
-        let bytes = self.format.row_bytes(width).unwrap_or(0);
         let count = tokens.iter().map(Vec::len).sum::<usize>();
         let mut embeddings = vec![0.0; count * width];
         for (&token, embedding) in tokens.iter().flatten().zip(embeddings.chunks_mut(width)) {
-            let row = &self.table[token as usize * bytes..][..bytes];
-            decode_row(self.format, row, embedding).map_err(failed)?;
+            (self.table.look_up(token as usize, embedding)).map_err(failed)?;
         }
         Ok(embeddings)
     }
@@ -134,7 +130,8 @@ impl ProcessorDecoder {
         let width = self.config.hidden_size;
         let mut scores = vec![0.0; hidden.len() / width * self.config.vocab_size];
         self.with_scratch(|scratch| {
-            scratch.input.set(self.isa, self.format, hidden, width);
+            let format = self.head.format();
+            scratch.input.set(self.isa, format, hidden, width);
             multiply(
                 self.isa,
                 &self.head,
@@ -196,16 +193,9 @@ impl ProcessorDecoder {
         );
         let stride = queries + 2 * shared;
         self.normalise(tokens, &layer.attention_norm, &mut scratch.normed);
-        scratch.input.set(isa, self.format, &scratch.normed, width);
-        scratch.qkv.resize(count * stride, 0.0);
-        multiply(
-            isa,
-            &layer.qkv,
-            &scratch.input,
-            &mut scratch.qkv,
-            Store::Set,
-        )
-        .map_err(failed)?;
+        (layer.qkv)
+            .write(isa, &scratch.normed, &mut scratch.input, &mut scratch.qkv)
+            .map_err(failed)?;
         let half = config.head_dim / 2;
         let angles = scratch
             .cos
@@ -217,26 +207,28 @@ impl ProcessorDecoder {
         cache.write(index, new, &scratch.qkv, (stride, queries));
         scratch.mixed.resize(count * queries, 0.0);
         self.attend(index, pass, cache, (&scratch.qkv, &mut scratch.mixed));
-        scratch.input.set(isa, self.format, &scratch.mixed, queries);
+        let format = layer.output.format();
+        scratch.input.set(isa, format, &scratch.mixed, queries);
         multiply(isa, &layer.output, &scratch.input, tokens, Store::Add).map_err(failed)?;
 
         self.normalise(tokens, &layer.mlp_norm, &mut scratch.normed);
-        scratch.input.set(isa, self.format, &scratch.normed, width);
+        let Scratch {
+            input,
+            normed,
+            gate_up,
+            ..
+        } = scratch;
+        layer
+            .gate_up
+            .write(isa, normed, input, gate_up)
+            .map_err(failed)?;
         let inner = config.intermediate_size;
-        scratch.gate_up.resize(count * 2 * inner, 0.0);
-        multiply(
-            isa,
-            &layer.gate_up,
-            &scratch.input,
-            &mut scratch.gate_up,
-            Store::Set,
-        )
-        .map_err(failed)?;
         scratch.hidden.resize(count * inner, 0.0);
         let rows = scratch.gate_up.par_chunks(2 * inner);
         rows.zip(scratch.hidden.par_chunks_mut(inner))
             .for_each(|(row, hidden)| silu_times(isa, row, inner, hidden));
-        scratch.input.set(isa, self.format, &scratch.hidden, inner);
+        let format = layer.down.format();
+        scratch.input.set(isa, format, &scratch.hidden, inner);
         multiply(isa, &layer.down, &scratch.input, tokens, Store::Add).map_err(failed)
     }
 
@@ -281,10 +273,10 @@ impl ProcessorDecoder {
     /// Bytes of the weights.
     pub(crate) fn memory(&self) -> usize {
         let layers = self.layers.iter().map(|layer| {
-            let parts = [&layer.qkv, &layer.output, &layer.gate_up, &layer.down];
-            parts.iter().map(|matrix| matrix.memory()).sum::<usize>()
+            let stacks = layer.qkv.memory() + layer.gate_up.memory();
+            stacks + layer.output.memory() + layer.down.memory()
         });
-        layers.sum::<usize>() + self.table.len() + self.head.memory()
+        layers.sum::<usize>() + self.table.memory() + self.head.memory()
     }
 }
 

@@ -1,8 +1,8 @@
 //! The vision encoder and the projector.
 
 use expllm_kernels::{
-    Attention, AttentionShape, Cached, CachedNumbers, Format, Input, Isa, KernelError, Matrix,
-    Store, Visible, gelu, layer_norm, multiply, on_pool,
+    Attention, AttentionShape, Cached, CachedNumbers, Input, Isa, KernelError, Matrix, Store,
+    Visible, gelu, layer_norm, multiply, on_pool,
 };
 use rayon::prelude::*;
 
@@ -92,7 +92,6 @@ struct Block {
 pub(crate) struct ProcessorEncoder {
     isa: Isa,
     config: Dinov2Config,
-    format: Format,
     patch: Affine,
     class: Vec<f32>,
     /// `[1 + patches, width]`.
@@ -135,7 +134,6 @@ impl ProcessorEncoder {
         Ok(Self {
             isa: Isa::detect(),
             config: config.clone(),
-            format: loader.format,
             patch: Affine::load(loader, "vision_model.patch_embed.proj", patch)?,
             class: loader.numbers("vision_model.cls_token")?,
             positions,
@@ -164,7 +162,8 @@ impl ProcessorEncoder {
         for image in images.chunks_exact(3 * side * side) {
             let patches = self.patches(image);
             let columns = patches.len() / self.config.num_patches();
-            buffers.input.set(isa, self.format, &patches, columns);
+            let format = self.patch.weight.format();
+            buffers.input.set(isa, format, &patches, columns);
             let start = tokens.len();
             tokens.extend_from_slice(&self.positions);
             let image = &mut tokens[start..];
@@ -214,18 +213,19 @@ impl ProcessorEncoder {
             input,
         } = buffers;
         block.norm1.apply(isa, eps, tokens, normed);
-        input.set(isa, self.format, normed, width);
+        input.set(isa, block.qkv.weight.format(), normed, width);
         block.qkv.write(isa, input, wide)?;
         mixed.resize(tokens.len(), 0.0);
         self.attend(wide, mixed);
-        input.set(isa, self.format, mixed, width);
+        input.set(isa, block.proj.weight.format(), mixed, width);
         block.proj.add_to(isa, input, tokens)?;
         block.norm2.apply(isa, eps, tokens, normed);
-        input.set(isa, self.format, normed, width);
+        input.set(isa, block.fc1.weight.format(), normed, width);
         block.fc1.write(isa, input, wide)?;
         wide.par_chunks_mut(self.config.mlp_dim())
             .for_each(|row| gelu(isa, row));
-        input.set(isa, self.format, wide, self.config.mlp_dim());
+        let format = block.fc2.weight.format();
+        input.set(isa, format, wide, self.config.mlp_dim());
         block.fc2.add_to(isa, input, tokens)
     }
 
@@ -261,7 +261,6 @@ impl ProcessorEncoder {
 #[derive(Debug)]
 pub(crate) struct ProcessorProjector {
     isa: Isa,
-    format: Format,
     layers: Vec<Affine>,
 }
 
@@ -281,7 +280,6 @@ impl ProcessorProjector {
         };
         Ok(Self {
             isa: Isa::detect(),
-            format: loader.format,
             layers,
         })
     }
@@ -294,7 +292,8 @@ impl ProcessorProjector {
                 if index > 0 {
                     gelu(isa, &mut tokens);
                 }
-                input.set(isa, self.format, &tokens, layer.weight.columns());
+                let weight = &layer.weight;
+                input.set(isa, weight.format(), &tokens, weight.columns());
                 layer.write(isa, &input, &mut tokens)?;
             }
             Ok(tokens)

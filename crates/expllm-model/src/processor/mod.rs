@@ -8,12 +8,14 @@
 mod cache;
 mod decoder;
 mod encoder;
+mod stack;
 mod weights;
 
 pub(crate) use cache::ProcessorCache;
 pub(crate) use decoder::{Pass, ProcessorDecoder, Seen};
 pub(crate) use encoder::{ProcessorEncoder, ProcessorProjector};
-pub(crate) use weights::Loader;
+pub(crate) use stack::Stack;
+pub(crate) use weights::{Loader, Table};
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 

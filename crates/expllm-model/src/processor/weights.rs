@@ -1,16 +1,17 @@
 //! Reading weights into the form that kernels multiply.
 
 use burn::tensor::{DType, TensorData};
-use expllm_kernels::{Format, KernelError, Matrix, Rows, check_row};
+use expllm_kernels::{Format, KernelError, Matrix, Rows, check_row, decode_row};
 use half::{bf16, f16};
 use rayon::prelude::*;
 
-use crate::{ModelError, TensorSource};
+use super::Stack;
+use crate::{ModelError, Packing, TensorSource};
 
-/// A source whose names and shapes were checked, and the format to pack into.
+/// A source whose names and shapes were checked, and how to pack what it holds.
 pub(crate) struct Loader<'a> {
     pub(crate) source: &'a dyn TensorSource,
-    pub(crate) format: Format,
+    pub(crate) packing: Packing,
 }
 
 impl Loader<'_> {
@@ -29,9 +30,25 @@ impl Loader<'_> {
         }
     }
 
-    /// Matrices one below the other. They are read one after the other, so that no more than one
+    /// The format that a matrix is packed into.
+    fn format(&self, name: &str) -> Format {
+        match self.packing {
+            Packing::As(format) => format,
+            Packing::Stored => stored_format(self.source, name),
+        }
+    }
+
+    /// Matrices one below the other, in as few parts as their formats allow.
+    pub(crate) fn stack(&self, columns: usize, names: &[String]) -> Result<Stack, ModelError> {
+        let same = names.chunk_by(|one, other| self.format(one) == self.format(other));
+        let parts = same.map(|names| self.joined(columns, names));
+        parts.collect::<Result<_, _>>().map(Stack::new)
+    }
+
+    /// Matrices of one format as one. They are read one after the other, so that no more than one
     /// is in memory twice.
-    pub(crate) fn stack(&self, columns: usize, names: &[String]) -> Result<Matrix, ModelError> {
+    fn joined(&self, columns: usize, names: &[String]) -> Result<Matrix, ModelError> {
+        let format = names.first().map_or(Format::F32, |name| self.format(name));
         let fault = |error| packing(&names.join(", "), error);
         let rows = |name: &String| -> Result<usize, ModelError> {
             let info =
@@ -39,7 +56,7 @@ impl Loader<'_> {
             Ok(info.shape.first().copied().unwrap_or(0))
         };
         let all = names.iter().map(rows).sum::<Result<usize, _>>()?;
-        let mut matrix = Matrix::zeroed(self.format, all, columns).map_err(fault)?;
+        let mut matrix = Matrix::zeroed(format, all, columns).map_err(fault)?;
         let mut start = 0;
         for name in names {
             let weights = Weights::read(self.source, name)?;
@@ -50,7 +67,7 @@ impl Loader<'_> {
 
     /// One matrix.
     pub(crate) fn matrix(&self, columns: usize, name: &str) -> Result<Matrix, ModelError> {
-        self.stack(columns, &[name.to_owned()])
+        self.joined(columns, &[name.to_owned()])
     }
 
     /// A matrix whose rows are multiplied by factors.
@@ -64,27 +81,68 @@ impl Loader<'_> {
         for (row, factor) in numbers.chunks_mut(columns).zip(factors) {
             row.iter_mut().for_each(|number| *number *= factor);
         }
-        Matrix::pack(self.format, columns, &[Rows::F32(&numbers)])
+        Matrix::pack(self.format(name), columns, &[Rows::F32(&numbers)])
             .map_err(|error| packing(name, error))
     }
 
     /// Rows in the format of files, for looking them up one by one.
-    pub(crate) fn table(&self, columns: usize, name: &str) -> Result<Vec<u8>, ModelError> {
-        let row_bytes = self.format.row_bytes(columns).unwrap_or(0);
-        if self.source.block_format(name) == Some(self.format)
-            && let Some(rows) = self.source.read_blocks(name)?
-        {
-            (rows.par_chunks(row_bytes.max(1)))
-                .try_for_each(|row| check_row(self.format, columns, row))
-                .map_err(|error| packing(name, error))?;
-            return Ok(rows);
-        }
-        let matrix = self.matrix(columns, name)?;
-        let mut table = vec![0; row_bytes * matrix.rows()];
-        for (index, row) in table.chunks_mut(row_bytes.max(1)).enumerate() {
-            matrix.encoded_row(index, row);
-        }
-        Ok(table)
+    pub(crate) fn table(&self, columns: usize, name: &str) -> Result<Table, ModelError> {
+        let format = self.format(name);
+        let row_bytes = format.row_bytes(columns).unwrap_or(0);
+        let bytes = match self.source.read_blocks(name)? {
+            Some(rows) if self.source.block_format(name) == Some(format) => {
+                (rows.par_chunks(row_bytes.max(1)))
+                    .try_for_each(|row| check_row(format, columns, row))
+                    .map_err(|error| packing(name, error))?;
+                rows
+            }
+            _ => {
+                let matrix = self.matrix(columns, name)?;
+                let mut table = vec![0; row_bytes * matrix.rows()];
+                for (index, row) in table.chunks_mut(row_bytes.max(1)).enumerate() {
+                    matrix.encoded_row(index, row);
+                }
+                table
+            }
+        };
+        Ok(Table {
+            format,
+            row_bytes,
+            bytes,
+        })
+    }
+}
+
+/// The format that the numbers of a matrix have in their source, or the one that they are read in
+/// where kernels do not know it.
+fn stored_format(source: &dyn TensorSource, name: &str) -> Format {
+    let dtype = source.info(name).map(|info| info.dtype);
+    match (source.block_format(name), dtype) {
+        (Some(format), _) => format,
+        (None, Some(DType::F16)) => Format::F16,
+        (None, Some(DType::BF16)) => Format::Bf16,
+        _ => Format::F32,
+    }
+}
+
+/// Rows that are looked up one by one.
+#[derive(Debug)]
+pub(crate) struct Table {
+    format: Format,
+    row_bytes: usize,
+    bytes: Vec<u8>,
+}
+
+impl Table {
+    /// Writes a row, which must be there.
+    pub(crate) fn look_up(&self, row: usize, numbers: &mut [f32]) -> Result<(), KernelError> {
+        let bytes = &self.bytes[row * self.row_bytes..][..self.row_bytes];
+        decode_row(self.format, bytes, numbers)
+    }
+
+    /// Bytes in memory.
+    pub(crate) fn memory(&self) -> usize {
+        self.bytes.len()
     }
 }
 

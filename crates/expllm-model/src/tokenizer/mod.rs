@@ -119,7 +119,7 @@ impl Tokenizer {
     ///
     /// [`ModelError::Tokenizer`] when the library cannot read it.
     pub fn from_json(file: &[u8]) -> Result<Self, ModelError> {
-        let tokenizer = JsonTokenizer::parse(file)?;
+        let tokenizer = JsonTokenizer::parse(files::without_mark(file))?;
         let find = |texts: &[&str]| texts.iter().find_map(|text| tokenizer.token_id(text));
         Ok(Self {
             bos: find(&["<s>", "<|begin_of_text|>"]),
@@ -305,6 +305,16 @@ impl Tokenizer {
         match &self.kind {
             Kind::Llama { tokenizer, .. } => tokenizer.token_text(id),
             Kind::Json(tokenizer) => tokenizer.token_text(id),
+        }
+    }
+
+    /// The tokens that begin, end and fill, where they are known.
+    pub(crate) fn with_ids(self, [bos, eos, pad]: [Option<u32>; 3]) -> Self {
+        Self {
+            bos: bos.or(self.bos),
+            eos: eos.or(self.eos),
+            pad: pad.or(self.pad),
+            ..self
         }
     }
 

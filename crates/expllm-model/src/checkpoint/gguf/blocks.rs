@@ -123,6 +123,7 @@ impl BlockFormat {
     pub(in crate::checkpoint) fn kernel_format(self) -> Option<Format> {
         match self {
             Self::Q4_0 => Some(Format::Q4_0),
+            Self::Q4_1 => Some(Format::Q4_1),
             Self::Q8_0 => Some(Format::Q8_0),
             _ => None,
         }

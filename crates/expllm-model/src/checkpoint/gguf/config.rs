@@ -61,9 +61,17 @@ fn check_architecture(metadata: &Metadata<'_>) -> Result<(), String> {
 /// The tokens that begin, end and fill, as far as the file names them.
 fn token_ids(metadata: &Metadata<'_>) -> Result<Map<String, Value>, String> {
     let id = |name: &str| metadata.unsigned(&format!("tokenizer.ggml.{name}_token_id"));
+    // The end of a turn is another token than the end of a text in some models.
+    let ends: Vec<u64> = [id("eos")?, id("eot")?].into_iter().flatten().collect();
+    let ends = match ends[..] {
+        [] => None,
+        [one] => Some(json!(one)),
+        [one, other] if one == other => Some(json!(one)),
+        _ => Some(json!(ends)),
+    };
     let mut ids = fields(json!({
         "bos_token_id": id("bos")?,
-        "eos_token_id": id("eos")?,
+        "eos_token_id": ends,
         // LLaMA has no padding token; the reference pads with the unknown one.
         "pad_token_id": id("padding")?.or(id("unknown")?),
     }));

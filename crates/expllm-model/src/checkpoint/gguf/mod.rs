@@ -20,6 +20,7 @@ use serde_json::{Map, Value};
 
 pub(super) use blocks::BlockFormat;
 
+use super::files;
 use super::sources::BoxedSource;
 use super::storage::Storage;
 use super::weight_file::{Directory, WeightFile};
@@ -40,6 +41,8 @@ pub(super) struct GgufModel {
     pub(super) weights: BoxedSource,
     /// The tokenizer, where the file has one that can be read.
     pub(super) tokenizer: Option<Tokenizer>,
+    /// The template of conversations, where the file has one.
+    pub(super) chat: Option<String>,
 }
 
 impl GgufModel {
@@ -52,12 +55,18 @@ impl GgufModel {
     }
 
     fn read(storage: Storage) -> Result<Self, ModelError> {
-        let (config, tokenizer, directory) = storage.with_all(|file| {
+        let (config, tokenizer, chat, directory) = storage.with_all(|file| {
+            if files::is_pointer(file) {
+                return Err(storage.fault(files::POINTER));
+            }
             let header = Header::read(file).map_err(|reason| storage.fault(reason))?;
             let config = config::read(&header, file).map_err(|reason| storage.fault(reason))?;
             let tokenizer = tokenizer::read(&header.metadata)
                 .map_err(|reason| storage.fault(format!("tokenizer: {reason}")))?;
-            Ok((config, tokenizer, header.directory))
+            let chat = header.metadata.text("tokenizer.chat_template");
+            let chat = chat.map_err(|reason| storage.fault(reason))?;
+            let chat = chat.map(str::to_owned);
+            Ok((config, tokenizer, chat, header.directory))
         })?;
         let heads = config::heads(&config);
         let file = WeightFile::new(storage.clone(), directory);
@@ -66,6 +75,7 @@ impl GgufModel {
             config,
             weights: Box::new(weights),
             tokenizer,
+            chat,
         })
     }
 }
