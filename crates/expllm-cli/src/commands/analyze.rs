@@ -13,7 +13,7 @@ use crate::{CliError, Outcome};
 
 mod page;
 pub(super) mod stage;
-mod text;
+pub(super) mod text;
 
 /// Arguments of `expllm analyze`.
 #[derive(Debug, clap::Args)]
@@ -21,7 +21,7 @@ pub struct Args {
     /// Photos and folders of photos.
     #[arg(required = true)]
     paths: Vec<PathBuf>,
-    /// What to write.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
     /// Write to this file instead of the standard output.
@@ -30,11 +30,11 @@ pub struct Args {
     /// Write photos with boxes, landmarks and action units drawn on them to this folder.
     #[arg(long, value_name = "DIR")]
     annotate: Option<PathBuf>,
-    /// Take each image as the crop of one face, as in data sets of crops.
+    /// Treat each image as a crop of a single face; skip face detection.
     #[arg(long)]
     cropped: bool,
-    /// Show the text while it is written; for text output. A single photo is always shown so in
-    /// a terminal.
+    /// Print the text as it is being written (text output only). In a terminal this is always on
+    /// for a single photo.
     #[arg(long)]
     stream: bool,
     #[command(flatten)]

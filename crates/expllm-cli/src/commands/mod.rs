@@ -14,6 +14,7 @@ mod eval;
 mod model;
 mod number_format;
 mod review;
+mod reason;
 mod score;
 mod serve;
 mod stages;
@@ -47,6 +48,8 @@ pub enum Command {
     Model(model::Args),
     /// Have people hold explanations against the photographs.
     Review(review::Args),
+    /// Say why each face has its expression, without prose: cues, rivals, certainty.
+    Reason(reason::Args),
     /// Grade result_all.json files.
     Score(score::Args),
     /// Answer requests over HTTP: a page, JSON, and chat completions as OpenAI clients know them.
@@ -72,6 +75,7 @@ impl Command {
             Self::Eval(args) => eval::run(&args),
             Self::Model(args) => model::run(&args),
             Self::Review(args) => review::run(&args),
+            Self::Reason(args) => reason::run(&args),
             Self::Score(args) => score::run(&args),
             Self::Serve(args) => serve::run(&args),
             Self::Synth(args) => synth::run(&args),

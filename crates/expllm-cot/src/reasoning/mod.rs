@@ -1,6 +1,7 @@
 //! From a reading and a label to the reasons for and against, without prose.
 
 mod analysis;
+mod by_name;
 mod face;
 
 use expllm_core::{
@@ -54,6 +55,7 @@ pub struct CueReading {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Rival {
     /// The expression.
+    #[serde(with = "by_name")]
     pub expression: Expression,
     /// Its probability.
     pub probability: Probability,
@@ -72,6 +74,7 @@ pub struct Rival {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reasoning {
     /// The label that is reasoned about.
+    #[serde(with = "by_name")]
     pub label: Expression,
     /// How the units bear on it as a whole.
     pub stance: Support,
@@ -80,6 +83,7 @@ pub struct Reasoning {
     /// The probability behind the certainty: as given, or from the units.
     pub probability: Probability,
     /// What the units alone suggest most.
+    #[serde(with = "by_name")]
     pub shown: Expression,
     /// The cue that speaks most for the label.
     pub main: Option<CueReading>,

@@ -122,7 +122,7 @@ impl<'a> StreamWriter<'a> {
 }
 
 /// Box and head pose.
-fn place(index: usize, face: &FaceReading) -> String {
+pub fn place(index: usize, face: &FaceReading) -> String {
     let b = &face.face_box;
     format!(
         "  face {}: {:.0} x {:.0} pixels at ({:.0}, {:.0}){}\n",
@@ -202,7 +202,7 @@ fn grounding(face: &FaceReport) -> String {
 }
 
 /// The end of a photo, with what went wrong.
-fn ending(report: &PhotoReport) -> String {
+pub fn ending(report: &PhotoReport) -> String {
     match &report.error {
         Some(error) => format!("  error: {error}\n\n"),
         None if report.faces.is_empty() => "  no face found\n\n".to_owned(),
