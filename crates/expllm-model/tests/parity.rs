@@ -1,31 +1,38 @@
-//! Equality with the reference implementation, by the `locllm_tiny` fixture.
+//! Equality with a reference implementation: that of `fixtures/parity.py`, and the authors' where
+//! its numbers are at hand.
 
 #![allow(clippy::unwrap_used)] // A failure ends the test.
 
 mod common;
 
+use std::path::Path;
+
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor, TensorData};
-use common::{File, assert_close, device, fixture_config, numbers, shared, slack};
+use common::{File, assert_close, device, numbers, parity_folders, slack};
 use expllm_model::checkpoint::{self, WeightFile};
 use expllm_model::nn::causal_lm_loss;
 use expllm_model::nn::llama::TokenMask;
 use expllm_model::{ExpLlm, LoadOptions, ModelError, TensorInfo, TensorSource, parity};
 
-/// The model of the fixture and what the reference computes with it.
-fn fixture() -> Option<(ExpLlm, File)> {
-    let folder = shared("fixtures/locllm_tiny")?;
+/// The model of a folder and what the reference computes with it.
+fn fixture(folder: &Path) -> (ExpLlm, File) {
     let source = File::open(&folder.join("model.safetensors"));
     let options = LoadOptions::default();
-    let model = ExpLlm::load(&fixture_config(), &source, &options, &device()).unwrap();
-    Some((model, File::open(&folder.join("expected.safetensors"))))
+    let config = checkpoint::open(folder).unwrap().config;
+    let model = ExpLlm::load(&config, &source, &options, &device()).unwrap();
+    (model, File::open(&folder.join("expected.safetensors")))
 }
 
 #[test]
 fn every_intermediate_tensor_equals_the_reference() {
-    let Some((model, expected)) = fixture() else {
-        return;
-    };
+    for folder in parity_folders() {
+        every_tensor_equals(&folder);
+    }
+}
+
+fn every_tensor_equals(folder: &Path) {
+    let (model, expected) = fixture(folder);
     let position = numbers(model.vision.dinov2().unwrap().position_embedding());
     assert_close(
         "position embedding",
@@ -91,13 +98,16 @@ impl ModuleVisitor for GradientsOf<'_> {
 
 #[test]
 fn gradients_of_trainable_tensors_equal_the_reference() {
-    let Some(folder) = shared("fixtures/locllm_tiny") else {
-        return;
-    };
+    for folder in parity_folders() {
+        every_gradient_equals(&folder);
+    }
+}
+
+fn every_gradient_equals(folder: &Path) {
     let source = File::open(&folder.join("model.safetensors"));
     let expected = File::open(&folder.join("expected.safetensors"));
     let wanted = File::open(&folder.join("gradients.safetensors"));
-    let mut config = fixture_config();
+    let mut config = checkpoint::open(folder).unwrap().config;
     let vision = &mut config.vision.dinov2_mut().unwrap().lora;
     for lora in [vision, &mut config.llm.lora] {
         lora.as_mut().unwrap().dropout = 0.0;
@@ -151,11 +161,14 @@ impl TensorSource for Changed<'_> {
 
 #[test]
 fn the_comparison_of_folders_holds_for_both_formats_and_notices_changes() {
-    let Some(folder) = shared("fixtures/locllm_tiny") else {
-        return;
-    };
+    for folder in parity_folders() {
+        the_comparison_notices_changes(&folder);
+    }
+}
+
+fn the_comparison_notices_changes(folder: &Path) {
     let expected = WeightFile::open(&folder.join("expected.safetensors")).unwrap();
-    let checkpoint = checkpoint::open(&folder).unwrap();
+    let checkpoint = checkpoint::open(folder).unwrap();
     let report = |source: &dyn TensorSource| {
         let options = LoadOptions::default();
         let model = ExpLlm::load(&checkpoint.config, source, &options, &device()).unwrap();

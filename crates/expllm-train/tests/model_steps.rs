@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{AdamWConfig, GradientsParams};
@@ -58,19 +58,35 @@ impl ModuleVisitor for Register<'_> {
     }
 }
 
+/// Checkpoint folders with gradients, and what three steps make of them: by the definition of
+/// AdamW (`parity.py` of `expllm-model`), and by PyTorch (`adamw_steps.py`) where the folder that
+/// it was run on is at hand.
+fn folders_with_steps() -> Vec<(PathBuf, PathBuf)> {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let own = tests.join("../../expllm-model/tests/fixtures/parity");
+    let own_steps = own.join("adamw_steps.safetensors");
+    let official = shared("fixtures/locllm_tiny");
+    let official = official.map(|dir| (dir, tests.join("fixtures/adamw_steps.safetensors")));
+    [Some((own, own_steps)), official]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
 #[test]
-fn three_steps_of_adamw_equal_those_of_pytorch() {
-    let Some(folder) = shared("fixtures/locllm_tiny") else {
-        return;
-    };
-    let checkpoint = open(&folder).unwrap();
+fn three_steps_of_adamw_equal_the_reference() {
+    for (folder, steps) in folders_with_steps() {
+        three_steps_equal(&folder, &steps);
+    }
+}
+
+fn three_steps_equal(folder: &Path, steps: &Path) {
+    let checkpoint = open(folder).unwrap();
     let device = default_device().autodiff();
     let (source, options) = (checkpoint.source.as_ref(), LoadOptions::default());
     let mut model = ExpLlm::load(&checkpoint.config, source, &options, &device).unwrap();
     let stored = WeightFile::open(&folder.join("gradients.safetensors")).unwrap();
-    let wanted =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/adamw_steps.safetensors");
-    let wanted = WeightFile::open(&wanted).unwrap();
+    let wanted = WeightFile::open(steps).unwrap();
     let config = AdamWConfig::new()
         .with_epsilon(1e-8)
         .with_weight_decay(0.05);

@@ -2,7 +2,7 @@
 #![allow(dead_code)] // Each test binary uses a part of it.
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // A broken fixture ends the test.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use expllm_model::{Backend, ModelConfig, ModelError, TensorInfo, TensorSource};
@@ -99,6 +99,14 @@ impl TensorSource for File {
             .collect();
         Ok(TensorData::new(numbers, view.shape().to_vec()))
     }
+}
+
+/// Checkpoint folders in the official layout with what a reference computes from them: the one of
+/// `fixtures/parity.py`, and that of the authors' code where it is there.
+pub fn parity_folders() -> Vec<PathBuf> {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity");
+    let official = shared("fixtures/locllm_tiny");
+    [Some(own), official].into_iter().flatten().collect()
 }
 
 /// The configuration of the `locllm_tiny` fixture.
