@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use expllm_core::{AuVector, Expression, ExpressionSet};
-use futures::{FutureExt, StreamExt, stream};
+use futures::FutureExt;
+#[cfg(feature = "remote")]
+use futures::{StreamExt, stream};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -126,6 +128,7 @@ impl Engine {
     /// # Errors
     ///
     /// What stops a run as a whole; the same call goes on later.
+    #[cfg(feature = "remote")]
     pub async fn run(
         &self,
         rows: impl Iterator<Item = (u64, Row)>,
@@ -186,7 +189,8 @@ impl Engine {
                     Some(record) => record,
                     None => Err(CotError::Endpoint {
                         endpoint: self.writer.name().to_owned(),
-                        reason: "this writer waits; run it with Engine::run".into(),
+                        reason: "this writer waits; run it with Engine::run (feature `remote`)"
+                            .into(),
                     }),
                 })
                 .collect::<Result<_, _>>()?;

@@ -42,7 +42,14 @@ pub enum CotError {
         /// The path.
         path: PathBuf,
     },
+    /// A Parquet file in a build that knows none.
+    #[error("{path}: this build reads and writes no Parquet; build expllm-cot with its feature `parquet`, or choose .jsonl", path = path.display())]
+    WithoutParquet {
+        /// The file.
+        path: PathBuf,
+    },
     /// A Parquet file that cannot be read or written.
+    #[cfg(feature = "parquet")]
     #[error("{path}: {source}", path = path.display())]
     Parquet {
         /// The file.
@@ -133,6 +140,7 @@ impl CotError {
         }
     }
 
+    #[cfg(feature = "parquet")]
     pub(crate) fn parquet(path: &Path, source: parquet::errors::ParquetError) -> Self {
         Self::Parquet {
             path: path.to_owned(),

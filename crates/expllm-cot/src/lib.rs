@@ -4,6 +4,11 @@
 //! comes out. A writer (the offline [`Composer`], or any language model behind [`TextWriter`])
 //! writes each chain, a [`Checker`] holds every statement against the intensities, and a failed
 //! text goes back to the writer with what was found.
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `remote` | no | writers behind HTTP (`OpenAiWriter`), and `Engine::run` for writers that wait |
+//! | `parquet` | no | data sets in columns |
 
 mod blind;
 mod checks;
@@ -17,6 +22,7 @@ mod journal;
 mod judge;
 mod knowledge;
 mod labels;
+#[cfg(feature = "remote")]
 mod openai;
 mod prompt;
 mod reader;
@@ -41,6 +47,7 @@ pub use journal::Journal;
 pub use judge::{ChainFigures, ChainScore, JudgedText, MeanScore, judge, round_trip};
 pub use knowledge::{Cue, Knowledge, KnowledgeError, KnowledgeFault, Region, Thresholds};
 pub use labels::{Stance, claimed as claimed_labels, concludes, stances};
+#[cfg(feature = "remote")]
 pub use openai::{OpenAiConfig, OpenAiWriter};
 pub use prompt::{Message, PromptFiles, Prompts, describe_units};
 pub use reader::{chain_sentences, ground, sentences, statements};

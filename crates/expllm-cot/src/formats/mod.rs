@@ -1,6 +1,10 @@
 //! The files that chain-of-thought data sets live in.
 
 pub(crate) mod columns;
+#[cfg(feature = "parquet")]
+mod parquet_file;
+#[cfg(not(feature = "parquet"))]
+#[path = "no_parquet.rs"]
 mod parquet_file;
 mod scan;
 pub(crate) mod table;
@@ -54,7 +58,7 @@ impl Row {
 ///
 /// # Errors
 ///
-/// [`CotError::File`], [`CotError::Parquet`], [`CotError::UnknownFormat`], or
+/// [`CotError::File`], `CotError::Parquet`, [`CotError::UnknownFormat`], or
 /// [`CotError::NoRecords`] for a file that is not what its name says.
 pub fn read_rows(path: &Path) -> Result<Box<dyn Iterator<Item = Row> + Send>, CotError> {
     let extension = path

@@ -44,7 +44,7 @@ pub enum DatasetFormat {
 /// # Errors
 ///
 /// The first error of the records, or [`CotError::NotAFile`], [`CotError::File`] or
-/// [`CotError::Parquet`].
+/// `CotError::Parquet`.
 pub fn write_dataset(
     path: &Path,
     format: DatasetFormat,
