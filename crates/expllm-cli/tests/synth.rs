@@ -79,3 +79,38 @@ fn a_series_is_written_with_labels_and_is_the_same_again() {
         assert_eq!(row.split(',').count(), 1 + 2 * 68);
     }
 }
+
+#[test]
+fn interventions_name_every_movement_and_expression() {
+    let Some(kit) = kit() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_expllm"))
+        .args(["eval", "--people", "2", "--classes", "7", "--intervene"])
+        .arg(kit)
+        .arg("--out")
+        .arg(dir.path())
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{errors}");
+    let text = std::fs::read_to_string(dir.path().join("interventions.json")).unwrap();
+    let figures: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let movements = figures["movements"].as_array().unwrap();
+    let jaw = movements
+        .iter()
+        .find(|row| row["movement"] == "jaw")
+        .unwrap();
+    assert_eq!(
+        (&jaw["told"]["n"], &jaw["units"][0]),
+        (&2.into(), &"jaw_drop".into())
+    );
+    // Whoever smiles already cannot begin to.
+    let corners = movements.iter().find(|row| row["movement"] == "corners");
+    assert_eq!(corners.unwrap()["told"]["n"], 1);
+    assert_eq!(figures["labels"].as_array().unwrap().len(), 6);
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        printed.contains("brows_down") && printed.contains("happiness"),
+        "{printed}"
+    );
+}

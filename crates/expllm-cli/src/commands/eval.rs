@@ -19,47 +19,61 @@ use crate::content::content_hash;
 use crate::outputs::{Inputs, Kind};
 use crate::{CliError, Outcome};
 
+mod intervene;
+
 /// Arguments of `expllm eval`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Layout of the data set: folder, csv, fer2013-csv, expllm-json, ... (`expllm data layouts`).
-    #[arg(long)]
-    dataset: Layout,
+    #[arg(long, required_unless_present = "intervene")]
+    dataset: Option<Layout>,
     /// Folder of the data set, or a .tar of it.
-    #[arg(long)]
-    root: PathBuf,
-    /// Part of the data set: train, valid or test; all when not given.
+    #[arg(long, required_unless_present = "intervene")]
+    root: Option<PathBuf>,
+    /// Only use this split: train, valid or test.
     #[arg(long)]
     split: Option<Split>,
-    /// Stage to judge.
+    /// Stage to evaluate.
     #[arg(long, value_enum, default_value_t = StageName::Au)]
     stage: StageName,
     #[command(flatten)]
     model: ModelArgs,
-    /// Grade the predictions of this CSV file instead of running a stage; its columns are those of
-    /// predictions.csv, of which `id` and `answer` suffice.
+    /// Grade the predictions in this CSV file instead of running a stage. Columns as in
+    /// predictions.csv; `id` and `answer` are required.
     #[arg(long, conflicts_with_all = ["model", "mode", "view", "dtype", "attempts", "cropped"])]
     predictions: Option<PathBuf>,
-    /// Expressions in play: 7 leaves contempt out.
+    /// Number of expressions: 8, or 7 without contempt.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u8).range(7..=8))]
     classes: u8,
-    /// The images are face crops: look at the whole image and detect nothing.
+    /// Treat each image as a crop of a single face; skip face detection.
     #[arg(long)]
     cropped: bool,
-    /// The split of records of which the data set names none.
+    /// Split of records for which the data set names none.
     #[arg(long, value_name = "SPLIT")]
     unsplit: Option<Split>,
-    /// Folder for result_all.json, metrics.json, predictions.csv and report.html; a run that was
-    /// stopped goes on from what is there.
+    /// Test whether chains follow the face, instead of evaluating on a data set: render people with
+    /// this face kit (docs/synthetic_faces.md), change one movement at a time, and count how often
+    /// the reading, the chain and the label change with it. Writes interventions.json.
+    #[arg(long, value_name = "FACEKIT",
+          conflicts_with_all = ["dataset", "root", "split", "predictions", "cropped", "unsplit"])]
+    intervene: Option<PathBuf>,
+    /// Number of people to render for --intervene.
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    people: u64,
+    /// Random seed of the rendered people.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Output folder for result_all.json, metrics.json, predictions.csv and report.html; run again
+    /// to resume.
     #[arg(long)]
     out: PathBuf,
 }
 
 impl Args {
-    fn setup(&self) -> Result<Setup, CliError> {
+    fn setup(&self, dataset: &Dataset) -> Result<Setup, CliError> {
         Ok(Setup {
-            dataset: self.dataset.name().to_owned(),
-            root: self.root.clone(),
+            dataset: dataset.layout.name().to_owned(),
+            root: dataset.root.clone(),
             split: self.split.map_or("all", Split::name).to_owned(),
             stage: match &self.predictions {
                 Some(file) => format!("of {}", file.display()),
@@ -86,7 +100,7 @@ impl Args {
         let images = dataset.records.iter().filter_map(|r| r.image.path());
         let inputs = Inputs::new(
             images
-                .chain([self.root.as_path()])
+                .chain([dataset.root.as_path()])
                 .chain(self.predictions.as_deref()),
         );
         for (name, kind) in [
@@ -109,8 +123,17 @@ const TABLE: &str = "predictions.csv";
 const JOURNAL: &str = "predictions.jsonl";
 const PAGE: &str = "report.html";
 
-/// Predicts, measures and writes the four files.
+/// Judges a data set, or interventions.
 pub fn run(args: &Args) -> Result<Outcome, CliError> {
+    match (&args.intervene, args.dataset, &args.root) {
+        (Some(facekit), ..) => intervene::run(args, facekit),
+        (None, Some(layout), Some(root)) => judge(args, layout, root),
+        _ => Err(CliError::Usage("name --dataset and --root".to_owned())),
+    }
+}
+
+/// Predicts, measures and writes the four files.
+fn judge(args: &Args, layout: Layout, root: &Path) -> Result<Outcome, CliError> {
     let set = ExpressionSet::of_classes(args.classes).unwrap_or_default();
     let options = ReadOptions {
         split: args.split,
@@ -118,20 +141,17 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
         set,
         ..ReadOptions::default()
     };
-    let mut dataset = args
-        .dataset
-        .read(&args.root, &options)
-        .map_err(CliError::library)?;
+    let mut dataset = layout.read(root, &options).map_err(CliError::library)?;
     if dataset.records.is_empty() {
         return Err(CliError::Usage(format!(
             "no record to evaluate in {}: {} items were left out; see `expllm data inspect`",
-            args.root.display(),
+            root.display(),
             dataset.skipped.len()
         )));
     }
     args.check_outputs(&dataset)?;
     fs::create_dir_all(&args.out).map_err(|e| CliError::file(&args.out, e))?;
-    let setup = args.setup()?;
+    let setup = args.setup(&dataset)?;
     let (predictions, strangers) = predictions(args, &dataset, set, &setup)?;
     dataset.skipped.extend(strangers);
     let skipped = dataset.skipped.len();

@@ -123,6 +123,14 @@ impl Knowledge {
         &self.cues
     }
 
+    /// The movements that decide for an expression, the weightiest first.
+    pub fn deciding(&self, expression: Expression) -> impl Iterator<Item = &Cue> {
+        let prototype = &self.prototypes[expression.index()];
+        let mut cues: Vec<_> = prototype.deciding.iter().collect();
+        cues.sort_by(|&a, &b| prototype.weights[b].total_cmp(&prototype.weights[a]));
+        cues.into_iter().map(|cue| &self.cues[cue])
+    }
+
     /// Names of the combinations, in the order of the file.
     pub fn combinations(&self) -> impl Iterator<Item = &str> {
         self.combinations.iter().map(|c| c.name.as_str())
@@ -168,6 +176,16 @@ mod tests {
             }
         }
         assert_eq!(seen, [1; ActionUnit::COUNT]);
+    }
+
+    #[test]
+    fn the_weightiest_movement_decides_first() {
+        let names = |expression| -> Vec<&str> {
+            let cues = Knowledge::builtin().deciding(expression);
+            cues.map(|cue| cue.name.as_str()).collect()
+        };
+        assert_eq!(names(Expression::Surprise), ["brows_up", "jaw"]);
+        assert_eq!(names(Expression::Neutral), [""; 0]);
     }
 
     #[test]
