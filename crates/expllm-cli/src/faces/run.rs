@@ -20,6 +20,9 @@ use crate::{CliError, Outcome};
 /// Photos read and not yet written at a time, per thread.
 const AHEAD: usize = 8;
 
+/// Seeds that lie between two photos: more faces of one photo share those of the next.
+const FACES: usize = 64;
+
 /// Who explains faces, and what is asked.
 pub struct Explaining {
     /// Who explains.
@@ -42,6 +45,20 @@ pub struct Job {
     annotate: Option<PathBuf>,
     /// Whether a picture of each face is wanted.
     pub pictures: bool,
+}
+
+/// A file to read, its place among the files, and the name of its annotated photo.
+struct Entry<'a> {
+    number: usize,
+    found: &'a Found,
+    annotated: String,
+}
+
+/// A photo that was read, and its place among the files.
+#[derive(Clone, Copy)]
+struct Numbered<'a> {
+    number: usize,
+    photo: &'a Photo,
 }
 
 /// Something that has just been found.
@@ -92,12 +109,8 @@ impl Job {
     }
 
     /// Reads and explains the faces of a file; everything that goes wrong stands in the report.
-    fn report(
-        &self,
-        found: &Found,
-        annotated: &str,
-        listener: Listener<'_>,
-    ) -> Result<PhotoReport, CliError> {
+    fn report(&self, entry: &Entry<'_>, listener: Listener<'_>) -> Result<PhotoReport, CliError> {
+        let Entry { number, found, .. } = *entry;
         let mut report = PhotoReport {
             file: found.path.display().to_string(),
             faces: Vec::new(),
@@ -106,8 +119,9 @@ impl Job {
         listener(Step::Photo(&report.file))?;
         match self.read(found) {
             Ok((photo, faces)) => {
-                self.explain_all(&mut report, (&photo, faces), listener)?;
-                self.draw(&photo, &mut report, annotated);
+                let photo = &photo;
+                self.explain_all(&mut report, Numbered { number, photo }, faces, listener)?;
+                self.draw(photo, &mut report, &entry.annotated);
             }
             Err(error) => report.fails(error),
         }
@@ -136,14 +150,15 @@ impl Job {
     fn explain_all(
         &self,
         report: &mut PhotoReport,
-        (photo, faces): (&Photo, Vec<FaceOutcome>),
+        photo: Numbered<'_>,
+        faces: Vec<FaceOutcome>,
         listener: Listener<'_>,
     ) -> Result<(), CliError> {
         for (index, face) in faces.into_iter().enumerate() {
             match face {
                 Ok(face) => {
                     listener(Step::Face(index, &face))?;
-                    self.explain(report, (photo, face), &mut *listener)?;
+                    self.explain(report, photo, face, &mut *listener)?;
                 }
                 Err(unread) => {
                     let file = &report.file;
@@ -158,14 +173,15 @@ impl Job {
     fn explain(
         &self,
         report: &mut PhotoReport,
-        (photo, face): (&Photo, FaceReading),
+        photo: Numbered<'_>,
+        face: FaceReading,
         listener: Listener<'_>,
     ) -> Result<(), CliError> {
         let index = report.faces.len();
         let mut explanation = None;
         if let Some(explaining) = &self.explaining {
             let mut parts = ExplanationParts::new(explaining.question);
-            let events = self.request(explaining, (photo, &face), index);
+            let events = self.request(explaining, photo, &face, index);
             let failed = match &events {
                 Err(error) => Some(error.to_string()),
                 Ok(request) => hear(explaining, request, &mut parts, &mut *listener)?,
@@ -191,10 +207,13 @@ impl Job {
     fn request(
         &self,
         explaining: &Explaining,
-        (photo, face): (&Photo, &FaceReading),
+        Numbered { number, photo }: Numbered<'_>,
+        face: &FaceReading,
         index: usize,
     ) -> Result<ExplainRequest, StageError> {
-        let seed = explaining.seed.wrapping_add(index as u64);
+        // Faces of different photos get different wordings.
+        let turn = number * FACES + index;
+        let seed = explaining.seed.wrapping_add(turn as u64);
         let Explaining { question, set, .. } = explaining;
         let request = ExplainRequest::of_reading(face, *question, *set).with_seed(seed);
         self.reader
@@ -283,23 +302,23 @@ pub fn for_each_report(
     found: &[Found],
     mut write: impl FnMut(&PhotoReport) -> Result<(), CliError>,
 ) -> Result<Failures, CliError> {
-    let names = annotated_names(found);
+    let entries = entries(found);
     let bar = progress(found.len());
     let mut failures = Failures::default();
     let chunk = match job.in_parallel() {
         true => AHEAD * rayon::current_num_threads(),
         false => 1,
     };
-    for (found, names) in found.chunks(chunk).zip(names.chunks(chunk)) {
-        let report = |(found, name): (&Found, &String)| {
-            let report = job.report(found, name, &mut |_| Ok(()));
+    for entries in entries.chunks(chunk) {
+        let report = |entry: &Entry<'_>| {
+            let report = job.report(entry, &mut |_| Ok(()));
             bar.inc(1);
             report
         };
         // A single photo stays on this thread, so that a model finds all others free.
-        let reports: Vec<_> = match (found, names) {
-            ([found], [name]) => vec![report((found, name))],
-            _ => found.par_iter().zip(names).map(report).collect(),
+        let reports: Vec<_> = match entries {
+            [entry] => vec![report(entry)],
+            _ => entries.par_iter().map(report).collect(),
         };
         for report in reports {
             let report = report?;
@@ -319,8 +338,8 @@ pub fn for_each_step(
     listener: Listener<'_>,
 ) -> Result<Failures, CliError> {
     let mut failures = Failures::default();
-    for (found, name) in found.iter().zip(annotated_names(found)) {
-        failures.note(&job.report(found, &name, &mut *listener)?);
+    for entry in entries(found) {
+        failures.note(&job.report(&entry, &mut *listener)?);
     }
     Ok(failures)
 }
@@ -333,6 +352,17 @@ fn progress(count: usize) -> ProgressBar {
     // The template is fixed; the plain bar would do as well.
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} photos, {per_sec}, {eta} left");
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn entries(found: &[Found]) -> Vec<Entry<'_>> {
+    let names = found.iter().zip(annotated_names(found)).enumerate();
+    names
+        .map(|(number, (found, annotated))| Entry {
+            number,
+            found,
+            annotated,
+        })
+        .collect()
 }
 
 /// File names of annotated photos: the photo's own with `.png`, numbered where they repeat.

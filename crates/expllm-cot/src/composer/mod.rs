@@ -165,10 +165,11 @@ fn at_level(analysis: &Analysis, seed: u64, level: usize) -> ChainOfThought {
     };
     let key_observations = observer.observations();
     let interpretation = interpretation(bank, analysis, &mut voice, room);
-    let mut closer = Closer {
+    let closer = Closer {
         bank,
         analysis,
-        voice: &mut voice,
+        voice: &voice,
+        seed,
         brief: room == Room::None,
     };
     ChainOfThought {

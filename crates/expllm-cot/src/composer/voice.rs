@@ -61,6 +61,27 @@ impl Voice {
         analysis: &Analysis,
         least: u32,
     ) -> String {
+        let phrases = self.phrases(bank, role, analysis, least);
+        let texts: Vec<(&'static Phrase, &'static String)> = phrases
+            .into_iter()
+            .flat_map(|p| p.texts.iter().map(move |t| (p, t)))
+            .collect();
+        if texts.is_empty() {
+            return String::new();
+        }
+        let (phrase, text) = texts[self.below(texts.len())];
+        self.used.extend(phrase.about.iter().map(String::as_str));
+        filled(text, phrase, analysis)
+    }
+
+    /// The phrases of a role that fit about as well as the best; none where none fits.
+    pub(super) fn phrases(
+        &self,
+        bank: &'static Bank,
+        role: Role,
+        analysis: &Analysis,
+        least: u32,
+    ) -> Vec<&'static Phrase> {
         let score = |phrase: &Phrase| match role {
             Role::Open | Role::Brief => coverage(phrase, analysis) + phrase.condition.weight,
             _ => phrase.condition.weight,
@@ -71,21 +92,14 @@ impl Voice {
                 && !p.about.iter().any(|a| self.used.contains(&a.as_str()))
         });
         let scored: Vec<(u32, &'static Phrase)> = fitting.map(|p| (score(p), p)).collect();
-        let Some(best) = scored.iter().map(|(score, _)| *score).max() else {
-            return String::new();
-        };
+        let best = scored.iter().map(|(score, _)| *score).max().unwrap_or(0);
         let slack = match role {
             Role::Because | Role::Noun | Role::Doubt | Role::Against => CLAUSE_SLACK,
             _ => SLACK,
         };
         let fits = |score: u32| score + slack >= best && (score > 0 || best == 0);
-        let near = scored.iter().filter(|(score, _)| fits(*score));
-        let texts: Vec<(&'static Phrase, &'static String)> = near
-            .flat_map(|(_, p)| p.texts.iter().map(move |t| (*p, t)))
-            .collect();
-        let (phrase, text) = texts[self.below(texts.len())];
-        self.used.extend(phrase.about.iter().map(String::as_str));
-        filled(text, phrase, analysis)
+        let near = scored.into_iter().filter(|(score, _)| fits(*score));
+        near.map(|(_, phrase)| phrase).collect()
     }
 }
 
@@ -106,7 +120,7 @@ fn coverage(phrase: &Phrase, analysis: &Analysis) -> u32 {
     (score - passed).max(0).unsigned_abs()
 }
 
-fn filled(text: &str, phrase: &Phrase, analysis: &Analysis) -> String {
+pub(super) fn filled(text: &str, phrase: &Phrase, analysis: &Analysis) -> String {
     if !text.contains('{') {
         return text.to_owned();
     }
