@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 #[macro_use]
-mod say;
+mod stdout;
 
 mod commands;
 mod content;

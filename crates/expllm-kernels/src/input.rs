@@ -4,10 +4,10 @@
 use half::bf16;
 
 use crate::buffer::{Numbers, Plain};
+use crate::disjoint::SharedMut;
 use crate::elementwise::quantise_block;
 use crate::isa::IsaKind;
 use crate::parallel::for_each_index;
-use crate::shared::SharedMut;
 use crate::{BLOCK, Format, Isa};
 
 /// The most tokens that one kernel call multiplies.

@@ -25,6 +25,7 @@
 
 mod attention;
 mod buffer;
+mod disjoint;
 mod elementwise;
 mod error;
 mod format;
@@ -33,7 +34,6 @@ mod isa;
 mod matrix;
 mod multiply;
 mod parallel;
-mod shared;
 
 pub use attention::{Attention, AttentionShape, Cached, CachedNumbers, Visible};
 pub use elementwise::{gelu, layer_norm, rms_norm, rotate, silu_times, softmax};

@@ -11,8 +11,8 @@ pub mod landmarks;
 pub mod model;
 mod pose;
 mod run;
-mod shared;
 pub mod synth;
+mod training_data;
 mod weights;
 
 pub use detection::score_detection;
@@ -20,5 +20,5 @@ pub use error::TrainError;
 pub use faces::{RealFace, read_fer2013, read_wild};
 pub use pose::fit_head_pose;
 pub use run::{Progress, RunConfig};
-pub use shared::TrainingData;
+pub use training_data::TrainingData;
 pub use weights::{read_weights, save_weights};

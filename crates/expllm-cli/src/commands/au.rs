@@ -16,13 +16,13 @@ pub struct Args {
     /// Photos and folders of photos.
     #[arg(required = true)]
     paths: Vec<PathBuf>,
-    /// What to write.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = Format::Csv)]
     format: Format,
     /// Write to this file instead of the standard output.
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Take each image as the crop of one face, as in data sets of crops.
+    /// Treat each image as a crop of a single face; skip face detection.
     #[arg(long)]
     cropped: bool,
 }

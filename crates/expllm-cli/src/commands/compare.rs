@@ -14,11 +14,11 @@ const PUBLISHED: &str = include_str!("../../../../docs/paper_results.toml");
 /// Arguments of `expllm compare`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Our figures as `DATASET=FOLDER` or `DATASET=metrics.json`, such as
-    /// `rafdb=runs/rafdb`; the data set is named as in the published table.
+    /// Our figures as `DATASET=FOLDER` or `DATASET=metrics.json`, for example `rafdb=runs/rafdb`;
+    /// use the data set's name in the published table.
     #[arg(value_parser = parse_ours)]
     ours: Vec<(String, PathBuf)>,
-    /// Another published table; `docs/paper_results.toml` when not given.
+    /// Table of published figures [default: docs/paper_results.toml].
     #[arg(long)]
     published: Option<PathBuf>,
 }

@@ -14,33 +14,34 @@ use crate::{CliError, Outcome};
 /// Arguments of `expllm convert`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The checkpoint folder: native, official (`pytorch_model*.bin`), or a LLaMA folder. Or a
-    /// `.gguf` file of the LLaMA family; without a vision encoder it becomes a LLaMA folder.
+    /// Checkpoint to read: a native, official (`pytorch_model*.bin`) or LLaMA folder, or a `.gguf`
+    /// file of the LLaMA family. Without a vision encoder the result is a LLaMA folder.
     #[arg(long, value_name = "DIR")]
     from: PathBuf,
-    /// The folder to write; it must not exist or be empty.
+    /// Folder to write; must not exist or be empty.
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
-    /// The number format of the weights; by default each tensor keeps its own.
+    /// Number format of the weights [default: each tensor keeps its own].
     #[arg(long, value_enum)]
     dtype: Option<NumberFormat>,
-    /// Keep matrices in blocks of 8 or 4 bits, with the adapters added into them; --dtype is then
-    /// the format of all other weights.
+    /// Quantize matrices to blocks of 8 or 4 bits, with adapters merged; --dtype then applies to
+    /// all other weights.
     #[arg(long, value_enum, conflicts_with = "adapter_only")]
     quantize: Option<BlockFormat>,
-    /// Add the adapters into the weights.
+    /// Merge the adapters into the weights.
     #[arg(long, conflicts_with = "adapter_only")]
     merge_lora: bool,
-    /// A DINOv2 `.pth` to put before the LLaMA folder or file; the projector is drawn anew.
+    /// DINOv2 `.pth` file to combine with the LLaMA folder or file; the projector is initialised at
+    /// random.
     #[arg(long, value_name = "FILE")]
     vision: Option<PathBuf>,
-    /// The start of the random numbers of a new projector.
+    /// Random seed for a new projector.
     #[arg(long, default_value_t = 0, requires = "vision")]
     seed: u64,
-    /// A PEFT folder whose adapters are put on the checkpoint.
+    /// PEFT folder with adapters to apply to the checkpoint.
     #[arg(long, value_name = "DIR")]
     adapter: Option<PathBuf>,
-    /// Write the adapters alone, as a PEFT folder.
+    /// Write only the adapters, as a PEFT folder.
     #[arg(long, conflicts_with = "dtype")]
     adapter_only: bool,
 }

@@ -12,7 +12,7 @@ mod build;
 mod check;
 mod compare;
 mod dry_run;
-mod images;
+mod image_reader;
 mod merge;
 mod options;
 mod progress;

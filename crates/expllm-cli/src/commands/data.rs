@@ -37,13 +37,13 @@ struct Inspect {
     /// Folder of the data set, or a .tar of it.
     #[arg(long)]
     root: PathBuf,
-    /// Only this split.
+    /// Only use this split.
     #[arg(long)]
     split: Option<Split>,
-    /// PNG file for a contact sheet: one row per expression, in expression order.
+    /// Write a contact sheet to this PNG file, one row per expression.
     #[arg(long)]
     sheet: Option<PathBuf>,
-    /// The split of records of which the data set names none.
+    /// Split of records for which the data set names none.
     #[arg(long, value_name = "SPLIT")]
     unsplit: Option<Split>,
 }

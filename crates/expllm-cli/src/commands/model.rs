@@ -32,7 +32,7 @@ enum Action {
     Parity {
         /// Checkpoint folder.
         dir: PathBuf,
-        /// Backend to run on: cpu, wgpu or cuda; the first in the build without it.
+        /// Backend: cpu, wgpu or cuda [default: the first of cuda, wgpu and cpu in this build].
         #[arg(long)]
         device: Option<Backend>,
     },

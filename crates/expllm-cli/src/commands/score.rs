@@ -17,14 +17,15 @@ use units::UnitOptions;
 /// Arguments of `expllm score`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Files in the official format, graded side by side; with --labels tables of action units.
+    /// Files in the official format; several are graded side by side. With --labels, tables of action
+    /// units.
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Expressions in play: 7 refuses contempt.
+    /// Number of expressions: 8, or 7 (rows with contempt are then an error).
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u8).range(7..=8))]
     classes: u8,
-    /// Count rows that repeat an image, as the official code does; samplers that share a data
-    /// set among processes repeat some.
+    /// Count repeated rows of an image, as the official code does (distributed samplers repeat
+    /// some).
     #[arg(long)]
     repeats: bool,
     #[command(flatten)]

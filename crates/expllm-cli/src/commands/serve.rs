@@ -11,25 +11,25 @@ use crate::{CliError, Outcome};
 /// Arguments of `expllm serve`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Address to listen on; one that other machines can reach needs --token-file.
+    /// Address to listen on; an address that other machines can reach requires --token-file.
     #[arg(long, default_value = "127.0.0.1")]
     host: IpAddr,
-    /// Port to listen on; 0 takes a free one.
+    /// Port to listen on; 0 picks a free one.
     #[arg(long, default_value_t = 8787)]
     port: u16,
-    /// File with the bearer token that requests must carry.
+    /// File with the bearer token that requests must send.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// Longest body of a request, such as 16MiB or 500KB.
+    /// Maximum size of a request body, such as 16MiB or 500KB.
     #[arg(long, default_value = "16MiB", value_parser = bytes)]
     max_body: usize,
-    /// Photos worked on at a time [default: one per processor core].
+    /// Photos processed at the same time [default: one per processor core].
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: Option<u16>,
-    /// Requests that may wait; further ones are answered with status 429.
+    /// Maximum number of waiting requests; further ones get status 429.
     #[arg(long, default_value_t = 64)]
     queue: u16,
-    /// Longest time for a request in seconds.
+    /// Timeout of a request in seconds.
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=3600))]
     deadline: u16,
 }
@@ -61,7 +61,7 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
     };
     let mut told = Ok(());
     let served = serve(app, stop, |address| {
-        told = crate::say::line(format_args!("listening on http://{address}"));
+        told = crate::stdout::line(format_args!("listening on http://{address}"));
     });
     runtime.block_on(served).map_err(CliError::library)?;
     told?;

@@ -91,17 +91,16 @@ pub struct ModelArgs {
     /// program].
     #[arg(long, value_name = "DIR")]
     pub model: Option<PathBuf>,
-    /// Order of the questions.
+    /// Whether the model is asked for the label or the chain first.
     #[arg(long, value_enum, default_value_t = Mode::LabelFirst)]
     pub mode: Mode,
     /// What the model looks at.
     #[arg(long, value_enum, default_value_t = ViewName::Aligned)]
     pub view: ViewName,
-    /// Number format of the model's weights in memory [default: that of the file].
+    /// Number format of the model's weights in memory [default: the file's own].
     #[arg(long, value_enum)]
     pub dtype: Option<WeightFormat>,
-    /// Times that a chain is written, at most, while the action units contradict it; the one that
-    /// agrees best is kept.
+    /// Maximum number of attempts when a chain contradicts the action units; the best one is kept.
     #[arg(long, default_value_t = 1, value_parser = attempts())]
     pub attempts: u32,
 }

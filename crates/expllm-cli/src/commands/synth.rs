@@ -29,23 +29,23 @@ pub struct Args {
     /// The face kit, a safetensors file (docs/synthetic_faces.md).
     #[arg(long, value_name = "FILE")]
     facekit: PathBuf,
-    /// How many faces to make.
+    /// Number of faces to render.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: u64,
-    /// Folder for the photos, `labels.csv` and `landmarks.csv`; it must be absent or empty.
+    /// Output folder for the photos, `labels.csv` and `landmarks.csv`; must not exist or be empty.
     #[arg(long, value_name = "DIR", group = "target")]
     out: Option<PathBuf>,
-    /// One picture with all faces side by side (PNG or JPEG by its ending).
+    /// Write one picture with all faces side by side (PNG or JPEG by its ending).
     #[arg(long, value_name = "FILE", group = "target")]
     sheet: Option<PathBuf>,
-    /// Equal seeds give equal faces.
+    /// Random seed.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Edge of a photo in pixels.
+    /// Width and height of a photo in pixels.
     #[arg(long, default_value_t = 160, value_parser = clap::value_parser!(u32).range(16..=1024))]
     size: u32,
-    /// Show every unit alone at full intensity, in AU order after a neutral face, on frontal
-    /// faces: one person per 25 photos.
+    /// Render every unit alone at full intensity on frontal faces, in AU order after a neutral one:
+    /// 25 photos per person.
     #[arg(long)]
     each_unit: bool,
     /// File format of the photos.

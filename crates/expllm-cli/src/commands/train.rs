@@ -32,7 +32,7 @@ enum What {
     Model(super::train_model::Args),
     /// Learn from rated faces what the intensities of the network that is part of the program mean.
     Calibrate {
-        /// Folder with panel_train.csv and the archives that it names.
+        /// Folder with panel_train.csv and the archives it names.
         #[arg(long)]
         shared: PathBuf,
         /// Weights file to write.
@@ -41,11 +41,11 @@ enum What {
     },
     /// Print the figures of the networks that are part of the program.
     Score {
-        /// Folder with wild.tar, fer2013.tar, ict_facekit.safetensors, panel_dev.csv and what goes
-        /// with them.
+        /// Folder with wild.tar, fer2013.tar, ict_facekit.safetensors, panel_dev.csv and the files
+        /// that belong to them.
         #[arg(long)]
         shared: PathBuf,
-        /// Weights of the action unit network to measure in place of those of the program.
+        /// Weights of the action unit network to measure [default: the built-in ones].
         #[arg(long)]
         weights: Option<PathBuf>,
     },
@@ -56,22 +56,22 @@ struct RunArgs {
     /// Folder with wild.tar, fer2013.tar and ict_facekit.safetensors.
     #[arg(long)]
     shared: PathBuf,
-    /// Folder of checkpoints; a run that was stopped goes on from the last one in it.
+    /// Folder for checkpoints; run again to resume from the last one.
     #[arg(long)]
     run: PathBuf,
     /// Weights file to write.
     #[arg(long)]
     out: PathBuf,
-    /// Optimiser steps.
+    /// Number of optimiser steps.
     #[arg(long, default_value_t = 12_000)]
     steps: usize,
     /// Faces per step.
     #[arg(long, default_value_t = 96)]
     batch: usize,
-    /// Highest learning rate.
+    /// Peak learning rate.
     #[arg(long, default_value_t = 2e-3)]
     rate: f64,
-    /// Seed of everything random.
+    /// Random seed.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Backend to train on: cpu, wgpu or cuda; the first in the build without it. Faces are

@@ -20,7 +20,7 @@ pub struct Args {
     /// Folder with wild.tar, fer2013.tar, ict_facekit.safetensors and what goes with them.
     #[arg(long)]
     shared: PathBuf,
-    /// Folder of checkpoints; a run that was stopped goes on from the last one in it.
+    /// Folder for checkpoints; run again to resume from the last one.
     #[arg(long)]
     run: PathBuf,
     /// Weights file to write.
@@ -38,13 +38,13 @@ pub struct Args {
     /// Faces to render.
     #[arg(long, default_value_t = 12_000)]
     renders: usize,
-    /// Optimiser steps.
+    /// Number of optimiser steps.
     #[arg(long, default_value_t = 12_000)]
     steps: usize,
     /// Faces per step.
     #[arg(long, default_value_t = 64)]
     batch: usize,
-    /// Highest learning rate.
+    /// Peak learning rate.
     #[arg(long, default_value_t = 2e-3)]
     rate: f64,
     /// Side of the first looks in pixels, where they are smaller than those of the network.
@@ -53,7 +53,7 @@ pub struct Args {
     /// Share of the steps with such looks.
     #[arg(long, default_value_t = 0.5)]
     small_share: f64,
-    /// Seed of everything random.
+    /// Random seed.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Backend to train on: cpu, wgpu or cuda; the first in the build without it.

@@ -11,10 +11,10 @@ use crate::CliError;
 /// Arguments of `expllm train model`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The run, as a TOML file; `docs/training.md` explains every value.
+    /// Settings of the run as a TOML file, explained in `docs/training.md`.
     #[arg(long)]
     config: PathBuf,
-    /// Print parameters, memory and time, and train nothing.
+    /// Print parameters, memory and time without training.
     #[arg(long)]
     dry_run: bool,
     /// Backend to train on: cpu, wgpu or cuda; the first in the build without it.

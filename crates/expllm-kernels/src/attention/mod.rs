@@ -12,9 +12,9 @@ use half::f16;
 
 use crate::Isa;
 use crate::buffer::Numbers;
+use crate::disjoint::SharedMut;
 use crate::input::InputKind;
 use crate::parallel::for_each_index;
-use crate::shared::SharedMut;
 
 /// Query rows per head of keys up to which the cache is read once for each, without unpacking.
 const STREAMED_ROWS: usize = 4;

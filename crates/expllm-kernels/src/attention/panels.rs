@@ -5,12 +5,12 @@
 use half::slice::HalfFloatSliceExt;
 
 use super::{Attention, CachedNumbers, Scratch};
+use crate::disjoint::SharedMut;
 use crate::elementwise::softmax;
 use crate::format::{Format, LANES, PanelLayout};
 use crate::input::{InputKind, TileInput, interleave};
 use crate::multiply::tile::Tile;
 use crate::multiply::{panels_of, run};
-use crate::shared::SharedMut;
 use crate::{BLOCK, Isa};
 
 impl Attention<'_> {

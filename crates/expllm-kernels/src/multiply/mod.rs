@@ -20,11 +20,11 @@ use std::ops::Range;
 use tile::{Kernel, Tile};
 
 use crate::buffer::Numbers;
+use crate::disjoint::SharedMut;
 use crate::format::{Format, LANES, PanelLayout};
 use crate::input::InputKind;
 use crate::isa::IsaKind;
 use crate::parallel::for_each_index;
-use crate::shared::SharedMut;
 use crate::{Input, Isa, KernelError, Matrix};
 
 /// Bytes of weights that are multiplied with all tiles of tokens before the next ones, so that

@@ -17,35 +17,35 @@ use crate::faces::Explaining;
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Explanation")]
 pub struct StageArgs {
-    /// Who explains: chains composed from the action units, or the multimodal language model
-    /// [default: composer, or expllm where an option of the model is given].
+    /// What writes the explanation: the composer (from the action units) or the multimodal language
+    /// model [default: composer; expllm if an option of the model is given].
     #[arg(long, value_enum)]
     stage: Option<StageName>,
     /// Checkpoint folder of a multimodal model (docs/checkpoints.md) [default: the tiny model that
     /// is part of the program].
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
-    /// The order of the questions to the model [default: label-first].
+    /// Whether the model is asked for the label or the chain first [default: label-first].
     #[arg(long, value_enum, conflicts_with = "label")]
     mode: Option<Mode>,
     /// Explain this expression instead of the likeliest, such as Happiness.
     #[arg(long, value_name = "EXPRESSION")]
     label: Option<Expression>,
-    /// Expressions in play: 7 leaves contempt out.
+    /// Number of expressions: 8, or 7 without contempt.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u8).range(7..=8))]
     classes: u8,
-    /// Varies the wording of the composer and what a model samples.
+    /// Random seed: changes the composer's wording and what a model samples.
     #[arg(long)]
     seed: Option<u64>,
-    /// Backend of the model: cpu, wgpu or cuda [default: the first in the build of cuda, wgpu,
-    /// cpu].
+    /// Backend for the model: cpu, wgpu or cuda [default: the first of cuda, wgpu and cpu in this
+    /// build].
     #[arg(long)]
     device: Option<Backend>,
-    /// Number format of the model's weights in memory [default: that of the file].
+    /// Number format of the model's weights in memory [default: the file's own].
     #[arg(long, value_enum)]
     dtype: Option<WeightFormat>,
-    /// Times that a chain is written, at most, while the action units contradict it; the one that
-    /// agrees best is shown, whole [default: 1].
+    /// Maximum number of attempts when a chain contradicts the action units; the best one is shown
+    /// [default: 1].
     #[arg(long, value_parser = attempts())]
     attempts: Option<u32>,
 }

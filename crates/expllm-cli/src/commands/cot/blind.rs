@@ -14,13 +14,13 @@ use crate::{CliError, Outcome};
 /// Arguments of a blind comparison.
 #[derive(Debug, clap::Args)]
 pub(super) struct BlindArgs {
-    /// Write this many pairs without their source and a form to fill in.
+    /// Write this many pairs without their source, and a form to fill in.
     #[arg(long, value_name = "N", requires = "out")]
     pub blind: Option<usize>,
-    /// Where pairs and form go; the key goes beside it, out of the readers' sight.
+    /// Folder for the pairs and the form; the key is written beside it, out of the readers' sight.
     #[arg(long, value_name = "DIR", requires = "blind")]
     pub out: Option<PathBuf>,
-    /// Decides which faces are drawn and which text is a.
+    /// Random seed: chooses the faces and which text is shown as a.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
     /// Count the filled forms (form*.csv) in a folder that --out wrote.

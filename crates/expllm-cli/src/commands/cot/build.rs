@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use expllm_cot::{Engine, Journal, Status, Summary};
 
-use super::images::Images;
+use super::image_reader::Images;
 use super::options::{ServerOptions, TextOptions, Writer, engine};
 use super::progress::{Prices, Progress};
 use super::source::{Source, SourceOptions};
@@ -18,10 +18,10 @@ use crate::{CliError, Outcome};
 pub struct Args {
     #[command(flatten)]
     source: SourceOptions,
-    /// Output, one JSON record per line; the same command goes on where it was stopped.
+    /// Output file, one JSON record per line; run the same command again to resume.
     #[arg(long, value_name = "FILE.jsonl", required_unless_present = "dry_run")]
     out: Option<PathBuf>,
-    /// Print the prompts of the first records and an estimate of tokens and cost; send nothing.
+    /// Print the first prompts and an estimate of tokens and cost, without sending anything.
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]

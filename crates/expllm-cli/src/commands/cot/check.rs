@@ -17,19 +17,19 @@ const FAULTS: usize = 5;
 pub struct Args {
     /// The data set: .json, .jsonl or .parquet.
     file: PathBuf,
-    /// Print one JSON object.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
-    /// Also write a page.
+    /// Also write the result as an HTML page.
     #[arg(long, value_name = "FILE.html")]
     html: Option<PathBuf>,
-    /// Words that a text may have.
+    /// Maximum number of words in a text.
     #[arg(long, default_value_t = expllm_cot::WORD_LIMIT)]
     word_limit: usize,
-    /// Allow digits in texts.
+    /// Allow digits in the texts.
     #[arg(long)]
     allow_digits: bool,
-    /// Also check the points of the guide on style.
+    /// Also check the rules of the style guide.
     #[arg(long)]
     guide: bool,
 }

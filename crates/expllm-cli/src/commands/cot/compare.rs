@@ -15,24 +15,24 @@ use crate::{CliError, Outcome};
 /// Arguments of `expllm cot compare`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// One data set.
+    /// First data set.
     #[arg(required_unless_present = "unblind")]
     a: Option<PathBuf>,
-    /// Another over the same faces.
+    /// Second data set, over the same faces.
     #[arg(required_unless_present = "unblind")]
     b: Option<PathBuf>,
     #[command(flatten)]
     blind: blind::BlindArgs,
-    /// How many faces are printed side by side.
+    /// Number of faces to print side by side.
     #[arg(long, default_value_t = 3)]
     examples: usize,
-    /// Words that a text may have.
+    /// Maximum number of words in a text.
     #[arg(long, default_value_t = expllm_cot::WORD_LIMIT)]
     word_limit: usize,
-    /// Allow digits in texts.
+    /// Allow digits in the texts.
     #[arg(long)]
     allow_digits: bool,
-    /// Also check the points of the guide on style.
+    /// Also check the rules of the style guide.
     #[arg(long)]
     guide: bool,
 }

@@ -2,7 +2,7 @@
 
 use expllm_cot::{Engine, Row, UnitReader, Usage};
 
-use super::images::Images;
+use super::image_reader::Images;
 use super::progress::Prices;
 use super::source::Source;
 use super::{cli_error, print, tell};

@@ -20,10 +20,10 @@ pub struct Args {
     /// The file to write; .json, .jsonl or .parquet.
     #[arg(long)]
     out: PathBuf,
-    /// Kind of file, when the ending does not say it (.json is official).
+    /// Format to write, if the file's ending does not say it (.json means official).
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// Also write NAME_label.json and the list file NAME.txt for the official trainer, with this
+    /// Also write NAME_label.json and the list file NAME.txt for the official trainer, using this
     /// image root.
     #[arg(long, value_name = "IMAGE_ROOT")]
     list: Option<PathBuf>,

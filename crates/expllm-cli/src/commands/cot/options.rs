@@ -11,7 +11,7 @@ use expllm_cot::{
     OpenAiWriter, PromptFiles, Prompts, TextWriter,
 };
 
-use super::images::{Images, ModelWriter};
+use super::image_reader::{Images, ModelWriter};
 use crate::content::content_hash;
 
 /// Who writes.
@@ -37,25 +37,25 @@ pub enum Failure {
 /// Options about texts.
 #[derive(Debug, clap::Args)]
 pub struct TextOptions {
-    /// Who writes.
+    /// What writes the chains.
     #[arg(long, value_enum, default_value_t = Writer::Composer)]
     pub writer: Writer,
-    /// Varies the wording; the same seed gives the same texts where the writer can.
+    /// Random seed for the wording; the same seed gives the same texts if the writer supports it.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Labels in play: 7, or 8 with contempt.
+    /// Number of labels: 7, or 8 with contempt.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u8).range(7..=8))]
     pub labels: u8,
-    /// Words that a text may have.
+    /// Maximum number of words in a text.
     #[arg(long, default_value_t = expllm_cot::WORD_LIMIT)]
     pub word_limit: usize,
-    /// Allow digits in texts.
+    /// Allow digits in the texts.
     #[arg(long)]
     pub allow_digits: bool,
-    /// How often a text that fails goes back to the writer.
+    /// How many times a text that fails the checks is sent back to the writer.
     #[arg(long, default_value_t = 2)]
     pub repairs: u32,
-    /// What happens then.
+    /// What to do if it still fails.
     #[arg(long, value_enum, default_value_t = Failure::Compose)]
     pub on_failure: Failure,
     /// Template of the system message, instead of the built-in one.
@@ -67,7 +67,7 @@ pub struct TextOptions {
     /// Template of the request for a better text.
     #[arg(long, value_name = "FILE")]
     pub repair_template: Option<PathBuf>,
-    /// Text shown as an example; may be given several times.
+    /// Text shown as an example; can be repeated.
     #[arg(long, value_name = "FILE")]
     pub example: Vec<PathBuf>,
 }
@@ -75,34 +75,36 @@ pub struct TextOptions {
 /// Options about servers.
 #[derive(Debug, clap::Args)]
 pub struct ServerOptions {
-    /// Base address such as http://localhost:8080/v1; several share the work.
+    /// Base URL of the server, such as http://localhost:8080/v1; repeat it to share the work among
+    /// several.
     #[arg(long, value_name = "URL")]
     pub endpoint: Vec<String>,
-    /// Model as the server knows it (else "default"), or the checkpoint folder of --writer model.
+    /// Model name on the server [default: default], or the checkpoint folder for --writer model.
     #[arg(long)]
     pub model: Option<String>,
-    /// Environment variable that holds the key.
+    /// Environment variable that holds the API key.
     #[arg(long, default_value = "OPENAI_API_KEY", value_name = "NAME")]
     pub key_variable: String,
-    /// Sampling temperature (else 0.7 for servers, and what its folder says for a model).
+    /// Sampling temperature [default: 0.7 for servers; the folder's setting for a model].
     #[arg(long)]
     pub temperature: Option<f32>,
-    /// Most tokens of an answer (else 400 for servers, and what its folder says for a model).
+    /// Maximum number of tokens in an answer [default: 400 for servers; the folder's setting for a
+    /// model].
     #[arg(long)]
     pub max_tokens: Option<u32>,
-    /// JSON sent as response_format.
+    /// JSON to send as response_format.
     #[arg(long, value_name = "JSON")]
     pub response_format: Option<String>,
-    /// Ask for the answer in pieces.
+    /// Ask the server to stream its answers.
     #[arg(long)]
     pub stream: bool,
-    /// Requests in flight per endpoint.
+    /// Concurrent requests per endpoint.
     #[arg(long, default_value_t = 64)]
     pub concurrency: usize,
-    /// Seconds that one request may take.
+    /// Timeout of one request in seconds.
     #[arg(long, default_value_t = 120.0)]
     pub timeout: f64,
-    /// How often a failed request is sent again.
+    /// Number of retries for a failed request.
     #[arg(long, default_value_t = 8)]
     pub retries: u32,
 }

@@ -13,10 +13,10 @@ use crate::CliError;
 /// Prices of a million tokens.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub struct Prices {
-    /// Price of a million prompt tokens, for the estimate.
+    /// Price per million prompt tokens, for the estimate.
     #[arg(long, default_value_t = 0.0)]
     price_in: f64,
-    /// Price of a million answer tokens.
+    /// Price per million answer tokens, for the estimate.
     #[arg(long, default_value_t = 0.0)]
     price_out: f64,
 }

@@ -18,7 +18,7 @@ pub struct SourceOptions {
     /// Labelled faces: .json, .jsonl or .parquet, or the .csv of a tool that measures action units.
     #[arg(long, value_name = "FILE", required_unless_present = "dataset")]
     annotations: Option<PathBuf>,
-    /// Layout of a data set below --root, by the names of `expllm data inspect`.
+    /// Layout of the data set in --root; see `expllm data inspect`.
     #[arg(
         long,
         value_name = "NAME",
@@ -26,18 +26,17 @@ pub struct SourceOptions {
         conflicts_with = "annotations"
     )]
     dataset: Option<String>,
-    /// Folder that the images lie in (with --dataset also a .tar or an annotation file); images
-    /// that are missing there are bad rows, and action units that a record lacks are read from
-    /// its image.
+    /// Folder with the images (with --dataset also a .tar or an annotation file). Records without
+    /// action units get them from their image; records whose image is missing are rejected.
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
-    /// Each image is the crop of one face.
+    /// Treat each image as a crop of a single face; skip face detection.
     #[arg(long, requires = "root")]
     cropped: bool,
-    /// Stop after this many records of the shard.
+    /// Stop after this many records (of the shard).
     #[arg(long)]
     limit: Option<u64>,
-    /// Do only every n-th record: 0/4, 1/4, 2/4 or 3/4.
+    /// Process one part of the input: 0/4, 1/4, 2/4 or 3/4.
     #[arg(long, value_name = "I/N", value_parser = parse_shard, default_value = "0/1")]
     shard: Shard,
 }

@@ -9,7 +9,7 @@ use crate::CliError;
 /// `println!`, a reader that has gone (`| head`) ends the program without a panic.
 macro_rules! say {
     ($($arguments:tt)*) => {
-        $crate::say::line(format_args!($($arguments)*))?
+        $crate::stdout::line(format_args!($($arguments)*))?
     };
 }
 
@@ -18,10 +18,10 @@ macro_rules! say {
 /// message. For lines at the end of a command, after which nothing can be lost.
 macro_rules! println {
     () => {
-        $crate::say::last_line(format_args!(""))
+        $crate::stdout::last_line(format_args!(""))
     };
     ($($arguments:tt)*) => {
-        $crate::say::last_line(format_args!($($arguments)*))
+        $crate::stdout::last_line(format_args!($($arguments)*))
     };
 }
 
