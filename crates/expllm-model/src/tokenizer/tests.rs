@@ -20,7 +20,7 @@ struct Case {
 /// Cases of sentencepiece (`tests/fixtures/parity.py`), and of the authors' tokenizer where they
 /// are at hand: folder, file of cases, pieces.
 fn case_files() -> Vec<(PathBuf, &'static str, u32)> {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity");
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity/tokenizer");
     let official = shared("fixtures/tokenizer").map(|dir| (dir, "cases.json", 2000));
     [Some((own, "tokens.json", 400)), official]
         .into_iter()
