@@ -46,6 +46,8 @@ pub struct MovementFidelity {
     pub read: Estimate,
     /// Share of pairs in which the chain states it with the movement and not without.
     pub told: Estimate,
+    /// The same among the pairs whose reading gained it; `None` where none did.
+    pub followed: Option<Estimate>,
 }
 
 /// How the label follows the movement that decides an expression.
@@ -90,6 +92,14 @@ struct Plan<'a> {
 #[derive(Default, Clone)]
 struct Tally(Vec<f64>);
 
+/// Outcomes of one movement.
+#[derive(Default, Clone)]
+struct Followed {
+    read: Tally,
+    told: Tally,
+    followed: Tally,
+}
+
 impl Tally {
     fn note(&mut self, held: bool) {
         self.0.push(f64::from(u8::from(held)));
@@ -111,7 +121,7 @@ impl Interventions<'_> {
         progress: &mut dyn FnMut(u64),
     ) -> InterventionFigures {
         let plan = Plan::new(Knowledge::builtin(), self.set);
-        let mut told = vec![[Tally::default(), Tally::default()]; plan.cues.len()];
+        let mut told = vec![Followed::default(); plan.cues.len()];
         let mut moved = vec![[Tally::default(), Tally::default()]; plan.labels.len()];
         for person in 0..people {
             let faces = self.look_at(&plan.faces(person), seed_of(seed, person));
@@ -231,14 +241,15 @@ impl<'a> Plan<'a> {
         faces
     }
 
-    fn movements(&self, tallies: &[[Tally; 2]]) -> Vec<MovementFidelity> {
+    fn movements(&self, tallies: &[Followed]) -> Vec<MovementFidelity> {
         let rows = self.cues.iter().zip(tallies);
-        rows.filter_map(|(cue, [read, told])| {
+        rows.filter_map(|(cue, tally)| {
             Some(MovementFidelity {
                 movement: cue.name.clone(),
                 units: cue.units.iter().map(|unit| unit.snake_case()).collect(),
-                read: read.estimate()?,
-                told: told.estimate()?,
+                read: tally.read.estimate()?,
+                told: tally.told.estimate()?,
+                followed: tally.followed.estimate(),
             })
         })
         .collect()
@@ -265,11 +276,11 @@ fn shift(units: &mut AuVector, cue: &Cue, intensity: f32) {
 }
 
 /// Compares the face without a movement with the face that has it.
-fn note_movements(plan: &Plan<'_>, person: u64, faces: &[Option<Seen>], told: &mut [[Tally; 2]]) {
+fn note_movements(plan: &Plan<'_>, person: u64, faces: &[Option<Seen>], tallies: &mut [Followed]) {
     let Some((base, moved)) = faces.split_first() else {
         return;
     };
-    for ((cue, after), [read, told]) in plan.cues.iter().zip(moved).zip(told) {
+    for ((cue, after), tally) in plan.cues.iter().zip(moved).zip(tallies) {
         if plan.is_base(cue, person) {
             continue;
         }
@@ -277,8 +288,12 @@ fn note_movements(plan: &Plan<'_>, person: u64, faces: &[Option<Seen>], told: &m
             (Some(before), Some(after)) => has(after, cue) && !has(before, cue),
             _ => false,
         };
-        read.note(gained(Seen::reads));
-        told.note(gained(Seen::tells));
+        let (read, told) = (gained(Seen::reads), gained(Seen::tells));
+        tally.read.note(read);
+        tally.told.note(told);
+        if read {
+            tally.followed.note(told);
+        }
     }
 }
 
@@ -339,13 +354,15 @@ mod tests {
     #[test]
     fn the_composer_follows_what_is_read_without_fault() {
         let plan = plan();
-        let mut told = vec![[Tally::default(), Tally::default()]; plan.cues.len()];
+        let mut told = vec![Followed::default(); plan.cues.len()];
         for person in 0..2 {
             let faces: Vec<_> = plan.faces(person).iter().map(ideal).collect();
             note_movements(&plan, person, &faces[..=plan.cues.len()], &mut told);
         }
-        for row in plan.movements(&told) {
-            assert!((row.read.value, row.told.value) == (1.0, 1.0), "{row:?}");
+        for (place, row) in plan.movements(&told).iter().enumerate() {
+            let claimed = ideal(&plan.faces(0)[1 + place]).map(|seen| seen.claimed);
+            let shares = (row.read.value, row.told.value);
+            assert!(shares == (1.0, 1.0), "{row:?}: {claimed:?}");
         }
     }
 
@@ -360,7 +377,7 @@ mod tests {
             })
         };
         let faces: Vec<_> = plan.faces(0).iter().map(deaf).collect();
-        let mut told = vec![[Tally::default(), Tally::default()]; plan.cues.len()];
+        let mut told = vec![Followed::default(); plan.cues.len()];
         note_movements(&plan, 0, &faces[..=plan.cues.len()], &mut told);
         let mut labels = vec![[Tally::default(), Tally::default()]; plan.labels.len()];
         note_labels(&plan, &faces[1 + plan.cues.len()..], &mut labels);

@@ -54,13 +54,14 @@ pub fn run(args: &Args, facekit: &Path) -> Result<Outcome, CliError> {
 }
 
 fn print(figures: &InterventionFigures) -> Result<(), CliError> {
-    let head = ["movement", "read", "told", "n"]
-        .map(str::to_owned)
-        .to_vec();
+    let head = ["movement", "read", "told", "told where read", "n"];
+    let head = head.map(str::to_owned).to_vec();
     let mut rows = vec![head];
     rows.extend(figures.movements.iter().map(|row| {
         let (read, told) = (interval(&row.read), interval(&row.told));
-        vec![row.movement.clone(), read, told, row.told.n.to_string()]
+        let followed = row.followed.as_ref().map(interval).unwrap_or_default();
+        let n = row.told.n.to_string();
+        vec![row.movement.clone(), read, told, followed, n]
     }));
     table::print(&rows)?;
     say!("");
