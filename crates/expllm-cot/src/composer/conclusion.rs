@@ -132,7 +132,7 @@ impl Closer<'_, '_> {
         let reasons = self.reasons();
         let mut groups = Vec::new();
         for (role, reason) in &reasons {
-            for &form in forms(*role, &reason.text) {
+            for &form in self.forms(*role, &reason.text) {
                 let firsts = if form == Form::Makes { &makes } else { claims };
                 let others = reason.words + form.words();
                 groups.push((form, firsts, reason, others, firsts.fitting(others)));
@@ -148,6 +148,21 @@ impl Closer<'_, '_> {
             place -= count;
         }
         None
+    }
+
+    /// The forms for a reason. One that denies something stands behind the claim: before it, it
+    /// would seem to deny the label too. What speaks for a label is no reason to doubt it.
+    fn forms(&self, role: Role, reason: &str) -> &'static [Form] {
+        let doubted = self.analysis.certainty == Certainty::Tentatively;
+        match (role, denies(reason.trim_start_matches('+'))) {
+            (Role::Noun, true) if doubted => &[],
+            (Role::Noun, true) => &NOUNS[..1],
+            (Role::Noun, false) if doubted => &NOUNS[4..],
+            (Role::Noun, false) if reason.contains(" with ") => &NOUNS[..3],
+            (Role::Noun, false) => &NOUNS,
+            (_, true) => &CLAUSES[..5],
+            (_, false) => &CLAUSES,
+        }
     }
 
     /// Texts of the bank that fit about as well as the best.
@@ -261,18 +276,6 @@ impl Form {
             Self::Alone | Self::Makes => 0,
             Self::Behind(words) | Self::Before(words) | Self::Then(words) => runs(words),
         }
-    }
-}
-
-/// The forms for a reason. One that denies something stands behind the claim: before it, it would
-/// seem to deny the label too.
-fn forms(role: Role, reason: &str) -> &'static [Form] {
-    match (role, denies(reason.trim_start_matches('+'))) {
-        (Role::Noun, true) => &NOUNS[..1],
-        (Role::Noun, false) if reason.contains(" with ") => &NOUNS[..3],
-        (Role::Noun, false) => &NOUNS,
-        (_, true) => &CLAUSES[..5],
-        (_, false) => &CLAUSES,
     }
 }
 
