@@ -208,7 +208,8 @@ impl Closer<'_, '_> {
             let extent = self.analysis.face.state(cue).extent;
             matches!(extent, Extent::Single | Extent::Even)
         });
-        let mut clauses = even.take(2).map(|&cue| self.plain(cue));
+        let clauses = even.map(|&cue| self.plain(cue));
+        let mut clauses = clauses.filter(|plain| !plain.is_empty());
         let Some(first) = clauses.next() else {
             return Vec::new();
         };
@@ -241,6 +242,8 @@ impl Closer<'_, '_> {
         let subject = subject.unwrap_or(&words.subjects[0]);
         let mut states: Vec<&String> = words.state.iter().collect();
         states.dedup();
+        // Beside a jaw, "sideways" is read as a movement of it.
+        states.retain(|state| !state.contains("sideways"));
         states
             .iter()
             .map(|state| format!("{subject} {be} {state}"))
@@ -297,10 +300,11 @@ fn turn(seed: u64, places: usize) -> usize {
     ((u128::from(seed % places) * u128::from(step)) % u128::from(places)) as usize
 }
 
-/// Whether a reason denies something.
+/// Whether a reason denies or compares something.
 fn denies(reason: &str) -> bool {
-    const DENIALS: [&str; 10] = [
+    const DENIALS: [&str; 12] = [
         "no", "not", "nothing", "neither", "nor", "none", "never", "without", "missing", "absence",
+        "absent", "than",
     ];
     reason.split(' ').any(|word| DENIALS.contains(&word))
 }
