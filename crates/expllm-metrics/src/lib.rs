@@ -14,7 +14,9 @@ mod occurrence;
 mod official;
 mod rank_correlation;
 mod ranking;
+mod spotting;
 mod text;
+mod tracking;
 
 pub use agreement::Agreement;
 pub use bootstrap::{Bootstrap, Estimate, mcnemar};
@@ -29,4 +31,6 @@ pub use official::{
 };
 pub use rank_correlation::spearman;
 pub use ranking::{average_precision, roc_auc, top_k_accuracy};
+pub use spotting::{MEGC_OVERLAP, Spotting, matched_intervals};
 pub use text::{Overlap, Rouge, bleu, distinct_n, rouge, self_bleu};
+pub use tracking::Tracking;
