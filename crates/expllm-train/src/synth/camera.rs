@@ -92,6 +92,14 @@ impl Camera {
         camera
     }
 
+    /// Steps back until the whole head is in a picture of `size` pixels, in its middle.
+    pub fn show_whole_head(&mut self, size: f32) {
+        self.focal = 0.2 * size / EYE_DISTANCE_CM * (self.distance - 9.0);
+        self.centre = Point::default();
+        let at = self.project(self.place(ANCHOR)).0;
+        self.centre = Point::new(size / 2.0 - at.x, size / 2.0 - at.y);
+    }
+
     /// Turns a point of the head; low on the neck the turn weakens.
     pub fn place(&self, p: Vec3) -> Vec3 {
         let head = self.rotation.apply(p);

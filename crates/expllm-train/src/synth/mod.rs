@@ -9,6 +9,7 @@ mod atlas;
 mod background;
 mod blendshapes;
 mod camera;
+pub mod clip;
 mod cover;
 mod degrade;
 mod expression;
@@ -41,6 +42,7 @@ use blendshapes::BlendshapeMap;
 use expression::Action;
 use math::Draw;
 use noise::NoiseTile;
+use scene::CutOut;
 use shade::Surface;
 
 use crate::TrainError;
@@ -146,6 +148,25 @@ impl FaceSynthesizer {
             nuisance: Vec::new(),
         };
         self.shoot(identity_seed, &action, head_pose, &mut Draw::new(seed))
+    }
+
+    /// The whole head of a person who does exactly what is asked, to be laid over a picture.
+    ///
+    /// Equal seeds give the same light and camera whatever the head does, so that a series of
+    /// such pictures is a film.
+    pub(crate) fn cut_out(
+        &self,
+        identity_seed: u64,
+        units: AuVector,
+        head_pose: HeadPose,
+        seed: u64,
+    ) -> CutOut {
+        let action = Action {
+            units,
+            nuisance: Vec::new(),
+        };
+        let subject = self.subject(identity_seed, &action);
+        self.take_whole_head(subject, head_pose, &mut Draw::new(seed))
     }
 
     fn shoot(&self, identity: u64, action: &Action, pose: HeadPose, draw: &mut Draw) -> SynthFace {

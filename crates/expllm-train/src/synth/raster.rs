@@ -173,4 +173,15 @@ impl Canvas {
             *out = [0, 1, 2].map(|i| (sum[i] + empty * out[i]) * share);
         }
     }
+
+    /// The share of each pixel that something opaque was drawn on.
+    pub fn cover(&self) -> Vec<f32> {
+        let size = self.side / SUPER;
+        let mut cover = vec![0.0; size * size];
+        for (at, _) in (0..).zip(&self.depth).filter(|(_, d)| **d > f32::MIN) {
+            let (x, y) = (at % self.side / SUPER, at / self.side / SUPER);
+            cover[y * size + x] += 1.0 / (SUPER * SUPER) as f32;
+        }
+        cover
+    }
 }

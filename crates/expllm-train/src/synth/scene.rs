@@ -31,6 +31,20 @@ pub(crate) struct Subject {
     props: Vec<Prop>,
 }
 
+/// A picture of a head that can be laid over another picture.
+pub(crate) struct CutOut {
+    pub(super) photo: Photo,
+    pub(super) landmarks: Landmarks,
+    canvas: Canvas,
+}
+
+impl CutOut {
+    /// How much of each pixel the head covers, in [0, 1].
+    pub(super) fn cover(&self) -> Vec<f32> {
+        self.canvas.cover()
+    }
+}
+
 impl FaceSynthesizer {
     /// Makes a person and lets it act.
     pub(super) fn subject(&self, identity_seed: u64, action: &Action) -> Subject {
@@ -59,15 +73,45 @@ impl FaceSynthesizer {
     /// Takes a picture; the landmarks are in its pixels.
     pub(super) fn photograph(
         &self,
-        mut subject: Subject,
+        subject: Subject,
         pose: HeadPose,
         draw: &mut Draw,
     ) -> (Photo, Landmarks) {
-        let size = self.config.size as usize;
-        let mut camera = Camera::sample(pose, size as f32, draw);
+        let size = self.config.size as f32;
+        let mut camera = Camera::sample(pose, size, draw);
+        let marks = self.placed_marks(&subject, &camera);
+        camera.fit(&marks[17..], size, 0.02 * size);
+        let picture = self.take(subject, (&camera, pose), draw);
+        (picture.photo, picture.landmarks)
+    }
+
+    /// Takes a picture of the whole head, with how much of each pixel the head covers.
+    pub(super) fn take_whole_head(
+        &self,
+        subject: Subject,
+        pose: HeadPose,
+        draw: &mut Draw,
+    ) -> CutOut {
+        let size = self.config.size as f32;
+        let mut camera = Camera::sample(pose, size, draw);
+        camera.show_whole_head(size);
+        self.take(subject, (&camera, pose), draw)
+    }
+
+    fn placed_marks(&self, subject: &Subject, camera: &Camera) -> Vec<Vec3> {
         let mut marks = self.marks(&subject.positions);
         marks.iter_mut().for_each(|p| *p = camera.place(*p));
-        camera.fit(&marks[17..], size as f32, 0.02 * size as f32);
+        marks
+    }
+
+    fn take(
+        &self,
+        mut subject: Subject,
+        (camera, pose): (&Camera, HeadPose),
+        draw: &mut Draw,
+    ) -> CutOut {
+        let size = self.config.size as usize;
+        let marks = self.placed_marks(&subject, camera);
         let landmarks = Landmarks {
             points: std::array::from_fn::<Point, LANDMARK_COUNT, _>(|i| camera.project(marks[i]).0),
             head_pose: Some(pose),
@@ -79,11 +123,15 @@ impl FaceSynthesizer {
         let mut picture = background::paint(size, &self.noise, draw);
         let neck = camera.project(camera.place([0.0, -14.0, 0.0])).0;
         background::clothe(&mut picture, size, (neck.x, neck.y), camera.scale(), draw);
-        let canvas = self.draw(&subject, &camera, &lighting);
+        let canvas = self.draw(&subject, camera, &lighting);
         canvas.resolve(&mut picture);
         occluder::occlude(&mut picture, size, &landmarks, subject.person.skin, draw);
         let quality = Quality::sample(size, canvas.mean_brightness(), draw);
-        (quality.develop(&picture, size), landmarks)
+        CutOut {
+            photo: quality.develop(&picture, size),
+            landmarks,
+            canvas,
+        }
     }
 
     /// Draws the head and what is worn on it.

@@ -118,7 +118,7 @@ impl TinyKit {
     }
 }
 
-fn tiny() -> FaceSynthesizer {
+pub(super) fn tiny() -> FaceSynthesizer {
     FaceSynthesizer::new(TinyKit::new().read().unwrap(), SynthConfig { size: 48 }).unwrap()
 }
 
