@@ -25,6 +25,8 @@ pub enum Kind {
     Text,
     /// A PNG of ours.
     Drawing,
+    /// A video, which carries no sign of ours: only a new file is written.
+    Video,
 }
 
 impl Kind {
@@ -46,6 +48,7 @@ impl Kind {
             Self::Json => text.starts_with(['[', '{']),
             Self::Parquet => text.starts_with("par1"),
             Self::Html => text.starts_with("<!doctype html"),
+            Self::Video => false,
             Self::Text | Self::Drawing => !text.contains(['\0', char::REPLACEMENT_CHARACTER]),
         };
         read.is_ok() && (head.is_empty() || known)

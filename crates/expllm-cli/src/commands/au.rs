@@ -71,14 +71,16 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
     Ok(failures.outcome(args.out.as_deref()))
 }
 
-fn header() -> Vec<String> {
+/// Names of the columns.
+pub(super) fn header() -> Vec<String> {
     let units = ActionUnit::ALL.map(ActionUnit::snake_case);
     let expressions = Expression::ALL.map(Expression::snake_case);
     let columns = PLACE.iter().chain(&units).chain(&expressions).chain(&REST);
     columns.map(|name| (*name).to_owned()).collect()
 }
 
-fn csv_line(fields: &[String]) -> Result<String, CliError> {
+/// A line of CSV with its end.
+pub(super) fn csv_line(fields: &[String]) -> Result<String, CliError> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(fields).map_err(CliError::library)?;
     let bytes = writer
@@ -108,21 +110,42 @@ fn csv_rows(report: &PhotoReport) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// The numbers of a face in the order of the columns.
-fn numbers(face: &FaceReading) -> Vec<String> {
-    let (b, pose) = (&face.face_box, face.head_pose);
-    let place = [b.x, b.y, b.width, b.height, b.score].map(|v| format!("{v:.2}"));
-    let units = ActionUnit::ALL.map(|unit| face.action_units.get(unit));
-    let units = units.map(|intensity| intensity.map(|i| i.get()));
+/// The columns of numbers, from `x` to `roll`.
+pub(super) fn number_names() -> Vec<String> {
+    let all = header();
+    all[2..all.len() - 1].to_vec()
+}
+
+/// The numbers of a face in the order of their columns; `None` where nothing was measured.
+pub(super) fn values(face: &FaceReading) -> Vec<Option<f32>> {
+    let b = &face.face_box;
+    let place = [b.x, b.y, b.width, b.height, b.score].map(Some);
+    let units = ActionUnit::ALL.map(|unit| face.action_units.get(unit).map(|i| i.get()));
     let expressions = Expression::ALL.map(|e| Some(face.probabilities?.get(e).get()));
-    let readings = units.into_iter().chain(expressions);
-    let text = |value: Option<f32>| value.map_or_else(String::new, |v| format!("{v:.4}"));
-    let angles = pose.map(|p| [p.pitch, p.yaw, p.roll].map(|angle| format!("{:.2}", angle.0)));
+    let pose = face.head_pose;
+    let angles = [
+        pose.map(|p| p.pitch.0),
+        pose.map(|p| p.yaw.0),
+        pose.map(|p| p.roll.0),
+    ];
     place
         .into_iter()
-        .chain(readings.map(text))
-        .chain(angles.unwrap_or_default())
+        .chain(units)
+        .chain(expressions)
+        .chain(angles)
         .collect()
+}
+
+/// The same as text: pixels and degrees with two digits, intensities and probabilities with four.
+pub(super) fn numbers(face: &FaceReading) -> Vec<String> {
+    let values = values(face);
+    let fine = 5..values.len() - 3;
+    let text = |(column, value): (usize, Option<f32>)| match value {
+        Some(value) if fine.contains(&column) => format!("{value:.4}"),
+        Some(value) => format!("{value:.2}"),
+        None => String::new(),
+    };
+    values.into_iter().enumerate().map(text).collect()
 }
 
 #[cfg(test)]

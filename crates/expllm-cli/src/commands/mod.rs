@@ -19,11 +19,13 @@ mod score;
 mod serve;
 mod stages;
 mod synth;
+mod synth_clip;
 mod table;
 mod train;
 mod train_au;
 mod train_model;
 mod units;
+mod video;
 
 use number_format::{BlockFormat, NumberFormat, WeightFormat};
 
@@ -60,6 +62,8 @@ pub enum Command {
     Train(train::Args),
     /// Print the action units with their FACS and blendshape names.
     Units(units::Args),
+    /// Follow the people of videos and write a row per frame and person.
+    Video(video::Args),
 }
 
 impl Command {
@@ -81,6 +85,7 @@ impl Command {
             Self::Synth(args) => synth::run(&args),
             Self::Train(args) => train::run(&args),
             Self::Units(args) => units::run(&args),
+            Self::Video(args) => video::run(&args),
         }
     }
 }

@@ -10,6 +10,7 @@ use image::RgbImage;
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 
+use super::synth_clip;
 use crate::outputs::{Inputs, Kind};
 use crate::{CliError, Outcome};
 
@@ -30,8 +31,13 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     facekit: PathBuf,
     /// Number of faces to render.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    count: u64,
+    #[arg(
+        long,
+        value_name = "N",
+        required_unless_present = "clip",
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
+    count: Option<u64>,
     /// Output folder for the photos, `labels.csv` and `landmarks.csv`; must not exist or be empty.
     #[arg(long, value_name = "DIR", group = "target")]
     out: Option<PathBuf>,
@@ -51,6 +57,15 @@ pub struct Args {
     /// File format of the photos.
     #[arg(long, value_enum, default_value_t = Format::Png)]
     format: Format,
+    #[command(flatten)]
+    clip: synth_clip::ClipArgs,
+}
+
+impl Args {
+    /// Single faces to make.
+    fn count(&self) -> u64 {
+        self.count.unwrap_or_default()
+    }
 }
 
 /// File formats of single photos.
@@ -77,16 +92,19 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
     let kit = FaceKit::read(&args.facekit).map_err(CliError::library)?;
     let config = SynthConfig { size: args.size };
     let synthesizer = FaceSynthesizer::new(kit, config).map_err(CliError::library)?;
+    if let (true, Some(out)) = (args.clip.clip, &args.out) {
+        return synth_clip::run(&synthesizer, &args.clip, (out, args.seed));
+    }
     let mut folder = args.out.as_deref().map(Folder::create).transpose()?;
     let mut sheet = match &args.sheet {
         Some(path) => Some(Sheet::new(path, args)?),
         None => None,
     };
-    let bar = ProgressBar::new(args.count).with_style(style());
+    let bar = ProgressBar::new(args.count()).with_style(style());
     let (start, mut rendering) = (Instant::now(), Duration::ZERO);
     let mut first = 0;
-    while first < args.count {
-        let chunk = first..args.count.min(first + CHUNK);
+    while first < args.count() {
+        let chunk = first..args.count().min(first + CHUNK);
         let faces: Vec<(SynthFace, Duration)> = chunk
             .into_par_iter()
             .map(|index| {
@@ -115,10 +133,10 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
     let seconds = start.elapsed().as_secs_f64();
     say!(
         "{} faces in {seconds:.1} s: {:.0} faces per second on {} threads, {:.1} ms of rendering each",
-        args.count,
-        args.count as f64 / seconds,
+        args.count(),
+        args.count() as f64 / seconds,
         rayon::current_num_threads(),
-        rendering.as_secs_f64() * 1e3 / args.count as f64,
+        rendering.as_secs_f64() * 1e3 / args.count() as f64,
     );
     Ok(Outcome::Complete)
 }
@@ -137,9 +155,22 @@ fn face(synthesizer: &FaceSynthesizer, args: &Args, index: u64) -> SynthFace {
     synthesizer.render_units(person, units, HeadPose::default(), person)
 }
 
-fn style() -> ProgressStyle {
-    ProgressStyle::with_template("{bar:40} {pos}/{len} faces, {per_sec}, {eta} left")
+pub(super) fn style() -> ProgressStyle {
+    ProgressStyle::with_template("{bar:40} {pos}/{len}, {per_sec}, {eta} left")
         .unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+/// Makes a folder; in one that holds files, those of an earlier run would stay without labels.
+pub(super) fn make_empty(dir: &Path) -> Result<(), CliError> {
+    std::fs::create_dir_all(dir).map_err(|e| CliError::file(dir, e))?;
+    let mut entries = std::fs::read_dir(dir).map_err(|e| CliError::file(dir, e))?;
+    if entries.next().is_none() {
+        return Ok(());
+    }
+    let shown = dir.display();
+    Err(CliError::Usage(format!(
+        "{shown} is not empty; choose another --out, or empty it"
+    )))
 }
 
 /// The folder that a data set is written to.
@@ -150,16 +181,9 @@ struct Folder {
 }
 
 impl Folder {
-    /// Makes the folder; in one that holds files, photos of an earlier run would stay unlabelled.
+    /// Makes the folder.
     fn create(dir: &Path) -> Result<Self, CliError> {
-        std::fs::create_dir_all(dir).map_err(|e| CliError::file(dir, e))?;
-        let mut entries = std::fs::read_dir(dir).map_err(|e| CliError::file(dir, e))?;
-        if entries.next().is_some() {
-            let shown = dir.display();
-            return Err(CliError::Usage(format!(
-                "{shown} is not empty; choose another --out, or empty it"
-            )));
-        }
+        make_empty(dir)?;
         let table = |name: &str, columns: Vec<String>| {
             let path = dir.join(name);
             let file = std::fs::File::create(&path).map_err(|e| CliError::file(&path, e))?;
@@ -231,7 +255,7 @@ struct Sheet {
 impl Sheet {
     fn new(path: &Path, args: &Args) -> Result<Self, CliError> {
         let most = SHEET_PIXELS / u64::from(args.size * args.size);
-        if args.count > most {
+        if args.count() > most {
             return Err(CliError::Usage(format!(
                 "a sheet holds at most {most} faces of {0} x {0} pixels; lower --count",
                 args.size
@@ -246,8 +270,8 @@ impl Sheet {
                     path.display()
                 ))
             })?;
-        let rows = (args.count as u32).div_ceil(SHEET_COLUMNS);
-        let columns = SHEET_COLUMNS.min(args.count as u32);
+        let rows = (args.count() as u32).div_ceil(SHEET_COLUMNS);
+        let columns = SHEET_COLUMNS.min(args.count() as u32);
         Ok(Self {
             path: path.to_owned(),
             size: args.size,
@@ -277,7 +301,7 @@ impl Sheet {
     }
 }
 
-fn save(path: &Path, photo: &Photo) -> Result<(), CliError> {
+pub(super) fn save(path: &Path, photo: &Photo) -> Result<(), CliError> {
     let (width, height) = (photo.width(), photo.height());
     image::save_buffer(path, photo.pixels(), width, height, image::ColorType::Rgb8)
         .map_err(|e| image_error(path, e))

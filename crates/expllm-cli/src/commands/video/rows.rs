@@ -1,0 +1,193 @@
+//! Readings of frames as rows.
+
+use std::collections::BTreeMap;
+
+use expllm_core::{AuVector, Expression, FaceBox, FaceOutcome, FaceReading, HeadPose};
+use expllm_video::FrameReading;
+use serde::Serialize;
+
+use super::bookmark::Bookmark;
+use super::parquet::ParquetTable;
+use super::{Args, Format};
+use crate::CliError;
+use crate::commands::au;
+use crate::faces::{Found, Output};
+
+/// Columns before those of `expllm au`.
+pub const TIME: [&str; 3] = ["time", "frame", "person"];
+
+/// The table of a run.
+pub enum Rows {
+    /// Lines of text.
+    Lines(Output, Format),
+    /// Columns of a file.
+    Columns(Box<ParquetTable>),
+}
+
+/// A row of JSON.
+#[derive(Debug, Serialize)]
+struct Row<'a> {
+    time: f64,
+    frame: u64,
+    person: Option<u32>,
+    file: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    face: Option<usize>,
+    #[serde(rename = "box", skip_serializing_if = "Option::is_none")]
+    face_box: Option<FaceBox>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expression: Option<Expression>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probabilities: Option<BTreeMap<Expression, f32>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action_units: Option<AuVector>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    head_pose: Option<HeadPose>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+impl Rows {
+    /// Begins a table, or goes on with one.
+    pub fn open(
+        args: &Args,
+        clips: &[Found],
+        bookmark: Option<&Bookmark>,
+    ) -> Result<Self, CliError> {
+        let (format, out) = (args.format, args.out.as_deref());
+        let mut output = match (format, bookmark, out) {
+            (Format::Parquet, _, Some(path)) => {
+                let file = Output::file(path, format.kind(), clips)?;
+                let table = ParquetTable::begin(path, file)?;
+                return Ok(Self::Columns(Box::new(table)));
+            }
+            (Format::Parquet, _, None) => {
+                let text = "--format parquet writes a file; name it by --out";
+                return Err(CliError::Usage(text.to_owned()));
+            }
+            (_, Some(bookmark), Some(path)) => Output::append(path, bookmark.bytes)?,
+            _ => Output::open(out, format.kind(), clips)?,
+        };
+        if format == Format::Csv && bookmark.is_none() {
+            let names = TIME.map(str::to_owned).into_iter().chain(au::header());
+            output.text(&au::csv_line(&names.collect::<Vec<_>>())?)?;
+        }
+        Ok(Self::Lines(output, format))
+    }
+
+    /// Writes the rows of a frame: one for each person, or one that says that there is nobody.
+    pub fn frame(&mut self, file: &str, frame: &FrameReading) -> Result<(), CliError> {
+        if frame.people.is_empty() {
+            return self.row(file, frame, None);
+        }
+        let mut people = frame.people.iter().enumerate();
+        people.try_for_each(|person| self.row(file, frame, Some(person)))
+    }
+
+    fn row(
+        &mut self,
+        file: &str,
+        frame: &FrameReading,
+        person: Person<'_>,
+    ) -> Result<(), CliError> {
+        match self {
+            Self::Lines(output, Format::Csv) => {
+                output.text(&au::csv_line(&fields(file, frame, person))?)
+            }
+            Self::Lines(output, _) => {
+                let row = serde_json::to_string(&object(file, frame, person));
+                output.text(&(row.map_err(CliError::library)? + "\n"))
+            }
+            Self::Columns(table) => table.row(file, frame, person),
+        }
+    }
+
+    /// Shows what was written so far; gives the bytes of lines.
+    pub fn flush(&mut self) -> Result<u64, CliError> {
+        let Self::Lines(output, _) = self else {
+            return Ok(0);
+        };
+        output.flush()?;
+        Ok(output.written())
+    }
+
+    /// Writes what is left.
+    pub fn finish(self) -> Result<(), CliError> {
+        match self {
+            Self::Lines(output, _) => output.finish(),
+            Self::Columns(table) => table.finish(),
+        }
+    }
+}
+
+/// Somebody's place in the frame, number and face.
+pub type Person<'a> = Option<(usize, &'a (u32, FaceOutcome))>;
+
+/// What went wrong with a face or the whole frame.
+pub fn error_of(frame: &FrameReading, person: Person<'_>) -> Option<String> {
+    let unread = person.and_then(|(_, (_, face))| face.as_ref().err().map(ToString::to_string));
+    unread.or_else(|| frame.error.clone())
+}
+
+fn fields(file: &str, frame: &FrameReading, person: Person<'_>) -> Vec<String> {
+    let number = person.map(|(_, (number, _))| number.to_string());
+    let face = person.map(|(index, _)| index.to_string());
+    let (number, face) = (number.unwrap_or_default(), face.unwrap_or_default());
+    let mut row = vec![
+        format!("{:.6}", frame.time),
+        frame.number.to_string(),
+        number,
+    ];
+    row.extend([file.to_owned(), face]);
+    match person {
+        Some((_, (_, Ok(reading)))) => row.extend(au::numbers(reading)),
+        _ => row.resize(TIME.len() + au::header().len() - 1, String::new()),
+    }
+    row.push(error_of(frame, person).unwrap_or_default());
+    row
+}
+
+fn object<'a>(file: &'a str, frame: &FrameReading, person: Person<'_>) -> Row<'a> {
+    let reading: Option<&FaceReading> = person.and_then(|(_, (_, face))| face.as_ref().ok());
+    let probabilities = reading.and_then(|r| r.probabilities);
+    let named = |p: expllm_core::ExpressionProbabilities| {
+        Expression::ALL.into_iter().zip(p.values()).collect()
+    };
+    Row {
+        time: frame.time,
+        frame: frame.number,
+        person: person.map(|(_, (number, _))| *number),
+        file,
+        face: person.map(|(index, _)| index),
+        face_box: reading.map(|r| r.face_box),
+        expression: probabilities.map(|p| p.top()),
+        probabilities: probabilities.map(named),
+        action_units: reading.map(|r| r.action_units),
+        head_pose: reading.and_then(|r| r.head_pose),
+        error: error_of(frame, person),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_without_faces_keeps_its_row() {
+        let frame = FrameReading {
+            number: 7,
+            time: 0.28,
+            photo: None,
+            people: Vec::new(),
+            error: Some("broken".into()),
+            tracker: None,
+        };
+        let row = fields("a.mp4", &frame, None);
+        assert_eq!(row.len(), TIME.len() + au::header().len());
+        assert_eq!(row[..4], ["0.280000", "7", "", "a.mp4"]);
+        assert_eq!(row.last().unwrap(), "broken");
+        let json = serde_json::to_string(&object("a.mp4", &frame, None)).unwrap();
+        let wanted = r#"{"time":0.28,"frame":7,"person":null,"file":"a.mp4","error":"broken"}"#;
+        assert_eq!(json, wanted);
+    }
+}
