@@ -265,8 +265,8 @@ mod tests {
     fn eyes_that_close_by_their_landmarks_blink() {
         let mut series = series();
         let open = |time: &f64| 0.3 - 0.25 * (1.0 - (time - 6.0).abs() / 0.1).max(0.0);
-        let openness = series.times.iter().map(open);
-        series.openness = openness.map(|open| Some(open as f32)).collect();
+        let heights = series.times.iter().map(open);
+        series.openness = heights.map(|open| Some(open as f32)).collect();
         let blinks = series.blinks(&SeriesOptions::default());
         assert_eq!(blinks.len(), 1);
         assert!((blinks[0].apex - 6.0).abs() < 1e-6 && blinks[0].duration() < 0.2);
