@@ -4,7 +4,7 @@ use expllm_core::Side;
 
 use super::bank::{Bank, CueWords};
 use crate::knowledge::{Knowledge, Region};
-use crate::reasoning::{Analysis, Extent};
+use crate::reasoning::{Analysis, CueState, Extent};
 
 /// Words of strength, by the bands of the guide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +60,18 @@ impl Degree {
     }
 }
 
+/// From this difference on, one word for both sides goes by the lesser one.
+const APART: f32 = 0.1;
+
+/// The intensity that the word of strength is chosen by.
+fn told_level(state: &CueState) -> f32 {
+    let apart = (state.left - state.right).abs() >= APART && state.level() < 0.85;
+    match apart && state.extent == Extent::Even {
+        true => state.left.min(state.right),
+        false => state.level(),
+    }
+}
+
 /// An active cue that is to be told.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Told {
@@ -78,7 +90,7 @@ impl Told {
         let other = state.left.min(state.right);
         Self {
             cue,
-            degree: Degree::of(state.level()),
+            degree: Degree::of(told_level(&state)),
             extent: state.extent,
             left: state.left,
             right: state.right,
