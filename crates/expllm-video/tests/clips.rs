@@ -124,6 +124,10 @@ fn times_are_those_that_ffprobe_gives() {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-3)
         };
         assert!(near(&all, &wanted), "{name}: {all:?} {wanted:?}");
+        // Transport streams are entered at the next key frame (docs/video.md).
+        if name.ends_with(".ts") {
+            continue;
+        }
         let options = ClipOptions {
             from: wanted[7],
             to: Some(wanted[20]),

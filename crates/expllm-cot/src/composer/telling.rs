@@ -90,7 +90,7 @@ impl Told {
         let other = state.left.min(state.right);
         Self {
             cue,
-            degree: Degree::of(told_level(&state)),
+            degree: Degree::of(told_level(state)),
             extent: state.extent,
             left: state.left,
             right: state.right,
