@@ -7,6 +7,7 @@ use expllm_core::Expression;
 use serde::Deserialize;
 
 use super::condition::Condition;
+use super::telling::Degree;
 use crate::knowledge::Knowledge;
 
 /// What a sentence or a clause is for.
@@ -21,6 +22,8 @@ pub(super) enum Role {
     Turn,
     /// The rival with the cue that decides, or the cue that is missing.
     Weigh,
+    /// What a movement adds that no sentence before has spoken of.
+    Aside,
     /// What the label would need and the face does not show.
     Lack,
     /// A whole short interpretation.
@@ -81,6 +84,8 @@ pub(super) struct CueWords {
     pub nouns: Vec<String>,
     /// Name of the movement where room is short.
     pub short: String,
+    /// The part with its state, without an article: "wrinkled nose"; plural ones begin with `+`.
+    pub names: Vec<String>,
 }
 
 /// Everything that the composer can say.
@@ -152,6 +157,12 @@ impl Bank {
         of(label.index()).chain(of(ANY))
     }
 
+    /// Words for a cue that goes so far.
+    pub(super) fn cue_at(&self, cue: usize, degree: Degree) -> &CueWords {
+        let name = &Knowledge::builtin().cues()[cue].name;
+        self.cue(cue, name == "eyes" && degree == Degree::Extreme)
+    }
+
     /// Words for a cue; closed eyes have words of their own.
     pub(super) fn cue(&self, cue: usize, closed: bool) -> &CueWords {
         match closed {
@@ -183,7 +194,17 @@ mod tests {
 
     #[test]
     fn the_files_are_read_and_every_slot_is_known() {
-        const SLOTS: [&str; 5] = ["{label}", "{side}", "{other}", "{rival}", "{shown}"];
+        const SLOTS: [&str; 9] = [
+            "{label}",
+            "{side}",
+            "{other}",
+            "{rival}",
+            "{shown}",
+            "{main}",
+            "{missing}",
+            "{against}",
+            "{theirs}",
+        ];
         for (role, _, phrase) in all() {
             assert!(!phrase.texts.is_empty(), "{role:?} {phrase:?}");
             for text in &phrase.texts {
@@ -204,7 +225,13 @@ mod tests {
         for (role, _, phrase) in all() {
             let sentence = matches!(
                 role,
-                Role::Still | Role::Open | Role::Turn | Role::Weigh | Role::Lack | Role::Brief
+                Role::Still
+                    | Role::Open
+                    | Role::Turn
+                    | Role::Weigh
+                    | Role::Aside
+                    | Role::Lack
+                    | Role::Brief
             );
             for text in &phrase.texts {
                 assert_eq!(text.ends_with('.'), sentence, "{role:?}: {text}");
@@ -246,7 +273,7 @@ mod tests {
             for text in &phrase.texts {
                 let sentence = matches!(
                     role,
-                    Role::Open | Role::Turn | Role::Weigh | Role::Lack | Role::Brief
+                    Role::Open | Role::Turn | Role::Weigh | Role::Aside | Role::Lack | Role::Brief
                 );
                 assert!(!sentence || seen.insert(text), "{role:?} {label}: {text}");
             }

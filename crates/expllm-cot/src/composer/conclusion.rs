@@ -5,7 +5,7 @@ use expllm_core::Expression;
 use super::bank::{Bank, Role};
 use super::runs;
 use super::telling::capital;
-use super::voice::Voice;
+use super::voice::{Voice, agreeing};
 use crate::reasoning::{Analysis, Certainty, Support};
 
 /// Words of a conclusion.
@@ -17,6 +17,8 @@ const ALL_FORMS: usize = 9;
 const CLAIM_FIRST: usize = 5;
 /// Probability below which only what is missing is worth telling.
 const DOUBTFUL: f32 = 0.35;
+/// How often a tentative conclusion begins with the cue that decides.
+const HEDGED_NOUN: f64 = 0.6;
 
 pub(super) struct Closer<'a, 'v> {
     pub bank: &'static Bank,
@@ -39,11 +41,54 @@ impl Closer<'_, '_> {
     }
 
     fn drawn(&mut self) -> String {
+        if !self.brief && self.is_hedged() && self.voice.chance(HEDGED_NOUN) {
+            return self.hedged();
+        }
         let role = if self.brief { None } else { self.reason_role() };
         match role {
             Some(role) => self.argued(role),
             None => self.text(Role::Claim),
         }
+    }
+
+    /// Whether there is something to say for the label and something to hold back.
+    fn is_hedged(&self) -> bool {
+        let analysis = self.analysis;
+        analysis.stance == Support::Supported
+            && analysis.certainty == Certainty::Tentatively
+            && analysis.probability >= DOUBTFUL
+            && [Role::Noun, Role::Doubt]
+                .iter()
+                .all(|&role| self.fits(role))
+    }
+
+    /// The cue that decides, the label, and what is missing or weak.
+    fn hedged(&mut self) -> String {
+        let noun = self.text(Role::Noun);
+        if denies(&noun) {
+            return format!("{}, given {noun}", self.text(Role::Claim));
+        }
+        let decided = self.made(&noun);
+        if self.analysis.open {
+            return decided;
+        }
+        let because = self.voice.pick(&["because", "since", "as", "for"]);
+        format!("{decided}, {because} {}", self.text(Role::Doubt))
+    }
+
+    fn fits(&self, role: Role) -> bool {
+        let mut phrases = self.bank.phrases(role, self.analysis.label);
+        phrases.any(|p| p.condition.holds(self.analysis))
+    }
+
+    /// What a noun phrase does for the label.
+    fn made(&mut self, noun: &str) -> String {
+        let (noun, plural) = match noun.strip_prefix('+') {
+            Some(noun) => (noun, true),
+            None => (noun, false),
+        };
+        let makes = self.text(Role::Makes);
+        format!("{noun} {}", agreeing(&makes, plural))
     }
 
     /// What the reason says; `None` where the bank has no reason for this face.
@@ -52,14 +97,10 @@ impl Closer<'_, '_> {
             (Support::Unsupported, _) => &[Role::Against],
             (Support::Rest, _) if self.analysis.label != Expression::Neutral => &[Role::Against],
             (Support::Supported, _) if self.analysis.probability < DOUBTFUL => &[Role::Doubt],
-            (Support::Supported, Certainty::Tentatively) => &[Role::Doubt, Role::Doubt, Role::Noun],
+            (Support::Supported, Certainty::Tentatively) => &[Role::Doubt],
             _ => &[Role::Because, Role::Because, Role::Noun],
         };
-        let fits = |role: &&Role| {
-            let mut phrases = self.bank.phrases(**role, self.analysis.label);
-            phrases.any(|p| p.condition.holds(self.analysis))
-        };
-        let fitting: Vec<Role> = roles.iter().filter(fits).copied().collect();
+        let fitting: Vec<Role> = roles.iter().copied().filter(|&r| self.fits(r)).collect();
         (!fitting.is_empty()).then(|| fitting[self.voice.below(fitting.len())])
     }
 
@@ -67,12 +108,10 @@ impl Closer<'_, '_> {
         let reason = self.text(role);
         if role != Role::Noun {
             let claim = self.text(Role::Claim);
-            return self.joined(&claim, &reason);
+            let last = role != Role::Because || denies(&reason);
+            return self.joined(&claim, &reason, last);
         }
-        let (noun, plural) = match reason.strip_prefix('+') {
-            Some(noun) => (noun, true),
-            None => (reason.as_str(), false),
-        };
+        let noun = reason.strip_prefix('+').unwrap_or(&reason);
         let clash = noun.contains(" with ");
         match self.voice.below(10) {
             _ if denies(noun) => return format!("{}, given {noun}", self.text(Role::Claim)),
@@ -81,24 +120,12 @@ impl Closer<'_, '_> {
             4 => return format!("given {noun}, {}", self.text(Role::Claim)),
             _ => {}
         }
-        let makes = self.text(Role::Makes);
-        let words = makes
-            .split(' ')
-            .map(|word| match (word.split_once('/'), plural) {
-                (Some((_, many)), true) => many,
-                (Some((one, _)), false) => one,
-                (None, _) => word,
-            });
-        format!("{noun} {}", words.collect::<Vec<_>>().join(" "))
+        self.made(&reason)
     }
 
-    fn joined(&mut self, claim: &str, reason: &str) -> String {
-        let forms = if denies(reason) {
-            CLAIM_FIRST
-        } else {
-            ALL_FORMS
-        };
-        match self.voice.below(forms) {
+    /// Claim and reason; what is held back stands last, so that the claim is not read as denied.
+    fn joined(&mut self, claim: &str, reason: &str, last: bool) -> String {
+        match self.voice.below(if last { CLAIM_FIRST } else { ALL_FORMS }) {
             0 => format!("{claim}, because {reason}"),
             1 => format!("{claim}, since {reason}"),
             2 => format!("{claim}: {reason}"),

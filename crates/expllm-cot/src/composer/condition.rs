@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `c` | acts, not on one side alone, and is no mere trace |
 //! | `c*` | acts in any way |
+//! | `~c` | acts as a mere trace |
 //! | `c/1` | acts on one side alone |
 //! | `c/u` | acts on both sides, one of them further |
 //! | `!c` | does not act, or is a mere trace beside stronger movements |
@@ -17,7 +18,9 @@
 //! `a|b` holds when one of the cues acts. `@name` and `!@name` ask for a combination, `only` that
 //! no other cue acts, `faint` that all that acts is slight, `still:upper` and `still:lower` that half of the face is surely at rest,
 //! `sure:`, `stance:`, `shown:`, `rival:` and `label:` (each also with `!`) for what the reasoning
-//! says.
+//! says. `main:`, `missing:`, `against:` and `theirs:` ask for the cue that decides, the first that
+//! is missing, the first that speaks against the label and the rival's own: a cue, or `any`.
+//! `main:slight` and `main:trace` ask for how far the deciding cue goes.
 
 use expllm_core::Expression;
 
@@ -59,6 +62,10 @@ enum Verdict {
     AnyRival,
     Faint,
     Label(Expression),
+    /// The cue in a place of the reasoning, or any.
+    Cue(Place, Option<usize>),
+    /// The deciding cue goes as far as this and no further.
+    MainWithin(f32, f32),
 }
 
 impl Verdict {
@@ -81,6 +88,50 @@ impl Verdict {
             }
             Self::AnyRival => analysis.rival.is_some(),
             Self::Label(expression) => analysis.label == expression,
+            Self::Cue(place, None) => place.cue(analysis).is_some(),
+            Self::Cue(place, wanted) => place.cue(analysis) == wanted,
+            Self::MainWithin(from, to) => Place::Main
+                .cue(analysis)
+                .is_some_and(|cue| (from..to).contains(&analysis.face.level(cue))),
+        }
+    }
+}
+
+/// A place of the reasoning that one cue has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// What speaks most for the label, on both sides.
+    Main,
+    /// What the label expects most and the face surely lacks.
+    Missing,
+    /// What speaks most against the label, on both sides.
+    Against,
+    /// What speaks for the rival.
+    Theirs,
+}
+
+impl Place {
+    /// Each with the slot of its name.
+    pub(super) const ALL: [(&'static str, Self); 4] = [
+        ("{main}", Self::Main),
+        ("{missing}", Self::Missing),
+        ("{against}", Self::Against),
+        ("{theirs}", Self::Theirs),
+    ];
+
+    fn named(kind: &str) -> Option<Self> {
+        let mut all = Self::ALL.into_iter();
+        let found = all.find(|(slot, _)| slot.trim_matches(['{', '}']) == kind);
+        found.map(|(_, place)| place)
+    }
+
+    pub(super) fn cue(self, analysis: &Analysis) -> Option<usize> {
+        let whole = |cue: &usize| analysis.face.whole.contains(*cue);
+        match self {
+            Self::Main => analysis.favour.first().copied().filter(whole),
+            Self::Missing => analysis.missing.first().copied(),
+            Self::Against => analysis.against.first().copied().filter(whole),
+            Self::Theirs => analysis.rivals_cue,
         }
     }
 }
@@ -89,6 +140,7 @@ impl Verdict {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Condition {
     pattern: Pattern,
+    traces: CueSet,
     uneven: CueSet,
     not_uneven: CueSet,
     more: Vec<(usize, usize)>,
@@ -97,6 +149,8 @@ pub(super) struct Condition {
     verdicts: Vec<(Verdict, bool)>,
     /// Cues that a sentence with this condition may speak of as acting.
     pub cues: CueSet,
+    /// Whether it speaks of the deciding cue, whichever it is.
+    pub names_main: bool,
     /// How much it asks for.
     pub weight: u32,
 }
@@ -114,6 +168,8 @@ impl Condition {
     pub(super) fn holds(&self, analysis: &Analysis) -> bool {
         let face = &analysis.face;
         self.pattern.matches(face)
+            && self.traces.within(face.acting)
+            && !self.traces.meets(face.telling())
             && self.uneven.within(face.uneven)
             && !self.not_uneven.meets(face.uneven)
             && self.combinations & !analysis.combinations == 0
@@ -128,9 +184,14 @@ impl Condition {
                 .all(|&(a, b)| face.acting.contains(a) && face.level(a) > face.level(b) + MORE)
     }
 
+    /// Cues whose sides it tells apart.
+    pub(super) const fn sides(&self) -> CueSet {
+        self.pattern.one_sided.union(self.uneven)
+    }
+
     /// The side on which the first one-sided cue of the condition acts.
     pub(super) fn sided(&self) -> Option<usize> {
-        self.pattern.one_sided.union(self.uneven).iter().next()
+        self.sides().iter().next()
     }
 
     fn word(&mut self, knowledge: &Knowledge, word: &str) -> Option<()> {
@@ -162,6 +223,11 @@ impl Condition {
         if let Some(name) = word.strip_prefix('!') {
             self.pattern.none.insert(knowledge.cue(name)?);
             self.weight -= 1;
+            return Some(());
+        }
+        if let Some(name) = word.strip_prefix('~') {
+            let cue = self.named(knowledge, name)?;
+            self.traces.insert(cue);
             return Some(());
         }
         if let Some(name) = word.strip_prefix('-') {
@@ -223,7 +289,10 @@ impl Condition {
 
     fn verdict(&mut self, knowledge: &Knowledge, kind: &str, value: &str) -> Option<()> {
         let (kind, wanted) = match kind.strip_prefix('!') {
-            Some(kind) => (kind, false),
+            Some(kind) => {
+                self.weight -= 2; // What is not so says little about the face.
+                (kind, false)
+            }
             None => (kind, true),
         };
         let verdict = match (kind, value) {
@@ -237,6 +306,16 @@ impl Condition {
             ("stance", "open") => Verdict::Open,
             ("shown", name) => Verdict::Shown(name.parse().ok()?),
             ("rival", "any") => Verdict::AnyRival,
+            ("main", "slight") => Verdict::MainWithin(0.25, 0.35),
+            ("main", "trace") => Verdict::MainWithin(0.0, 0.25),
+            ("main" | "missing" | "against" | "theirs", name) => {
+                let cue = match name {
+                    "any" => None,
+                    name => Some(knowledge.cue(name)?),
+                };
+                self.names_main |= kind == "main";
+                Verdict::Cue(Place::named(kind)?, cue)
+            }
             ("rival", name) => Verdict::Rival(name.parse().ok()?),
             ("label", name) => Verdict::Label(name.parse().ok()?),
             _ => return None,
@@ -299,6 +378,8 @@ mod tests {
             ("!@smile still:upper", [false, false, true]),
             ("label:happiness", [true, true, true]),
             ("!label:happiness", [false, false, false]),
+            ("~corners", [false, false, false]),
+            ("main:corners missing:eyes", [true, true, false]),
         ] {
             let found = [&smile, &uneven, &left].map(|face| holds(text, &face[..]));
             assert_eq!(found, wanted, "{text}");

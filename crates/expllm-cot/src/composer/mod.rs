@@ -199,7 +199,10 @@ mod tests {
         let concluded = chain.conclusion.to_lowercase();
         for expression in Expression::ALL {
             let named = concluded.contains(&expression.name().to_lowercase());
-            assert_eq!(named, expression == label, "{text}");
+            // Where two readings are open, the second has its name, too.
+            let other = named && expression != label;
+            assert!(!other || concluded.contains("open"), "{text}");
+            assert!(named || expression != label, "{text}");
         }
     }
 

@@ -269,8 +269,8 @@ impl Observer<'_, '_> {
         Some(self.voice.pick(&[
             "Nothing else moves.",
             "The rest of the face is still.",
-            "No other movement is visible.",
-            "No other movement can be seen.",
+            "The rest of the face does not move.",
+            "The rest of the face takes no part.",
             "The rest of the face stays at rest.",
             "Nothing else in the face moves.",
         ]))

@@ -60,6 +60,10 @@ fn check_stated(text: &str, units: &AuVector) {
         let state = face.state(cue);
         let levels = match state.extent {
             Extent::Uneven => vec![state.left, state.right],
+            // The word for both sides fits the lesser one where they are apart.
+            Extent::Even if (state.left - state.right).abs() >= 0.1 => {
+                vec![state.left.min(state.right)]
+            }
             _ => vec![state.level()],
         };
         for level in levels {

@@ -4,7 +4,7 @@ use expllm_core::Side;
 
 use super::bank::{Bank, CueWords};
 use crate::knowledge::{Knowledge, Region};
-use crate::reasoning::{Analysis, Extent};
+use crate::reasoning::{Analysis, CueState, Extent};
 
 /// Words of strength, by the bands of the guide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +60,17 @@ impl Degree {
     }
 }
 
+/// Difference of the sides from which a word for both must not be too strong for the lesser one.
+const APART: f32 = 0.1;
+
+/// The intensity that the word of strength is chosen by.
+fn told_level(state: &CueState) -> f32 {
+    match (state.left - state.right).abs() >= APART && state.extent == Extent::Even {
+        true => state.left.min(state.right),
+        false => state.level(),
+    }
+}
+
 /// An active cue that is to be told.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Told {
@@ -78,7 +89,7 @@ impl Told {
         let other = state.left.min(state.right);
         Self {
             cue,
-            degree: Degree::of(state.level()),
+            degree: Degree::of(told_level(state)),
             extent: state.extent,
             left: state.left,
             right: state.right,
@@ -92,8 +103,7 @@ impl Told {
     }
 
     pub(super) fn words(&self, bank: &'static Bank) -> &'static CueWords {
-        let name = &Knowledge::builtin().cues()[self.cue].name;
-        bank.cue(self.cue, name == "eyes" && self.degree == Degree::Extreme)
+        bank.cue_at(self.cue, self.degree)
     }
 }
 

@@ -1,21 +1,29 @@
 //! Choices that a seed repeats.
 
+use expllm_core::Expression;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::bank::{Bank, Phrase, Role};
-use super::telling::{name, opposite};
+use super::condition::Place;
+use super::telling::{Degree, Told, name, opposite};
+use crate::knowledge::{CueSet, Knowledge};
 use crate::reasoning::{Analysis, Extent};
 
 /// How much less fitting a phrase may be than the most fitting one.
 const SLACK: u32 = 1;
 /// The same for reasons in conclusions, which need more variety.
-const CLAUSE_SLACK: u32 = 3;
+const CLAUSE_SLACK: u32 = 5;
+/// How often the name of a cue has a word of strength.
+const WITH_STRENGTH: f64 = 0.4;
 
 /// Draws wordings; the same seed draws the same ones.
 pub(super) struct Voice {
     rng: ChaCha8Rng,
     used: Vec<&'static str>,
+    /// Cues that sentences have spoken of, and those whose sides they have told apart.
+    spoken: CueSet,
+    sides_told: CueSet,
 }
 
 impl Voice {
@@ -23,6 +31,8 @@ impl Voice {
         Self {
             rng: ChaCha8Rng::seed_from_u64(seed),
             used: Vec::new(),
+            spoken: CueSet::default(),
+            sides_told: CueSet::default(),
         }
     }
 
@@ -43,6 +53,12 @@ impl Voice {
         &list[self.below(list.len())]
     }
 
+    /// Whether a cue with its sides has been spoken of.
+    pub(super) fn has_told(&self, cue: usize, analysis: &Analysis) -> bool {
+        let sided = analysis.face.uneven.contains(cue) || analysis.face.one_sided.contains(cue);
+        self.spoken.contains(cue) && (!sided || self.sides_told.contains(cue))
+    }
+
     /// A text of a role that fits best; empty where none fits.
     pub(super) fn sentence(
         &mut self,
@@ -50,16 +66,17 @@ impl Voice {
         role: Role,
         analysis: &Analysis,
     ) -> String {
-        self.fitting(bank, role, analysis, 0)
+        self.fitting(bank, role, analysis, 0, None)
     }
 
-    /// The same, of phrases whose conditions weigh at least so much.
+    /// The same, of phrases whose conditions weigh at least so much and that speak of a cue.
     pub(super) fn fitting(
         &mut self,
         bank: &'static Bank,
         role: Role,
         analysis: &Analysis,
         least: u32,
+        about: Option<usize>,
     ) -> String {
         let score = |phrase: &Phrase| match role {
             Role::Open | Role::Brief => coverage(phrase, analysis) + phrase.condition.weight,
@@ -69,8 +86,12 @@ impl Voice {
             p.condition.weight >= least
                 && p.condition.holds(analysis)
                 && !p.about.iter().any(|a| self.used.contains(&a.as_str()))
+                && about.is_none_or(|cue| p.condition.cues.contains(cue))
         });
-        let scored: Vec<(u32, &'static Phrase)> = fitting.map(|p| (score(p), p)).collect();
+        let mut scored: Vec<(u32, &'static Phrase)> = fitting.map(|p| (score(p), p)).collect();
+        if matches!(role, Role::Because | Role::Noun) {
+            decide(&mut scored, analysis);
+        }
         let Some(best) = scored.iter().map(|(score, _)| *score).max() else {
             return String::new();
         };
@@ -85,8 +106,77 @@ impl Voice {
             .collect();
         let (phrase, text) = texts[self.below(texts.len())];
         self.used.extend(phrase.about.iter().map(String::as_str));
-        filled(text, phrase, analysis)
+        self.spoken = self.spoken.union(phrase.condition.cues);
+        self.sides_told = self.sides_told.union(phrase.condition.sides());
+        let text = self.with_cues(bank, text, analysis);
+        filled(&text, phrase, analysis)
     }
+
+    /// A text with the names of cues in their slots; a plural one in front keeps its `+`.
+    fn with_cues(&mut self, bank: &'static Bank, text: &str, analysis: &Analysis) -> String {
+        let mut text = text.to_owned();
+        for (slot, place) in Place::ALL {
+            let Some(cue) = place.cue(analysis).filter(|_| text.contains(slot)) else {
+                continue;
+            };
+            let (name, plural) = self.cue_name(bank, cue, place, analysis);
+            let mark = if plural && text == slot { "+" } else { "" };
+            text = agreeing(&text, plural).replace(slot, &format!("{mark}{name}"));
+        }
+        text
+    }
+
+    /// A cue as "wide eyes" or "a slightly wrinkled nose", and whether it is plural.
+    fn cue_name(
+        &mut self,
+        bank: &'static Bank,
+        cue: usize,
+        place: Place,
+        analysis: &Analysis,
+    ) -> (String, bool) {
+        let degree = Told::new(Knowledge::builtin(), analysis, cue).degree;
+        let words = bank.cue_at(cue, degree);
+        let name = self.choose(&words.names);
+        let state = analysis.face.state(cue).extent;
+        let strong = place != Place::Missing
+            && degree != Degree::Trace
+            && matches!(state, Extent::Even | Extent::Single)
+            && self.chance(WITH_STRENGTH);
+        let how = match strong {
+            true => format!("{} ", self.pick(degree.before())),
+            false => String::new(),
+        };
+        match name.strip_prefix('+') {
+            Some(many) => (format!("{how}{many}"), true),
+            None if how.is_empty() && name.starts_with(['a', 'e', 'i', 'o', 'u']) => {
+                (format!("an {name}"), false)
+            }
+            None => (format!("a {how}{name}"), false),
+        }
+    }
+}
+
+/// Leaves the reasons that speak of the deciding cue, where there are such.
+fn decide(scored: &mut Vec<(u32, &'static Phrase)>, analysis: &Analysis) {
+    let Some(&main) = analysis.favour.first() else {
+        return;
+    };
+    let tells = |p: &Phrase| p.condition.names_main || p.condition.cues.contains(main);
+    if scored.iter().any(|(_, p)| tells(p)) {
+        scored.retain(|(_, p)| tells(p));
+    }
+}
+
+/// The verbs of a text with a choice of two, as `rises/rise`, for its subject.
+pub(super) fn agreeing(text: &str, plural: bool) -> String {
+    let words = text
+        .split(' ')
+        .map(|word| match (word.split_once('/'), plural) {
+            (Some((_, many)), true) => many,
+            (Some((one, _)), false) => one,
+            (None, _) => word,
+        });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// A phrase counts by the strength of the cues that it speaks of, and loses where it passes over
@@ -113,7 +203,11 @@ fn filled(text: &str, phrase: &Phrase, analysis: &Analysis) -> String {
     let mut text = text.replace("{label}", &analysis.label.name().to_lowercase());
     text = text.replace("{shown}", &analysis.shown.name().to_lowercase());
     if let Some((rival, _)) = analysis.rival {
-        text = text.replace("{rival}", &rival.name().to_lowercase());
+        let name = match rival {
+            Expression::Neutral => "a neutral face".to_owned(),
+            _ => rival.name().to_lowercase(),
+        };
+        text = text.replace("{rival}", &name);
     }
     if let Some(cue) = phrase.condition.sided() {
         let state = analysis.face.state(cue);

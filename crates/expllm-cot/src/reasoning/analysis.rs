@@ -42,6 +42,8 @@ pub(crate) struct Analysis {
     pub against: Vec<usize>,
     /// Expected cues that are surely missing, the most telling first.
     pub missing: Vec<usize>,
+    /// The active cue that speaks most for the rival, and more for it than for the label.
+    pub rivals_cue: Option<usize>,
 }
 
 impl Analysis {
@@ -77,6 +79,7 @@ impl Analysis {
             favour,
             against,
             missing: missing(knowledge, &face, label),
+            rivals_cue: rival.and_then(|(other, _)| rivals_cue(knowledge, &face, label, other)),
             face,
             label,
         }
@@ -196,6 +199,19 @@ fn sides(knowledge: &Knowledge, face: &Face, label: Expression) -> (Vec<usize>, 
     let mut cues: Vec<usize> = face.acting.iter().filter(|&c| weights[c] != 0.0).collect();
     cues.sort_by(|&a, &b| says(b).abs().total_cmp(&says(a).abs()));
     cues.into_iter().partition(|&cue| weights[cue] > 0.0)
+}
+
+fn rivals_cue(
+    knowledge: &Knowledge,
+    face: &Face,
+    label: Expression,
+    rival: Expression,
+) -> Option<usize> {
+    let weight = |e: Expression, cue: usize| knowledge.prototypes[e.index()].weights[cue];
+    let says = |cue: usize| weight(rival, cue) * force(face, cue);
+    let whole = face.whole.iter();
+    let apart = whole.filter(|&c| weight(rival, c) > weight(label, c).max(0.0));
+    apart.max_by(|&a, &b| says(a).total_cmp(&says(b)))
 }
 
 fn missing(knowledge: &Knowledge, face: &Face, label: Expression) -> Vec<usize> {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::knowledge::{CueSet, Knowledge};
 
 pub(crate) use analysis::Analysis;
-pub(crate) use face::{Extent, Face};
+pub(crate) use face::{CueState, Extent, Face};
 
 /// How the units bear on the label as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
