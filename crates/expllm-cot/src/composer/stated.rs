@@ -61,7 +61,7 @@ fn check_stated(text: &str, units: &AuVector) {
         let levels = match state.extent {
             Extent::Uneven => vec![state.left, state.right],
             // The word for both sides fits the lesser one where they are apart.
-            Extent::Even if (state.left - state.right).abs() >= 0.1 => {
+            Extent::Even if (state.left - state.right).abs() >= 0.1 && state.level() < 0.85 => {
                 vec![state.left.min(state.right)]
             }
             _ => vec![state.level()],

@@ -65,7 +65,8 @@ const APART: f32 = 0.1;
 
 /// The intensity that the word of strength is chosen by.
 fn told_level(state: &CueState) -> f32 {
-    match (state.left - state.right).abs() >= APART && state.extent == Extent::Even {
+    let apart = (state.left - state.right).abs() >= APART && state.level() < 0.85;
+    match apart && state.extent == Extent::Even {
         true => state.left.min(state.right),
         false => state.level(),
     }
