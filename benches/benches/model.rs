@@ -14,8 +14,9 @@ use criterion::{
 };
 use expllm_benches::{OperationTime, flops};
 use expllm_model::nn::dinov2::VisionTransformer;
-use expllm_model::nn::llama::{Llama, Rotary, TokenMask, grouped_query_attention};
+use expllm_model::nn::llama::{Llama, Rotary, grouped_query_attention};
 use expllm_model::nn::{Projector, RmsNorm};
+use expllm_model::parts::{Decoder, TokenMask};
 use expllm_model::{Backend, Dinov2Config, LlmConfig, ProjectorKind};
 
 const DTYPES: [(DType, &str); 3] = [

@@ -72,7 +72,7 @@ fn vision(c: &mut Bencher) {
         let mut group = group(c, "vit_l14");
         group.throughput(flops(2.0 * (24.0 * block + patches)));
         group.bench_function(format!("image/{}", format.name()), |b| {
-            b.iter(|| model.vision.forward(image.clone()));
+            b.iter(|| model.encoder.tokens(image.clone()));
         });
     }
 }

@@ -2,7 +2,7 @@
 
 use burn::tensor::DType;
 use expllm_model::{
-    Backend, Dinov2Config, ExpLlm, Format, LlmConfig, LoadOptions, ModelConfig, ModelError,
+    Backend, Dinov2Config, Format, LlmConfig, LoadOptions, ModelConfig, ModelError, Network,
     RandomWeights, VisionConfig,
 };
 
@@ -20,7 +20,7 @@ pub enum LargePart {
 /// # Errors
 ///
 /// [`ModelError::Device`] in a build without the processor.
-pub fn large_part(part: LargePart, format: Format) -> Result<ExpLlm, ModelError> {
+pub fn large_part(part: LargePart, format: Format) -> Result<Network, ModelError> {
     let mut config = ModelConfig::tiny();
     config.llm.lora = None;
     match part {
@@ -41,5 +41,5 @@ pub fn large_part(part: LargePart, format: Format) -> Result<ExpLlm, ModelError>
         kernels: Some(format.into()),
         ..LoadOptions::default()
     };
-    ExpLlm::load(&config, &source, &options, &Backend::Cpu.device()?)
+    Network::load(&config, &source, &options, &Backend::Cpu.device()?)
 }

@@ -16,7 +16,8 @@ use expllm_model::checkpoint::{self, Checkpoint, SaveOptions};
 use expllm_model::conversation::PromptTemplate;
 use expllm_model::generation::{AnswerTrie, CancelToken, GenerationSettings, Prefix, TokenStream};
 use expllm_model::{
-    ExpLlm, Format, LoadOptions, ModelConfig, ModelError, RandomWeights, default_device,
+    Format, LoadOptions, ModelConfig, ModelError, Network, RandomWeights, TensorSource,
+    default_device,
 };
 
 /// Tokens of the answer.
@@ -58,11 +59,11 @@ fn main() -> Result<(), ModelError> {
     let start = Instant::now();
     let checkpoint = checkpoint::open(&dir)?;
     let source = checkpoint.source.as_ref();
-    let model = ExpLlm::load(&checkpoint.config, source, &options, &device)?;
+    let model = Network::load(&checkpoint.config, source, &options, &device)?;
+    let weights = 2 * count(source);
     drop(checkpoint);
     let config = model.config();
-    let weights = 2 * model.layout().iter().map(|spec| spec.count()).sum::<u64>();
-    match model.llm.packed_bytes() {
+    match model.decoder.packed_bytes() {
         Some(bytes) => println!("language model, packed  {:8.2} GB", bytes as f64 / 1e9),
         None => println!("weights in f16          {:8.2} GB", weights as f64 / 1e9),
     }
@@ -104,6 +105,13 @@ fn main() -> Result<(), ModelError> {
     println!("answer                  {tokens:?}");
     println!("peak                    {:8.2} GB", peak_memory());
     Ok(())
+}
+
+/// How many numbers a source holds.
+fn count(source: &dyn TensorSource) -> usize {
+    let names = source.names().into_iter();
+    let counts = names.filter_map(|name| source.info(&name)?.count());
+    counts.sum()
 }
 
 fn report(what: &str, start: Instant) {

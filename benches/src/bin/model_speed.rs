@@ -13,7 +13,7 @@ use std::time::Instant;
 use burn::tensor::Tensor;
 use expllm_benches::{LargePart, large_part};
 use expllm_model::generation::Prefix;
-use expllm_model::{Backend, ExpLlm, Format, ModelError};
+use expllm_model::{Backend, Format, ModelError, Network};
 
 const PROMPT: u32 = 400;
 /// Tokens after the prompt, of which the first only warms up.
@@ -46,7 +46,7 @@ fn main() -> Result<(), ModelError> {
     Ok(())
 }
 
-fn language(model: &ExpLlm) -> Result<(), ModelError> {
+fn language(model: &Network) -> Result<(), ModelError> {
     let prompt: Vec<u32> = (0..PROMPT).map(|token| 100 + token).collect();
     let start = Instant::now();
     let mut prefix = Prefix::new(model, &prompt, None)?;
@@ -62,10 +62,10 @@ fn language(model: &ExpLlm) -> Result<(), ModelError> {
     Ok(())
 }
 
-fn vision(model: &ExpLlm) -> Result<(), ModelError> {
+fn vision(model: &Network) -> Result<(), ModelError> {
     let images: Tensor<4> = Tensor::ones([1, 3, 224, 224], &Backend::Cpu.device()?);
     let start = Instant::now();
-    let tokens = model.vision.forward(images);
+    let tokens = model.encoder.tokens(images)?;
     let time = milliseconds(start);
     assert_eq!(tokens.dims(), [1, 256, 1024]);
     println!("{time:.2}");

@@ -3,10 +3,10 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-use crate::loading::{LoadOptions, load_into, load_packed};
-use crate::nn::llama::{KvCache, Llama, TokenMask};
+use crate::nn::llama::Llama;
 use crate::nn::{Projector, VisionEncoder};
-use crate::{ModelConfig, ModelError, Speaker, TensorSource};
+use crate::parts::{self, KvCache, TokenMask};
+use crate::{ModelConfig, ModelError, Speaker};
 
 /// The multimodal language model: the tokens of an image take the place of image tokens in the
 /// prompt.
@@ -43,28 +43,6 @@ impl ExpLlm {
         })
     }
 
-    /// A model with the weights of a source, read tensor by tensor.
-    ///
-    /// Every tensor is used. `mask_token` of the vision encoder and `rotary_emb.inv_freq`, which
-    /// the official layout stores and the model never reads, are passed over, as is the head of
-    /// a model whose head is tied to the embedding table.
-    ///
-    /// # Errors
-    ///
-    /// [`ModelError::Weights`] names every tensor that is missing, unexpected or misshapen,
-    /// before any is read; [`ModelError::Tensor`] for numbers that are not finite.
-    pub fn load(
-        config: &ModelConfig,
-        source: &dyn TensorSource,
-        options: &LoadOptions,
-        device: &Device,
-    ) -> Result<Self, ModelError> {
-        match options.kernels {
-            Some(packing) => load_packed(config, source, (options, packing), device),
-            None => load_into(Self::init(config, device)?, source, options),
-        }
-    }
-
     /// Sizes and options.
     #[must_use]
     pub fn config(&self) -> &ModelConfig {
@@ -82,21 +60,8 @@ impl ExpLlm {
     ///
     /// [`ModelError::Input`] for another size.
     pub fn encode_images(&self, images: Tensor<4>) -> Result<Tensor<3>, ModelError> {
-        let (side, colours) = (
-            self.config.vision.image_size(),
-            self.config.vision.channels(),
-        );
-        let [_, channels, height, width] = images.dims();
-        if [channels, height, width] != [colours, side, side] {
-            return Err(ModelError::Input {
-                what: "images",
-                reason: format!(
-                    "{channels} x {height} x {width}, needs {colours} x {side} x {side}"
-                ),
-            });
-        }
-        let images = images.cast(self.llm.dtype());
-        Ok(self.projector.forward(self.vision.forward(images)))
+        let sizes = (&self.config.vision, self.llm.dtype());
+        parts::encode(images, sizes, &self.vision, &self.projector)
     }
 
     /// Embeddings of prompts in which image tokens are replaced by the tokens of an image.
@@ -128,7 +93,7 @@ impl ExpLlm {
     ///
     /// # Errors
     ///
-    /// As [`embed_prompts`](Self::embed_prompts) and [`Llama::forward`].
+    /// As [`embed_prompts`](Self::embed_prompts) and [`Decoder::forward`](crate::parts::Decoder::forward).
     pub fn forward(
         &self,
         tokens: &[Vec<u32>],

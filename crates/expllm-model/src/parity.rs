@@ -4,7 +4,7 @@ use burn::tensor::{DType, Tensor, TensorData};
 
 use crate::generation::{CancelToken, GenerationSettings, Prefix, TokenStream};
 use crate::nn::causal_lm_loss;
-use crate::nn::llama::TokenMask;
+use crate::parts::TokenMask;
 use crate::{ExpLlm, ModelError, TensorSource};
 
 /// How one tensor compares with the reference.

@@ -2,14 +2,14 @@
 
 use burn::tensor::{Tensor, s};
 
-use crate::nn::llama::{KvCache, Llama, TokenMask};
-use crate::{ExpLlm, ModelError, TextModel};
+use crate::parts::{Decoder, KvCache, TokenMask};
+use crate::{ExpLlm, ModelConfig, ModelError, Network, TextModel};
 
 /// A language model with the tokens that mean something to it. [`Prefix`](crate::generation::Prefix)
-/// and all that follows from it take an [`ExpLlm`] or a [`TextModel`] as one.
+/// and all that follows from it take a [`Network`], an [`ExpLlm`] or a [`TextModel`] as one.
 #[derive(Debug, Clone, Copy)]
 pub struct Speaker<'m> {
-    pub(crate) llm: &'m Llama,
+    pub(crate) llm: &'m dyn Decoder,
     /// Takes the place of the tokens of an image; `None` for a model that sees nothing.
     pub(crate) image_token: Option<u32>,
     /// Fills short rows of a batch.
@@ -20,13 +20,13 @@ pub struct Speaker<'m> {
 
 impl<'m> From<&'m ExpLlm> for Speaker<'m> {
     fn from(model: &'m ExpLlm) -> Self {
-        let config = model.config();
-        Self {
-            llm: &model.llm,
-            image_token: Some(config.image_token_id),
-            pad: config.pad_token_id,
-            ends: std::slice::from_ref(&config.eos_token_id),
-        }
+        Self::new(&model.llm, model.config())
+    }
+}
+
+impl<'m> From<&'m Network> for Speaker<'m> {
+    fn from(network: &'m Network) -> Self {
+        Self::new(network.decoder.as_ref(), network.config())
     }
 }
 
@@ -37,6 +37,17 @@ impl<'m> From<&'m TextModel> for Speaker<'m> {
             image_token: None,
             pad: 0,
             ends: model.ends(),
+        }
+    }
+}
+
+impl<'m> Speaker<'m> {
+    fn new(llm: &'m dyn Decoder, config: &'m ModelConfig) -> Self {
+        Self {
+            llm,
+            image_token: Some(config.image_token_id),
+            pad: config.pad_token_id,
+            ends: std::slice::from_ref(&config.eos_token_id),
         }
     }
 }
@@ -106,8 +117,12 @@ impl Speaker<'_> {
         })
     }
 
-    /// As [`ExpLlm::forward`].
-    pub(crate) fn forward(
+    /// Runs prompts and returns the hidden state after each token, as [`ExpLlm::forward`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn forward(
         &self,
         tokens: &[Vec<u32>],
         mask: &TokenMask,

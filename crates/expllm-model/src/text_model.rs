@@ -1,6 +1,7 @@
 //! A language model on its own, ready to answer.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use burn::tensor::Device;
 
@@ -8,13 +9,13 @@ use crate::checkpoint::LanguageModel;
 use crate::conversation::{ChatMessage, ChatTemplate};
 use crate::generation::{CancelToken, GenerationSettings, Prefix, TextStream};
 use crate::loading::load_language;
-use crate::nn::llama::Llama;
+use crate::parts::Decoder;
 use crate::{LoadOptions, ModelError, Tokenizer};
 
 /// A language model of the LLaMA family without a vision encoder: text in, text out.
 #[derive(Debug)]
 pub struct TextModel {
-    llm: Llama,
+    llm: Arc<dyn Decoder>,
     tokenizer: Tokenizer,
     chat: Option<ChatTemplate>,
     ends: Vec<u32>,
@@ -54,10 +55,10 @@ impl TextModel {
         })
     }
 
-    /// The network.
+    /// The language model.
     #[must_use]
-    pub fn llm(&self) -> &Llama {
-        &self.llm
+    pub fn llm(&self) -> &dyn Decoder {
+        self.llm.as_ref()
     }
 
     /// The tokenizer.

@@ -13,7 +13,7 @@ use expllm_model::generation::{
     AnswerTrie, BatchPrompt, CancelToken, FinishReason, GenerationSettings, Prefix, TokenStream,
     generate_batch,
 };
-use expllm_model::nn::llama::TokenMask;
+use expllm_model::parts::TokenMask;
 use expllm_model::{ExpLlm, LoadOptions, ModelConfig, ModelError, RandomWeights};
 use proptest::prelude::*;
 

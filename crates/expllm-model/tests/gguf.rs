@@ -12,7 +12,7 @@ use burn::tensor::TensorData;
 use common::File;
 use expllm_kernels::{Format, decode_row};
 use expllm_model::checkpoint::{LanguageModel, SaveOptions, WeightFile, WeightFormat};
-use expllm_model::nn::llama::TokenMask;
+use expllm_model::parts::TokenMask;
 use expllm_model::{
     DType, ExpLlm, LoadOptions, ModelConfig, ModelError, RandomWeights, TensorInfo, TensorSource,
 };

@@ -12,7 +12,7 @@ use burn::tensor::{Gradients, Tensor, TensorData};
 use common::{File, assert_close, device, numbers, parity_folders, slack};
 use expllm_model::checkpoint::{self, WeightFile};
 use expllm_model::nn::causal_lm_loss;
-use expllm_model::nn::llama::TokenMask;
+use expllm_model::parts::TokenMask;
 use expllm_model::{ExpLlm, LoadOptions, ModelError, TensorInfo, TensorSource, parity};
 
 /// The model of a folder and what the reference computes with it.

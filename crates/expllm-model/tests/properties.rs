@@ -6,7 +6,7 @@ mod common;
 
 use burn::tensor::{DType, Distribution, Tensor, TensorData};
 use common::{assert_close, device, numbers, slack};
-use expllm_model::nn::llama::TokenMask;
+use expllm_model::parts::{Decoder, TokenMask};
 use expllm_model::{
     ExpLlm, LoadOptions, ModelConfig, ModelError, ProjectorKind, RandomWeights, TensorSource,
 };

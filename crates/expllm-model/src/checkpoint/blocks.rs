@@ -10,19 +10,11 @@ use expllm_kernels::{Format, decode_row, encode_row};
 use rayon::prelude::*;
 
 use super::sources::BoxedSource;
+use crate::packed::format_beside;
 use crate::{ExpLlm, ModelConfig, ModelError, TensorInfo, TensorSource, default_device};
 
 /// Ends of names under which matrices are stored.
 const STORED: [Format; 3] = [Format::Q8_0, Format::Q4_0, Format::Q4A];
-
-/// The format of the vision encoder and the projector beside a language model: they are a
-/// twentieth of a large model, and four bits cost them more.
-pub(crate) fn format_beside(language: Format) -> Format {
-    match language {
-        Format::Q4_0 | Format::Q4_1 | Format::Q4A => Format::Q8_0,
-        other => other,
-    }
-}
 
 /// The official name and the format of what is stored under a name.
 fn parse(stored: &str) -> Option<(&str, Format)> {

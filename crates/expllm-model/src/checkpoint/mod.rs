@@ -13,7 +13,6 @@ mod fresh;
 mod gguf;
 mod hf_config;
 mod language;
-pub(crate) mod merge;
 mod open;
 mod peft;
 mod pickle;

@@ -9,9 +9,9 @@ use serde_json::json;
 use super::blocks::IntoBlocks;
 use super::files;
 use super::hf_config::CONFIG_FILE;
-use super::merge::{Merged, merged_config};
 use super::open::{Checkpoint, GENERATION_FILE};
 use super::write::{SHARD_BYTES, WeightsWriter};
+use crate::loading::merge::{Merged, merged_config};
 use crate::{ModelConfig, ModelError, TensorSource};
 
 /// How a folder is written.

@@ -51,9 +51,9 @@ impl ExpLlmExplainer {
     }
 
     fn faces_at_a_time(&self) -> usize {
-        let config = self.model.llm.config();
+        let config = &self.model.config().llm;
         let width = 2 * config.num_layers * config.num_kv_heads * config.head_dim;
-        let bytes = width * config.max_positions * self.model.llm.dtype().size();
+        let bytes = width * config.max_positions * self.model.decoder.dtype().size();
         (CACHE_BYTES / bytes.max(1)).clamp(1, MOST_FACES)
     }
 

@@ -1,30 +1,33 @@
 //! The model as a stage of the pipeline: a face and a question in, words out.
 
 mod batch;
+mod fit;
+mod label;
 mod pixels;
 mod reader;
 mod run;
+mod stage;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use expllm_core::{
-    AlignedFace, ExplainQuestion, ExplainRequest, Explainer, ExplanationEvent, ExplanationStream,
-    Expression, ExpressionProbabilities, ExpressionSet, Photo, Stage, StageError,
+    AlignedFace, ExplainQuestion, ExplanationEvent, Expression, ExpressionProbabilities,
+    ExpressionSet, Photo,
 };
 
 pub use expllm_core::Explanation;
+use fit::check_tokenizer;
 pub use pixels::{FacePixels, PreparePixels};
 pub use reader::ChainReader;
 use run::Run;
 
 use crate::checkpoint::Checkpoint;
 use crate::conversation::{PromptTemplate, Task, Turn};
-use crate::generation::{AnswerTrie, CancelToken, GenerationSettings, Prefix, TextStream};
-use crate::tokenizer::common_prefix;
-use crate::{ExpLlm, LoadOptions, ModelError, Tokenizer};
+use crate::generation::{CancelToken, GenerationSettings, Prefix, TextStream};
+use crate::{LoadOptions, ModelError, Network, Tokenizer};
 
 /// A model with everything that turns faces into its input and its output into chains.
 pub struct ExpLlmExplainer {
-    model: ExpLlm,
+    model: Network,
     tokenizer: Tokenizer,
     template: PromptTemplate,
     settings: GenerationSettings,
@@ -40,13 +43,14 @@ impl ExpLlmExplainer {
     /// [`ModelError::Tokenizer`] when tokenizer and template belong to another model,
     /// [`ModelError::Generation`] for settings out of range.
     pub fn new(
-        model: ExpLlm,
+        model: impl Into<Network>,
         (tokenizer, template): (Tokenizer, PromptTemplate),
         settings: GenerationSettings,
         set: ExpressionSet,
         pixels: impl PreparePixels + 'static,
     ) -> Result<Self, ModelError> {
-        check_tokenizer(&model, &tokenizer, &template)?;
+        let model = model.into();
+        check_tokenizer(model.config(), &tokenizer, &template)?;
         settings.validate()?;
         Ok(Self {
             model,
@@ -62,7 +66,7 @@ impl ExpLlmExplainer {
     ///
     /// # Errors
     ///
-    /// As [`ExpLlm::load`] and [`new`](Self::new); [`ModelError::Tokenizer`] when the folder has
+    /// As [`Network::load`] and [`new`](Self::new); [`ModelError::Tokenizer`] when the folder has
     /// none.
     pub fn load(
         checkpoint: Checkpoint,
@@ -75,7 +79,7 @@ impl ExpLlmExplainer {
             let reason = "the folder has no tokenizer.json and no tokenizer.model";
             ModelError::Tokenizer(reason.to_owned())
         })?;
-        let model = ExpLlm::load(
+        let model = Network::load(
             &checkpoint.config,
             checkpoint.source.as_ref(),
             options,
@@ -87,7 +91,7 @@ impl ExpLlmExplainer {
 
     /// The model.
     #[must_use]
-    pub fn model(&self) -> &ExpLlm {
+    pub fn model(&self) -> &Network {
         &self.model
     }
 
@@ -244,7 +248,7 @@ impl ExpLlmExplainer {
         }
         let data = TensorData::new(pixels, [faces.len(), channels, side, side]);
         self.model
-            .encode_images(Tensor::from_data(data, &self.model.llm.device()))
+            .encode_images(Tensor::from_data(data, &self.model.decoder.device()))
     }
 
     fn prompt(&self, answered: &[Turn], open: Task) -> Result<Vec<u32>, ModelError> {
@@ -259,58 +263,6 @@ impl ExpLlmExplainer {
         Ok(prefix)
     }
 
-    /// Asks for the label after some turns: in the given prefix, or in a new one with the image.
-    fn label<'m>(
-        &'m self,
-        prefix: Option<Prefix<'m>>,
-        answered: &[Turn],
-        image: Option<Tensor<3>>,
-    ) -> Result<(Prefix<'m>, ExplanationEvent, Expression), ModelError> {
-        let (shared, trie) = self.label_question(answered)?;
-        let mut prefix = match prefix {
-            Some(mut prefix) => {
-                prefix.rewind_to(&shared)?;
-                prefix
-            }
-            None => Prefix::new(&self.model, &shared, image)?,
-        };
-        let probabilities = self.of_labels(&trie.probabilities(&mut prefix)?);
-        let expression = probabilities.top();
-        let event = ExplanationEvent::Label {
-            expression,
-            probabilities,
-        };
-        Ok((prefix, event, expression))
-    }
-
-    /// The tokens of the question for the label after some turns, and the labels after them.
-    fn label_question(&self, answered: &[Turn]) -> Result<(Vec<u32>, AnswerTrie), ModelError> {
-        let patches = self.model.config().vision.num_patches();
-        let prompt = self.template.prompt(patches, answered, Task::Expression)?;
-        let lead = self.template.answer_lead();
-        let whole = (self.set.expressions().iter())
-            .map(|label| self.tokenizer.encode(&format!("{prompt}{lead}{label}")))
-            .collect::<Result<Vec<_>, _>>()?;
-        // The tokenizer may join the end of the prompt with a label, so the prompt proper is
-        // what is left in common.
-        let mut shared = self.tokenizer.encode(&prompt)?;
-        for tokens in &whole {
-            shared.truncate(common_prefix(&shared, tokens));
-        }
-        let answers: Vec<_> = whole.iter().map(|t| t[shared.len()..].to_vec()).collect();
-        let trie = AnswerTrie::new(&answers, self.model.config().eos_token_id)?;
-        Ok((shared, trie))
-    }
-
-    /// The shares of the labels of the set as probabilities of all expressions.
-    fn of_labels(&self, shares: &[f64]) -> ExpressionProbabilities {
-        let mut scores = [0.0; Expression::COUNT];
-        for (label, share) in self.set.expressions().iter().zip(shares) {
-            scores[label.index()] = *share as f32;
-        }
-        ExpressionProbabilities::from_scores(scores)
-    }
-
     /// The settings of chains: they also end where the text of the template would go on.
     fn text_settings(&self, settings: &GenerationSettings) -> GenerationSettings {
         let mut settings = settings.clone();
@@ -323,117 +275,6 @@ impl ExpLlmExplainer {
         }
         settings
     }
-}
-
-impl ExpLlmExplainer {
-    /// The face of a request, where the model can answer it.
-    fn face<'r>(&self, request: &'r ExplainRequest) -> Result<&'r AlignedFace, StageError> {
-        let wrong = |reason: &str| StageError::new(Stage::Explanation, reason);
-        let needs_set = request.question.given().is_none();
-        if needs_set && request.set != self.set {
-            let reason = "the model was loaded for another set of expressions";
-            return Err(wrong(reason));
-        }
-        let missing = "the model looks at the face, and the request has no pixels";
-        request.crop.as_ref().ok_or_else(|| wrong(missing))
-    }
-
-    /// The settings of chains for the seed of a request.
-    fn seeded(&self, request: &ExplainRequest) -> GenerationSettings {
-        GenerationSettings {
-            seed: self.settings.seed.wrapping_add(request.seed),
-            ..self.settings.clone()
-        }
-    }
-
-    /// Explains faces whose requests ask the same, in a batch.
-    fn explain_alike(&self, requests: &[ExplainRequest]) -> Result<Vec<Explanation>, StageError> {
-        let Some(first) = requests.first() else {
-            return Ok(Vec::new());
-        };
-        let faces: Result<Vec<_>, _> = requests.iter().map(|r| self.face(r).cloned()).collect();
-        let said = self.explain_batch_with(&faces?, first.question, &self.seeded(first));
-        let mut said = said.map_err(|error| StageError::new(Stage::Explanation, error))?;
-        for explanation in &mut said {
-            explanation.expression = first.question.given().or(explanation.expression);
-        }
-        Ok(said)
-    }
-
-    /// Whether two requests may be answered in one batch with the same words as alone.
-    fn alike(&self, a: &ExplainRequest, b: &ExplainRequest) -> bool {
-        a.question == b.question && (a.seed == b.seed || !self.samples())
-    }
-}
-
-impl Explainer for ExpLlmExplainer {
-    fn crop_side(&self) -> Option<u32> {
-        Some(
-            self.pixels
-                .crop_side(self.model.config().vision.image_size()),
-        )
-    }
-
-    fn in_parallel(&self) -> bool {
-        false
-    }
-
-    fn explain<'a>(
-        &'a self,
-        request: &ExplainRequest,
-    ) -> Result<ExplanationStream<'a>, StageError> {
-        let wrap = |error| StageError::new(Stage::Explanation, error);
-        let face = self.face(request)?;
-        let settings = self.text_settings(&self.seeded(request));
-        let run = self.begin(face, request.question, (settings, CancelToken::default()));
-        Ok(Box::new(
-            run.map_err(wrap)?.map(move |event| event.map_err(wrap)),
-        ))
-    }
-
-    fn explain_all(&self, requests: &[ExplainRequest]) -> Result<Vec<Explanation>, StageError> {
-        let mut said = Vec::with_capacity(requests.len());
-        for alike in requests.chunk_by(|a, b| self.alike(a, b)) {
-            said.extend(self.explain_alike(alike)?);
-        }
-        Ok(said)
-    }
-}
-
-/// Checks that tokenizer, template and weights belong together.
-fn check_tokenizer(
-    model: &ExpLlm,
-    tokenizer: &Tokenizer,
-    template: &PromptTemplate,
-) -> Result<(), ModelError> {
-    let config = model.config();
-    let image = tokenizer.token_id(&template.image_token);
-    if image != Some(config.image_token_id) {
-        return Err(ModelError::Tokenizer(format!(
-            "{:?} has the id {image:?}, the model expects {}",
-            template.image_token, config.image_token_id
-        )));
-    }
-    // The image token is never looked up, so it may be one beyond the table.
-    let is_last = tokenizer.vocab_size() == config.image_token_id as usize + 1;
-    if tokenizer.vocab_size() - usize::from(is_last) > config.llm.vocab_size {
-        return Err(ModelError::Tokenizer(format!(
-            "holds {} tokens, the model knows {}; it belongs to another model",
-            tokenizer.vocab_size(),
-            config.llm.vocab_size
-        )));
-    }
-    if tokenizer
-        .eos_id()
-        .is_some_and(|id| id != config.eos_token_id)
-    {
-        return Err(ModelError::Tokenizer(format!(
-            "ends texts with token {:?}, the model with {}",
-            tokenizer.eos_id(),
-            config.eos_token_id
-        )));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -3,9 +3,11 @@
 use burn::tensor::DType;
 use expllm_core::{AuVector, Similarity};
 
+use expllm_core::{ExplainRequest, Explainer};
+
 use super::*;
 use crate::tokenizer::testing::small;
-use crate::{LlamaOptions, LoadOptions, ModelConfig, RandomWeights, default_device};
+use crate::{ExpLlm, LlamaOptions, LoadOptions, ModelConfig, RandomWeights, default_device};
 
 fn model(vocab: usize) -> ExpLlm {
     let mut config = ModelConfig::tiny();

@@ -2,8 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::prefix::read;
-use crate::nn::llama::{KvCache, TokenMask};
+use crate::parts::{KvCache, TokenMask, numbers};
 use crate::tokenizer::common_prefix;
 use crate::{ModelError, Speaker};
 
@@ -151,7 +150,7 @@ impl<'m> BatchPrefix<'m> {
     ) -> Result<Vec<Vec<Vec<f32>>>, ModelError> {
         let llm = self.model.llm;
         let hidden = llm.forward_branches(tokens, parents, &mut self.cache)?;
-        let scores = read(llm.logits(hidden))?;
+        let scores = numbers(llm.scores(hidden)?)?;
         let vocab = llm.config().vocab_size;
         let of_row = |row: &[f32]| row.chunks_exact(vocab).map(<[f32]>::to_vec).collect();
         Ok(scores
@@ -174,7 +173,7 @@ impl<'m> BatchPrefix<'m> {
         // All rows have the longest length.
         let mask = TokenMask::new(ends.iter().map(real).collect()).unwrap_or_default();
         let hidden = model.forward(&rows, &mask, images.as_ref(), Some(&mut self.cache))?;
-        let scores = read(llm.logits(hidden.narrow(1, longest - 1, 1)))?;
+        let scores = numbers(llm.scores(hidden.narrow(1, longest - 1, 1))?)?;
         let of_rows = scores.chunks_exact(llm.config().vocab_size);
         self.scores = of_rows.map(<[f32]>::to_vec).collect();
         for (row, end) in self.tokens.iter_mut().zip(ends) {

@@ -1,8 +1,8 @@
 //! A prompt that has been run.
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::Tensor;
 
-use crate::nn::llama::{KvCache, TokenMask};
+use crate::parts::{KvCache, TokenMask, numbers};
 use crate::{ModelError, Speaker};
 
 /// Keys and values of a prompt, and the scores of the token after it.
@@ -106,7 +106,7 @@ impl<'m> Prefix<'m> {
 
     /// Scores after each of several tokens that branch after this prefix: one row of the
     /// vocabulary per token. See
-    /// [`Llama::forward_branches`](crate::nn::llama::Llama::forward_branches).
+    /// [`Decoder::forward_branches`](crate::parts::Decoder::forward_branches).
     pub(super) fn branch_scores(
         &mut self,
         tokens: &[u32],
@@ -114,7 +114,7 @@ impl<'m> Prefix<'m> {
     ) -> Result<Vec<Vec<f32>>, ModelError> {
         let llm = self.model.llm;
         let hidden = llm.forward_branches(tokens, parents, &mut self.cache)?;
-        let scores = read(llm.logits(hidden))?;
+        let scores = numbers(llm.scores(hidden)?)?;
         let vocab = llm.config().vocab_size;
         Ok(scores.chunks_exact(vocab).map(<[f32]>::to_vec).collect())
     }
@@ -125,17 +125,8 @@ impl<'m> Prefix<'m> {
         let mask = TokenMask::full(1, length);
         let rows = [tokens.to_vec()];
         let hidden = model.forward(&rows, &mask, image.as_ref(), Some(&mut self.cache))?;
-        self.scores = read(model.llm.logits(hidden.narrow(1, length - 1, 1)))?;
+        self.scores = numbers(model.llm.scores(hidden.narrow(1, length - 1, 1))?)?;
         self.tokens.extend_from_slice(tokens);
         Ok(())
     }
-}
-
-/// Numbers of a tensor as f32.
-pub(super) fn read(tensor: Tensor<3>) -> Result<Vec<f32>, ModelError> {
-    let failed = |error: String| ModelError::Device(error);
-    let data = tensor.cast(DType::F32).try_into_data();
-    let data = data.map_err(|error| failed(format!("{error:?}")))?;
-    data.try_into_vec()
-        .map_err(|error| failed(format!("{error:?}")))
 }

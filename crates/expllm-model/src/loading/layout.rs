@@ -50,10 +50,6 @@ impl TensorSource for ExpLlm {
     }
 
     fn read(&self, name: &str) -> Result<TensorData, ModelError> {
-        if self.llm.packed_bytes().is_some() {
-            let reason = "weights are packed for inference; read them from the checkpoint";
-            return Err(ModelError::tensor(name, reason));
-        }
         let mut reader = Reader {
             path: Path::new(self),
             wanted: name,
@@ -150,6 +146,12 @@ impl Path {
             rest => rest.join("."),
         }
     }
+}
+
+/// The place of a language model.
+pub(super) fn language() -> Path {
+    // The kind of projector says nothing about the names of a language model.
+    Path::of("llm", ProjectorKind::Linear)
 }
 
 macro_rules! walk_path {

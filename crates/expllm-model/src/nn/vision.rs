@@ -7,7 +7,8 @@ use expllm_face::encoder::FaceEncoder;
 
 use super::Linear;
 use super::dinov2::VisionTransformer;
-use crate::{ConvolutionalConfig, VisionConfig};
+use crate::parts::Encoder;
+use crate::{ConvolutionalConfig, ModelError, VisionConfig};
 
 /// From pixels to vision tokens.
 // Built once per model, so the unequal sizes of the kinds do not matter.
@@ -104,5 +105,11 @@ impl VisionEncoder {
             Self::Dinov2(encoder) => Self::Dinov2(encoder.merge_lora()),
             plain @ Self::Convolutional(_) => plain,
         }
+    }
+}
+
+impl Encoder for VisionEncoder {
+    fn tokens(&self, images: Tensor<4>) -> Result<Tensor<3>, ModelError> {
+        Ok(self.forward(images))
     }
 }

@@ -2,7 +2,7 @@
 
 use burn::tensor::TensorData;
 use expllm_model::conversation::{PromptTemplate, Turn};
-use expllm_model::nn::llama::TokenMask;
+use expllm_model::parts::TokenMask;
 use expllm_model::{ModelConfig, Tokenizer};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;

@@ -37,6 +37,19 @@ impl PositionResampler {
         Self { from, to, weights }
     }
 
+    /// Resamples the positions of a grid behind that of the class token.
+    ///
+    /// # Shapes
+    ///
+    /// `[1, 1 + from * from, width]` to `[1, 1 + to * to, width]`.
+    #[must_use]
+    pub fn with_class(&self, stored: Tensor<3>) -> Tensor<3> {
+        let [_, positions, _] = stored.dims();
+        let class = stored.clone().narrow(1, 0, 1);
+        let grid = stored.narrow(1, 1, positions - 1).squeeze_dim(0);
+        Tensor::cat(vec![class, self.forward(grid).unsqueeze()], 1)
+    }
+
     /// Resamples along both sides.
     ///
     /// # Shapes

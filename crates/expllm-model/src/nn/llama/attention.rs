@@ -13,7 +13,7 @@ use crate::LlmConfig;
 pub struct AttentionContext {
     /// Sines and cosines of the new tokens.
     pub(super) rotary: RotaryTables,
-    /// Added to the scores, see [`TokenMask`](super::TokenMask).
+    /// Added to the scores, so that tokens see what they may.
     pub(super) bias: Option<Tensor<4>>,
     /// Tokens that the cache held before.
     pub(super) start: usize,

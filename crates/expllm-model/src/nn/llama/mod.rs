@@ -2,15 +2,14 @@
 //! `models/llama/modeling_llama.py` of transformers 4.31 (Apache-2.0).
 
 mod attention;
+mod bias;
 mod cache;
 mod decoder;
 mod layer;
-mod mask;
 mod rotary;
 
 pub use attention::{AttentionContext, LlamaAttention, grouped_query_attention};
-pub use cache::{KvCache, LayerCache};
+pub use cache::LayerCache;
 pub use decoder::{Embedding, Llama};
 pub use layer::{DecoderLayer, LlamaMlp};
-pub use mask::TokenMask;
 pub use rotary::{Rotary, RotaryTables};

@@ -8,6 +8,7 @@ use half::vec::HalfBitsVecExt;
 use rayon::prelude::*;
 
 use crate::LlmConfig;
+use crate::parts::KeyValues;
 
 /// Zeros that take no memory before they are written, where the system gives cleared pages: as
 /// integers, since those are known to be all bits zero.
@@ -19,7 +20,7 @@ fn zeros(count: usize) -> Vec<f16> {
 ///
 /// A clone shares memory with its original until one of them is written.
 #[derive(Debug, Clone)]
-pub(crate) struct ProcessorCache {
+pub(crate) struct PackedCache {
     layers: Vec<[Arc<Vec<f16>>; 2]>,
     batch: usize,
     kv_heads: usize,
@@ -27,7 +28,7 @@ pub(crate) struct ProcessorCache {
     head_dim: usize,
 }
 
-impl ProcessorCache {
+impl PackedCache {
     pub(crate) fn new(config: &LlmConfig, [batch, capacity]: [usize; 2]) -> Self {
         let mut cache = Self {
             layers: Vec::new(),
@@ -53,42 +54,6 @@ impl ProcessorCache {
     /// Numbers from one row of the batch to the next.
     pub(crate) fn row_stride(&self) -> usize {
         self.kv_heads * self.head_stride()
-    }
-
-    /// Makes room; keeps the first `length` positions.
-    pub(crate) fn grow(&mut self, length: usize, capacity: usize) {
-        let (old, width) = (self.head_stride(), self.head_dim);
-        self.capacity = capacity;
-        let (new, count) = (self.head_stride(), self.numbers());
-        for buffer in self.layers.iter_mut().flatten() {
-            let mut larger = zeros(count);
-            if old > 0 {
-                for (to, from) in larger.chunks_mut(new).zip(buffer.chunks(old)) {
-                    to[..length * width].copy_from_slice(&from[..length * width]);
-                }
-            }
-            *buffer = Arc::new(larger);
-        }
-    }
-
-    /// A cache whose rows are the named ones of this.
-    pub(crate) fn select(&self, rows: &[usize]) -> Self {
-        let stride = self.row_stride();
-        let pick = |buffer: &Arc<Vec<f16>>| {
-            let parts = rows
-                .iter()
-                .flat_map(|&row| &buffer[row * stride..(row + 1) * stride]);
-            Arc::new(parts.copied().collect())
-        };
-        let layers = self
-            .layers
-            .iter()
-            .map(|buffers| buffers.each_ref().map(pick));
-        Self {
-            layers: layers.collect(),
-            batch: rows.len(),
-            ..*self
-        }
     }
 
     /// Writes keys and values of new tokens from position `start` on. They stand in rows of
@@ -130,5 +95,49 @@ impl ProcessorCache {
         self.layers[layer]
             .each_ref()
             .map(|buffer| buffer.as_slice())
+    }
+}
+
+impl KeyValues for PackedCache {
+    fn grow(&mut self, length: usize, capacity: usize) {
+        let (old, width) = (self.head_stride(), self.head_dim);
+        self.capacity = capacity;
+        let (new, count) = (self.head_stride(), self.numbers());
+        for buffer in self.layers.iter_mut().flatten() {
+            let mut larger = zeros(count);
+            if old > 0 {
+                for (to, from) in larger.chunks_mut(new).zip(buffer.chunks(old)) {
+                    to[..length * width].copy_from_slice(&from[..length * width]);
+                }
+            }
+            *buffer = Arc::new(larger);
+        }
+    }
+
+    fn select(&self, rows: &[usize]) -> Box<dyn KeyValues> {
+        let stride = self.row_stride();
+        let pick = |buffer: &Arc<Vec<f16>>| {
+            let parts = rows
+                .iter()
+                .flat_map(|&row| &buffer[row * stride..(row + 1) * stride]);
+            Arc::new(parts.copied().collect())
+        };
+        let layers = self
+            .layers
+            .iter()
+            .map(|buffers| buffers.each_ref().map(pick));
+        Box::new(Self {
+            layers: layers.collect(),
+            batch: rows.len(),
+            ..*self
+        })
+    }
+
+    fn duplicate(&self) -> Box<dyn KeyValues> {
+        Box::new(self.clone())
+    }
+
+    fn is_cleared_lazily(&self) -> bool {
+        true
     }
 }

@@ -1,61 +1,17 @@
-//! The vision encoder and the projector.
+//! The vision encoder.
 
+use burn::tensor::{Device, Tensor};
 use expllm_kernels::{
-    Attention, AttentionShape, Cached, CachedNumbers, Input, Isa, KernelError, Matrix, Store,
-    Visible, gelu, layer_norm, multiply, on_pool,
+    Attention, AttentionShape, Cached, CachedNumbers, Input, Isa, KernelError, Visible, gelu,
+    layer_norm, on_pool,
 };
 use rayon::prelude::*;
 
-use super::Loader;
-use crate::{Dinov2Config, ModelError, ProjectorKind};
-
-/// A linear layer with a bias.
-#[derive(Debug)]
-struct Affine {
-    weight: Matrix,
-    bias: Vec<f32>,
-}
-
-impl Affine {
-    fn load(loader: &Loader<'_>, name: &str, columns: usize) -> Result<Self, ModelError> {
-        Ok(Self {
-            weight: loader.matrix(columns, &format!("{name}.weight"))?,
-            bias: loader.numbers(&format!("{name}.bias"))?,
-        })
-    }
-
-    /// As [`load`](Self::load), with the factors that follow the layer multiplied in.
-    fn load_scaled(
-        loader: &Loader<'_>,
-        name: &str,
-        columns: usize,
-        factors: &str,
-    ) -> Result<Self, ModelError> {
-        let factors = loader.numbers(factors)?;
-        let bias = loader.numbers(&format!("{name}.bias"))?;
-        Ok(Self {
-            weight: loader.scaled(columns, &format!("{name}.weight"), &factors)?,
-            bias: bias.iter().zip(&factors).map(|(b, f)| b * f).collect(),
-        })
-    }
-
-    /// Adds the layer of an input to rows.
-    fn add_to(&self, isa: Isa, input: &Input, rows: &mut [f32]) -> Result<(), KernelError> {
-        for row in rows.chunks_mut(self.bias.len()) {
-            row.iter_mut().zip(&self.bias).for_each(|(x, b)| *x += b);
-        }
-        multiply(isa, &self.weight, input, rows, Store::Add)
-    }
-
-    /// Writes the layer of an input.
-    fn write(&self, isa: Isa, input: &Input, rows: &mut Vec<f32>) -> Result<(), KernelError> {
-        rows.clear();
-        for _ in 0..input.tokens() {
-            rows.extend_from_slice(&self.bias);
-        }
-        multiply(isa, &self.weight, input, rows, Store::Add)
-    }
-}
+use super::affine::Affine;
+use super::{Loader, failed, tensor};
+use crate::nn::dinov2::PositionResampler;
+use crate::parts::{Encoder, numbers};
+use crate::{Dinov2Config, ModelError};
 
 #[derive(Debug)]
 struct Norm([Vec<f32>; 2]);
@@ -89,7 +45,7 @@ struct Block {
 
 /// A DINOv2 vision transformer with packed weights.
 #[derive(Debug)]
-pub(crate) struct ProcessorEncoder {
+pub(crate) struct PackedEncoder {
     isa: Isa,
     config: Dinov2Config,
     patch: Affine,
@@ -108,12 +64,12 @@ struct Buffers {
     input: Input,
 }
 
-impl ProcessorEncoder {
-    /// Loads the weights; `positions` are those of the class token and the grid of the image.
+impl PackedEncoder {
+    /// Loads the weights; positions are resampled on a device.
     pub(crate) fn load(
         config: &Dinov2Config,
         loader: &Loader<'_>,
-        positions: Vec<f32>,
+        device: &Device,
     ) -> Result<Self, ModelError> {
         let patch = 3 * config.patch_size * config.patch_size;
         let block = |index: usize| {
@@ -136,7 +92,7 @@ impl ProcessorEncoder {
             config: config.clone(),
             patch: Affine::load(loader, "vision_model.patch_embed.proj", patch)?,
             class: loader.numbers("vision_model.cls_token")?,
-            positions,
+            positions: positions(config, loader, device)?,
             blocks: (0..config.depth)
                 .map(block)
                 .collect::<Result<_, ModelError>>()?,
@@ -144,14 +100,9 @@ impl ProcessorEncoder {
         })
     }
 
-    /// `[1 + patches, width]`.
-    pub(crate) fn positions(&self) -> &[f32] {
-        &self.positions
-    }
-
     /// Patch tokens of images: `[batch, 3, side, side]` to `[batch, patches, width]`.
-    pub(crate) fn forward(&self, images: &[f32]) -> Result<Vec<f32>, ModelError> {
-        on_pool(|| self.run(images)).map_err(|error| ModelError::Device(error.to_string()))
+    fn forward(&self, images: &[f32]) -> Result<Vec<f32>, ModelError> {
+        on_pool(|| self.run(images)).map_err(failed)
     }
 
     fn run(&self, images: &[f32]) -> Result<Vec<f32>, KernelError> {
@@ -257,47 +208,25 @@ impl ProcessorEncoder {
     }
 }
 
-/// One linear layer, or two with an exact GELU between them, with packed weights.
-#[derive(Debug)]
-pub(crate) struct ProcessorProjector {
-    isa: Isa,
-    layers: Vec<Affine>,
+impl Encoder for PackedEncoder {
+    fn tokens(&self, images: Tensor<4>) -> Result<Tensor<3>, ModelError> {
+        let (batch, device) = (images.dims()[0], images.device());
+        let width = self.config.embed_dim;
+        let patches = self.positions.len() / width - 1;
+        let tokens = self.forward(&numbers(images)?)?;
+        Ok(tensor(tokens, [batch, patches, width], &device))
+    }
 }
 
-impl ProcessorProjector {
-    pub(crate) fn load(
-        kind: ProjectorKind,
-        [input, output]: [usize; 2],
-        loader: &Loader<'_>,
-    ) -> Result<Self, ModelError> {
-        let layer = |name: &str, columns| Affine::load(loader, name, columns);
-        let layers = match kind {
-            ProjectorKind::Linear => vec![layer("mm_projector", input)?],
-            ProjectorKind::Mlp => vec![
-                layer("mm_projector.0", input)?,
-                layer("mm_projector.2", output)?,
-            ],
-        };
-        Ok(Self {
-            isa: Isa::detect(),
-            layers,
-        })
-    }
-
-    /// `[tokens, vision width]` to `[tokens, language width]`.
-    pub(crate) fn forward(&self, mut tokens: Vec<f32>) -> Result<Vec<f32>, ModelError> {
-        let run = || {
-            let (isa, mut input) = (self.isa, Input::new());
-            for (index, layer) in self.layers.iter().enumerate() {
-                if index > 0 {
-                    gelu(isa, &mut tokens);
-                }
-                let weight = &layer.weight;
-                input.set(isa, weight.format(), &tokens, weight.columns());
-                layer.write(isa, &input, &mut tokens)?;
-            }
-            Ok(tokens)
-        };
-        on_pool(run).map_err(|error: KernelError| ModelError::Device(error.to_string()))
-    }
+/// Positions of the class token and of the grid of the image.
+fn positions(
+    config: &Dinov2Config,
+    loader: &Loader<'_>,
+    device: &Device,
+) -> Result<Vec<f32>, ModelError> {
+    let width = config.embed_dim;
+    let stored = loader.numbers("vision_model.pos_embed")?;
+    let shape = [1, stored.len() / width, width];
+    let resampler = PositionResampler::new(config.pretrain_grid(), config.grid());
+    numbers(resampler.with_class(tensor(stored, shape, device)))
 }

@@ -2,21 +2,25 @@
 
 use std::sync::Mutex;
 
+use burn::tensor::{DType, Device, Tensor};
 use expllm_kernels::{
     Attention, AttentionShape, Cached, CachedNumbers, Input, Isa, Matrix, Store, Visible, multiply,
     on_pool, rms_norm, rotate, silu_times,
 };
 use rayon::prelude::*;
 
-use super::{Loader, ProcessorCache, Stack, Table};
+use super::{Loader, PackedCache, Stack, Table, failed, tensor};
 use crate::nn::llama::Rotary;
+use crate::parts::{Decoder, KvCache, Pass, Seen, check_tokens, numbers};
 use crate::{LlmConfig, ModelError};
 
 /// A language model of the LLaMA family with packed weights.
 #[derive(Debug)]
-pub(crate) struct ProcessorDecoder {
+pub(crate) struct PackedDecoder {
     isa: Isa,
     config: LlmConfig,
+    /// Where tensors go in and come out: a processor.
+    device: Device,
     /// Embeddings, row by row as in files.
     table: Table,
     layers: Vec<Layer>,
@@ -52,30 +56,13 @@ struct Scratch {
     sin: Vec<f32>,
 }
 
-/// What the tokens of one row of the batch see.
-#[derive(Debug, Clone)]
-pub(crate) enum Seen {
-    /// Everything up to themselves.
-    Before,
-    /// The positions of a row each.
-    Rows(Vec<bool>),
-}
-
-/// New tokens of a batch.
-#[derive(Debug)]
-pub(crate) struct Pass<'a> {
-    /// Tokens per row.
-    pub(crate) length: usize,
-    /// Tokens per row that the cache held before.
-    pub(crate) start: usize,
-    /// Position of each token, row after row.
-    pub(crate) positions: &'a [Vec<usize>],
-    /// What each row sees.
-    pub(crate) seen: &'a [Seen],
-}
-
-impl ProcessorDecoder {
-    pub(crate) fn load(config: &LlmConfig, loader: &Loader<'_>) -> Result<Self, ModelError> {
+impl PackedDecoder {
+    /// A decoder whose tensors go in and come out on a device, which is a processor.
+    pub(crate) fn load(
+        config: &LlmConfig,
+        loader: &Loader<'_>,
+        device: &Device,
+    ) -> Result<Self, ModelError> {
         let width = config.hidden_size;
         let table = loader.table(width, "model.embed_tokens.weight")?;
         let layers = (0..config.num_layers).map(|index| Layer::load(config, loader, index));
@@ -86,6 +73,7 @@ impl ProcessorDecoder {
         Ok(Self {
             isa: Isa::detect(),
             config: config.clone(),
+            device: device.clone(),
             table,
             layers: layers.collect::<Result<_, _>>()?,
             norm: loader.numbers("model.norm.weight")?,
@@ -95,23 +83,12 @@ impl ProcessorDecoder {
         })
     }
 
-    /// Embeddings of tokens, all of which are in the vocabulary.
-    pub(crate) fn embed(&self, tokens: &[Vec<u32>]) -> Result<Vec<f32>, ModelError> {
-        let width = self.config.hidden_size;
-        let count = tokens.iter().map(Vec::len).sum::<usize>();
-        let mut embeddings = vec![0.0; count * width];
-        for (&token, embedding) in tokens.iter().flatten().zip(embeddings.chunks_mut(width)) {
-            (self.table.look_up(token as usize, embedding)).map_err(failed)?;
-        }
-        Ok(embeddings)
-    }
-
     /// Runs the layers over `[batch, length, width]` and gives the same after the final norm.
-    pub(crate) fn forward(
+    fn forward(
         &self,
         mut tokens: Vec<f32>,
-        pass: &Pass<'_>,
-        cache: &mut ProcessorCache,
+        pass: &Pass,
+        cache: &mut PackedCache,
     ) -> Result<Vec<f32>, ModelError> {
         self.with_scratch(|scratch| {
             self.turn(pass, scratch);
@@ -122,25 +99,6 @@ impl ProcessorDecoder {
             self.normalise(&tokens, &self.norm, normed);
             tokens.copy_from_slice(normed);
             Ok(tokens)
-        })
-    }
-
-    /// Scores of the vocabulary for rows of hidden states.
-    pub(crate) fn logits(&self, hidden: &[f32]) -> Result<Vec<f32>, ModelError> {
-        let width = self.config.hidden_size;
-        let mut scores = vec![0.0; hidden.len() / width * self.config.vocab_size];
-        self.with_scratch(|scratch| {
-            let format = self.head.format();
-            scratch.input.set(self.isa, format, hidden, width);
-            multiply(
-                self.isa,
-                &self.head,
-                &scratch.input,
-                &mut scores,
-                Store::Set,
-            )
-            .map_err(failed)?;
-            Ok(scores)
         })
     }
 
@@ -158,7 +116,7 @@ impl ProcessorDecoder {
     }
 
     /// Sines and cosines of all tokens.
-    fn turn(&self, pass: &Pass<'_>, scratch: &mut Scratch) {
+    fn turn(&self, pass: &Pass, scratch: &mut Scratch) {
         scratch.cos.clear();
         scratch.sin.clear();
         for &position in pass.positions.iter().flatten() {
@@ -181,7 +139,7 @@ impl ProcessorDecoder {
         &self,
         index: usize,
         tokens: &mut [f32],
-        (pass, cache): (&Pass<'_>, &mut ProcessorCache),
+        (pass, cache): (&Pass, &mut PackedCache),
         scratch: &mut Scratch,
     ) -> Result<(), ModelError> {
         let (isa, config, layer) = (self.isa, &self.config, &self.layers[index]);
@@ -235,8 +193,8 @@ impl ProcessorDecoder {
     fn attend(
         &self,
         index: usize,
-        pass: &Pass<'_>,
-        cache: &ProcessorCache,
+        pass: &Pass,
+        cache: &PackedCache,
         (qkv, mixed): (&[f32], &mut [f32]),
     ) {
         let config = &self.config;
@@ -261,22 +219,78 @@ impl ProcessorDecoder {
                     position_stride: config.head_dim,
                     length: pass.start + pass.length,
                 },
-                visible: match &pass.seen[row] {
+                visible: match &pass.seen {
                     Seen::Before => Visible::Causal { start: pass.start },
-                    Seen::Rows(rows) => Visible::Rows(rows),
+                    Seen::Rows(rows) => Visible::Rows(&rows[row]),
                 },
             };
             attention.run(self.isa, mixed);
         }
     }
+}
 
-    /// Bytes of the weights.
-    pub(crate) fn memory(&self) -> usize {
-        let layers = self.layers.iter().map(|layer| {
-            let stacks = layer.qkv.memory() + layer.gate_up.memory();
-            stacks + layer.output.memory() + layer.down.memory()
-        });
-        layers.sum::<usize>() + self.table.memory() + self.head.memory()
+impl Decoder for PackedDecoder {
+    fn config(&self) -> &LlmConfig {
+        &self.config
+    }
+
+    fn dtype(&self) -> DType {
+        DType::F32
+    }
+
+    fn device(&self) -> Device {
+        self.device.clone()
+    }
+
+    fn packed_bytes(&self) -> Option<usize> {
+        let layers = self.layers.iter().map(Layer::memory);
+        Some(layers.sum::<usize>() + self.table.memory() + self.head.memory())
+    }
+
+    fn cache(&self, batch: usize, capacity: usize) -> KvCache {
+        let values = PackedCache::new(&self.config, [batch, capacity]);
+        KvCache::new(values, capacity, self.config.max_positions)
+    }
+
+    fn embed(&self, tokens: &[Vec<u32>]) -> Result<Tensor<3>, ModelError> {
+        check_tokens(&self.config, tokens)?;
+        let width = self.config.hidden_size;
+        let (batch, count) = (tokens.len(), tokens.iter().map(Vec::len).sum::<usize>());
+        let mut embeddings = vec![0.0; count * width];
+        for (&token, embedding) in tokens.iter().flatten().zip(embeddings.chunks_mut(width)) {
+            (self.table.look_up(token as usize, embedding)).map_err(failed)?;
+        }
+        let shape = [batch, count / batch.max(1), width];
+        Ok(tensor(embeddings, shape, &self.device))
+    }
+
+    fn run(
+        &self,
+        embeddings: Tensor<3>,
+        pass: &Pass,
+        cache: Option<&mut KvCache>,
+    ) -> Result<Tensor<3>, ModelError> {
+        let shape = embeddings.dims();
+        let mut own = None;
+        let cache = match cache {
+            Some(cache) => cache.values()?,
+            None => own.insert(PackedCache::new(&self.config, [shape[0], pass.length])),
+        };
+        let hidden = self.forward(numbers(embeddings)?, pass, cache)?;
+        Ok(tensor(hidden, shape, &self.device))
+    }
+
+    fn scores(&self, hidden: Tensor<3>) -> Result<Tensor<3>, ModelError> {
+        let ([batch, length, width], vocab) = (hidden.dims(), self.config.vocab_size);
+        let (isa, hidden) = (self.isa, numbers(hidden)?);
+        let mut scores = vec![0.0; batch * length * vocab];
+        let scores = self.with_scratch(|scratch| {
+            let input = &mut scratch.input;
+            input.set(isa, self.head.format(), &hidden, width);
+            multiply(isa, &self.head, input, &mut scores, Store::Set).map_err(failed)?;
+            Ok(scores)
+        })?;
+        Ok(tensor(scores, [batch, length, vocab], &self.device))
     }
 }
 
@@ -299,8 +313,10 @@ impl Layer {
             down: loader.matrix(config.intermediate_size, &name("mlp.down_proj"))?,
         })
     }
-}
 
-fn failed(error: expllm_kernels::KernelError) -> ModelError {
-    ModelError::Device(error.to_string())
+    /// Bytes of the weights.
+    fn memory(&self) -> usize {
+        let stacks = self.qkv.memory() + self.gate_up.memory();
+        stacks + self.output.memory() + self.down.memory()
+    }
 }

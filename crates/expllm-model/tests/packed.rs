@@ -14,25 +14,26 @@ use expllm_model::checkpoint::{self, Checkpoint, SaveOptions};
 use expllm_model::generation::{
     AnswerTrie, BatchPrompt, CancelToken, GenerationSettings, Prefix, TokenStream, generate_batch,
 };
-use expllm_model::nn::llama::TokenMask;
+use expllm_model::parts::TokenMask;
 use expllm_model::{
-    ConvolutionalConfig, DType, ExpLlm, Format, LoadOptions, ModelConfig, RandomWeights,
-    TensorSource, VisionConfig,
+    ConvolutionalConfig, DType, ExpLlm, Format, LoadOptions, ModelConfig, Network, RandomWeights,
+    Speaker, TensorSource, VisionConfig,
 };
 
-fn load(config: &ModelConfig, source: &dyn TensorSource, kernels: Option<Format>) -> ExpLlm {
+fn load(config: &ModelConfig, source: &dyn TensorSource, kernels: Option<Format>) -> Network {
     let options = LoadOptions {
         kernels: kernels.map(Into::into),
         ..LoadOptions::default()
     };
-    ExpLlm::load(config, source, &options, &device()).unwrap()
+    Network::load(config, source, &options, &device()).unwrap()
 }
 
-fn logits(model: &ExpLlm, tokens: &[Vec<u32>], images: &Tensor<4>) -> Vec<f32> {
+fn logits(model: &Network, tokens: &[Vec<u32>], images: &Tensor<4>) -> Vec<f32> {
     let images = model.encode_images(images.clone()).unwrap();
     let mask = TokenMask::full(tokens.len(), tokens[0].len());
-    let hidden = model.forward(tokens, &mask, Some(&images), None).unwrap();
-    numbers(model.llm.logits(hidden))
+    let speaker = Speaker::from(model);
+    let hidden = speaker.forward(tokens, &mask, Some(&images), None).unwrap();
+    numbers(model.decoder.scores(hidden).unwrap())
 }
 
 fn cosine(left: &[f32], right: &[f32]) -> f64 {
@@ -109,7 +110,7 @@ fn random_models_give_the_same_labels_and_scores() {
         let prompt = [&[1][..], &image, &[7, 8, 9]].concat();
         let side = config.vision.image_size();
         let pixels = Tensor::ones([1, 3, side, side], &device());
-        let run = |model: &ExpLlm| {
+        let run = |model: &Network| {
             let image = model.encode_images(pixels.clone()).unwrap();
             let mut prefix = Prefix::new(model, &prompt, Some(image)).unwrap();
             let labels = [vec![10], vec![10, 11], vec![12, 13]];
@@ -177,10 +178,11 @@ fn checkpoints_in_blocks_give_what_packing_gives() {
         assert_eq!(stored.source.block_format("lm_head.weight"), Some(format));
         assert!(stored.config.llm.lora.is_none(), "adapters are merged");
         let tokens = vec![vec![1, 9, 12, 40, 7, 301]];
-        let run = |model: &ExpLlm| {
+        let run = |model: &Network| {
             let mask = TokenMask::full(1, 6);
-            let hidden = model.forward(&tokens, &mask, None, None).unwrap();
-            numbers(model.llm.logits(hidden))
+            let embedded = model.decoder.embed(&tokens).unwrap();
+            let hidden = model.decoder.forward(embedded, &mask, None).unwrap();
+            numbers(model.decoder.scores(hidden).unwrap())
         };
         let [wanted, found, decoded] = [
             (&plain, Some(format)),
@@ -224,7 +226,7 @@ fn blocks_that_cannot_be_are_named() {
                 kernels: Some(Format::Q8_0.into()),
                 ..LoadOptions::default()
             };
-            ExpLlm::load(&c.config, c.source.as_ref(), &options, &device())
+            Network::load(&c.config, c.source.as_ref(), &options, &device())
         });
         loaded.map(drop).unwrap_err().to_string()
     };
@@ -264,11 +266,33 @@ fn blocks_that_cannot_be_are_named() {
 }
 
 #[test]
-fn packed_weights_cannot_be_read_back() {
+fn packed_weights_are_all_that_a_network_holds() {
     let config = ModelConfig::tiny();
     let source = RandomWeights::new(&config, DType::F32, 1).unwrap();
-    let model = load(&config, &source, Some(Format::Q8_0));
-    let error = model.read("lm_head.weight").unwrap_err().to_string();
-    assert!(error.contains("packed"), "{error}");
-    assert!(model.llm.packed_bytes().unwrap() < 300_000);
+    let network = load(&config, &source, Some(Format::Q8_0));
+    assert!(network.decoder.packed_bytes().unwrap() < 300_000);
+    let plain = load(&config, &source, None);
+    assert_eq!(plain.decoder.packed_bytes(), None);
+    // A model that can be trained has no packed weights.
+    let options = LoadOptions {
+        kernels: Some(Format::Q8_0.into()),
+        ..LoadOptions::default()
+    };
+    let error = ExpLlm::load(&config, &source, &options, &device()).unwrap_err();
+    assert!(error.to_string().contains("Network"), "{error}");
+}
+
+#[test]
+fn caches_belong_to_the_decoder_that_made_them() {
+    let config = ModelConfig::tiny();
+    let source = RandomWeights::new(&config, DType::F32, 1).unwrap();
+    let [plain, packed] = [None, Some(Format::F32)].map(|f| load(&config, &source, f));
+    let embedded = packed.decoder.embed(&[vec![7]]).unwrap();
+    let mask = TokenMask::full(1, 1);
+    for (decoder, other) in [(&plain, &packed), (&packed, &plain)] {
+        let mut cache = other.decoder.cache(1, 4);
+        let run = (decoder.decoder).forward(embedded.clone(), &mask, Some(&mut cache));
+        let error = run.unwrap_err().to_string();
+        assert!(error.contains("another kind of decoder"), "{error}");
+    }
 }

@@ -1,0 +1,166 @@
+//! The language model.
+
+use std::fmt::Debug;
+
+use burn::tensor::{DType, Device, Tensor};
+
+use super::{KvCache, Seen, TokenMask};
+use crate::{LlmConfig, ModelError};
+
+/// New tokens of a batch, of which positions and sight are known.
+#[derive(Debug, Clone)]
+pub struct Pass {
+    /// Tokens per row that the cache held before.
+    pub start: usize,
+    /// New tokens per row.
+    pub length: usize,
+    /// Position of each new token, row by row.
+    pub positions: Vec<Vec<usize>>,
+    /// What each new token sees.
+    pub seen: Seen,
+}
+
+/// A language model of the LLaMA family: tokens in, scores of the next token out.
+///
+/// [`forward`](Self::forward) and [`forward_branches`](Self::forward_branches) say how the parts
+/// below them belong together; an implementation has [`run`](Self::run) and a cache of its own.
+pub trait Decoder: Debug + Send + Sync {
+    /// Sizes and options.
+    fn config(&self) -> &LlmConfig;
+
+    /// Number format of the activations.
+    fn dtype(&self) -> DType;
+
+    /// Where tensors that go in have to be.
+    fn device(&self) -> Device;
+
+    /// Bytes of weights that are packed; `None` for weights of burn.
+    fn packed_bytes(&self) -> Option<usize> {
+        None
+    }
+
+    /// An empty cache for `batch` rows of at most `capacity` tokens, padding included.
+    fn cache(&self, batch: usize, capacity: usize) -> KvCache;
+
+    /// Looks tokens up.
+    ///
+    /// # Shapes
+    ///
+    /// Rows of equal length to `[batch, length, width]`.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::TokenOutsideVocabulary`].
+    fn embed(&self, tokens: &[Vec<u32>]) -> Result<Tensor<3>, ModelError>;
+
+    /// Runs the layers over new tokens, which the cache, if there is one, has taken note of.
+    ///
+    /// # Shapes
+    ///
+    /// `[batch, length, width]` to the same, after the final norm.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Input`] for the cache of another kind of decoder, [`ModelError::Device`]
+    /// when the computation fails.
+    fn run(
+        &self,
+        embeddings: Tensor<3>,
+        pass: &Pass,
+        cache: Option<&mut KvCache>,
+    ) -> Result<Tensor<3>, ModelError>;
+
+    /// Scores of every token of the vocabulary after each position.
+    ///
+    /// # Shapes
+    ///
+    /// `[batch, length, width]` to `[batch, length, vocab]`, f32.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Device`] when the computation fails.
+    fn scores(&self, hidden: Tensor<3>) -> Result<Tensor<3>, ModelError>;
+
+    /// Runs the layers over new tokens; with a cache, after those that it holds.
+    ///
+    /// # Shapes
+    ///
+    /// `[batch, length, width]` to the same, after the final norm.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::ContextTooLong`], or [`ModelError::Input`] when mask and embeddings differ
+    /// in size.
+    fn forward(
+        &self,
+        embeddings: Tensor<3>,
+        mask: &TokenMask,
+        mut cache: Option<&mut KvCache>,
+    ) -> Result<Tensor<3>, ModelError> {
+        mask.check_size(&embeddings)?;
+        let start = cache.as_ref().map_or(0, |cache| cache.length());
+        let pass = match &mut cache {
+            Some(cache) => {
+                cache.begin(mask)?;
+                cache.mask().pass(start)
+            }
+            None => {
+                mask.check_limit(self.config().max_positions)?;
+                mask.pass(start)
+            }
+        };
+        self.run(embeddings, &pass, cache)
+    }
+
+    /// Runs tokens that branch after each row of a cache, in one pass; the cache is left as it
+    /// was, with room for the tokens.
+    ///
+    /// `parents[i]` is the token that comes before token `i`, or `None` for the end of the row.
+    ///
+    /// # Shapes
+    ///
+    /// Output: `[batch, tokens, width]`, after the final norm.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::ContextTooLong`], [`ModelError::TokenOutsideVocabulary`], or
+    /// [`ModelError::Input`] when a parent does not stand before its child.
+    fn forward_branches(
+        &self,
+        tokens: &[u32],
+        parents: &[Option<usize>],
+        cache: &mut KvCache,
+    ) -> Result<Tensor<3>, ModelError> {
+        check_parents(tokens, parents)?;
+        let (start, batch) = (cache.length(), cache.mask().batch());
+        let embeddings = self.embed(&vec![tokens.to_vec(); batch])?;
+        cache.reserve(start + tokens.len())?;
+        let pass = cache.mask().branches(parents);
+        cache.begin(&TokenMask::full(batch, tokens.len()))?;
+        let hidden = self.run(embeddings, &pass, Some(cache));
+        cache.truncate(start);
+        hidden
+    }
+}
+
+/// Checks that all tokens are in the vocabulary.
+pub(crate) fn check_tokens(config: &LlmConfig, tokens: &[Vec<u32>]) -> Result<(), ModelError> {
+    let vocab_size = config.vocab_size;
+    let outside = |&&id: &&u32| id as usize >= vocab_size;
+    match tokens.iter().flatten().find(outside) {
+        Some(&id) => Err(ModelError::TokenOutsideVocabulary { id, vocab_size }),
+        None => Ok(()),
+    }
+}
+
+fn check_parents(tokens: &[u32], parents: &[Option<usize>]) -> Result<(), ModelError> {
+    let stands = |(node, parent): (usize, &Option<usize>)| parent.is_none_or(|p| p < node);
+    let fits = !tokens.is_empty() && tokens.len() == parents.len();
+    if fits && parents.iter().enumerate().all(stands) {
+        return Ok(());
+    }
+    Err(ModelError::Input {
+        what: "branches",
+        reason: "every token needs a parent that stands before it".to_owned(),
+    })
+}
