@@ -9,6 +9,10 @@ Cases: bf16, f16, q8, q4 (four layers of the 7B shape with a head of 32,000 toke
 tokens, and a token after it) and vit-f32, vit-bf16 (ViT-L/14, one image). Every worker is a process
 of its own with random weights, told when to run, so that all of them meet the same machine; the
 ratio of a row is the median of the ratios within a round. Two threads each, or --threads.
+
+`--model FILE.gguf` is a case of its own: a language model in both programs from the same file, a
+prompt of 512 tokens and 128 tokens after it. Its peer is llama-cpp-python (0.3.36), built from its
+source package for this machine: CMAKE_ARGS=-DGGML_NATIVE=ON pip install --no-binary :all: ...
 """
 
 import argparse
@@ -163,6 +167,41 @@ def serve_llama(kind, threads):
         answer_lines(run)
 
 
+def serve_file(path, threads):
+    """A file in the llama.cpp of llama-cpp-python, by its C interface."""
+    import ctypes
+    import time
+
+    import llama_cpp
+
+    llama_cpp.llama_backend_init()
+    params = llama_cpp.llama_model_default_params()
+    model = llama_cpp.llama_model_load_from_file(path.encode(), params)
+    params = llama_cpp.llama_context_default_params()
+    params.n_ctx, params.n_batch, params.n_ubatch = 1024, 512, 512
+    params.n_threads = params.n_threads_batch = threads
+    context = llama_cpp.llama_init_from_model(model, params)
+
+    def decode(tokens):
+        room = (llama_cpp.llama_token * len(tokens))(*tokens)
+        batch = llama_cpp.llama_batch_get_one(room, len(tokens))
+        assert llama_cpp.llama_decode(context, batch) == 0
+        llama_cpp.llama_synchronize(context)
+
+    def run():
+        llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(context), True)
+        start = time.perf_counter()
+        decode(range(100, 612))
+        prompt = time.perf_counter() - start
+        decode([7])
+        start = time.perf_counter()
+        for token in range(128):
+            decode([1001 + token])
+        return prompt * 1e3, (time.perf_counter() - start) * 1e3 / 128
+
+    answer_lines(run)
+
+
 # --- PyTorch --------------------------------------------------------------------------------------
 
 
@@ -294,11 +333,12 @@ class Worker:
 
 
 def compare(case, options):
-    part, ours, peers = CASES[case]
+    part, ours, peers = CASES.get(case) or ("file", case, [("llama.cpp", "file")])
     workers = {("expllm", ours): Worker([options.binary, part, ours])}
     for name, kind in peers:
         library = {"llama.cpp": "llama", "PyTorch": "torch"}[name]
-        arguments = [__file__, "--threads", str(options.threads), "--worker", library, part, kind]
+        of = ours if part == "file" else kind
+        arguments = [__file__, "--threads", str(options.threads), "--worker", library, part, of]
         workers[name, kind] = Worker([sys.executable, *arguments])
     for worker in workers.values():
         worker.wait()
@@ -307,14 +347,15 @@ def compare(case, options):
     rounds = [{key: w.run() for key, w in workers.items()} for _ in range(options.rounds)]
     for worker in workers.values():
         worker.close()
-    what = ["image"] if part == "vit" else ["prompt of 400 tokens", "token"]
+    prompt = 512 if part == "file" else 400
+    what = ["image"] if part == "vit" else [f"prompt of {prompt} tokens", "token"]
     for index, name in enumerate(what):
         for key in list(workers)[1:]:
             of = lambda k: [r[k][index] for r in rounds]
             mine, theirs = of(("expllm", ours)), of(key)
             ratios = sorted(a / b for a, b in zip(mine, theirs))
             print(
-                f"| {name} | {ours} | {statistics.median(mine):.1f} ms | {key[0]} {key[1]} "
+                f"| {name} | {os.path.basename(ours)} | {statistics.median(mine):.1f} ms | {key[0]} {key[1]} "
                 f"| {statistics.median(theirs):.1f} ms | {statistics.median(ratios):.2f} "
                 f"({ratios[0]:.2f} to {ratios[-1]:.2f}) |",
                 flush=True,
@@ -327,12 +368,15 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--binary", default="target/release/model_speed")
+    parser.add_argument("--model", metavar="FILE.gguf", help="a language model in both programs")
     parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     os.environ["RAYON_NUM_THREADS"] = str(options.threads)
     if options.worker:
         library, part, kind = options.worker
-        if library == "llama":
+        if part == "file":
+            serve_file(kind, options.threads)
+        elif library == "llama":
             serve_llama(kind, options.threads)
         else:
             serve_torch(part, kind, options.threads)
@@ -341,7 +385,8 @@ def main():
     if unknown:
         parser.error(f"unknown {unknown}; known are {', '.join(CASES)}")
     print("| what | format | expllm | peer | its time | ratio |\n|---|---|---|---|---|---|")
-    for case in options.cases or CASES:
+    cases = options.cases or ([] if options.model else CASES)
+    for case in [*cases, *filter(None, [options.model])]:
         compare(case, options)
 
 
