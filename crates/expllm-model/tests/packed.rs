@@ -296,3 +296,22 @@ fn caches_belong_to_the_decoder_that_made_them() {
         assert!(error.contains("another kind of decoder"), "{error}");
     }
 }
+
+#[test]
+fn tokens_one_by_one_score_as_tokens_at_once() {
+    let config = ModelConfig::tiny();
+    let source = RandomWeights::new(&config, DType::F32, 1).unwrap();
+    for format in [None, Some(Format::F32)] {
+        let network = load(&config, &source, format);
+        let whole = Prefix::new(&network, &[1, 7, 8, 9, 20, 21], None).unwrap();
+        let mut stepped = Prefix::new(&network, &[1, 7, 8], None).unwrap();
+        for token in [9, 20, 21] {
+            stepped.push(&[token]).unwrap();
+        }
+        assert_eq!(stepped.tokens(), whole.tokens());
+        let difference = largest_difference(stepped.scores(), whole.scores());
+        assert!(difference < 1e-3, "{difference}");
+        assert!(stepped.push(&[config.image_token_id]).is_err());
+        assert!(stepped.push(&[u32::MAX]).is_err());
+    }
+}

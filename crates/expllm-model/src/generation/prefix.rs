@@ -69,6 +69,7 @@ impl<'m> Prefix<'m> {
     ///
     /// [`ModelError::ContextTooLong`].
     pub fn reserve(&mut self, more: usize) -> Result<(), ModelError> {
+        self.tokens.reserve(more);
         self.cache.reserve(self.tokens.len() + more)
     }
 
@@ -78,7 +79,18 @@ impl<'m> Prefix<'m> {
     ///
     /// As [`ExpLlm::forward`](crate::ExpLlm::forward).
     pub fn push(&mut self, tokens: &[u32]) -> Result<(), ModelError> {
-        self.run(tokens, None)
+        match *tokens {
+            [token] if Some(token) != self.model.image_token => self.step(token),
+            _ => self.run(tokens, None),
+        }
+    }
+
+    fn step(&mut self, token: u32) -> Result<(), ModelError> {
+        self.cache.reserve(self.tokens.len() + 1)?;
+        let (llm, scores) = (self.model.llm, &mut self.scores);
+        llm.step(token, &mut self.cache, scores)?;
+        self.tokens.push(token);
+        Ok(())
     }
 
     /// Goes to another prompt, running only what differs from this one; returns how many tokens

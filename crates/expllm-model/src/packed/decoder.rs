@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use super::{Loader, PackedCache, Stack, Table, failed, tensor};
 use crate::nn::llama::Rotary;
-use crate::parts::{Decoder, KvCache, Pass, Seen, check_tokens, numbers};
+use crate::parts::{self, Decoder, KvCache, Pass, Seen, check_tokens, numbers};
 use crate::{LlmConfig, ModelError};
 
 /// A language model of the LLaMA family with packed weights.
@@ -46,6 +46,9 @@ struct Layer {
 /// Buffers of one pass.
 #[derive(Debug, Default)]
 struct Scratch {
+    /// Of a single token.
+    pass: Pass,
+    token: Vec<f32>,
     normed: Vec<f32>,
     qkv: Vec<f32>,
     mixed: Vec<f32>,
@@ -91,15 +94,59 @@ impl PackedDecoder {
         cache: &mut PackedCache,
     ) -> Result<Vec<f32>, ModelError> {
         self.with_scratch(|scratch| {
-            self.turn(pass, scratch);
-            for index in 0..self.layers.len() {
-                self.layer(index, &mut tokens, (pass, &mut *cache), scratch)?;
-            }
-            let Scratch { normed, .. } = scratch;
-            self.normalise(&tokens, &self.norm, normed);
-            tokens.copy_from_slice(normed);
+            self.run_layers(&mut tokens, (pass, cache), scratch)?;
+            tokens.copy_from_slice(&scratch.normed);
             Ok(tokens)
         })
+    }
+
+    /// Runs the layers; the result of the final norm is left in the scratch.
+    fn run_layers(
+        &self,
+        tokens: &mut [f32],
+        (pass, cache): (&Pass, &mut PackedCache),
+        scratch: &mut Scratch,
+    ) -> Result<(), ModelError> {
+        self.turn(pass, scratch);
+        for index in 0..self.layers.len() {
+            self.layer(index, tokens, (pass, &mut *cache), scratch)?;
+        }
+        self.normalise(tokens, &self.norm, &mut scratch.normed);
+        Ok(())
+    }
+
+    /// Runs one token of the vocabulary at a position and writes the scores after it.
+    fn run_token(
+        &self,
+        (token, position): (u32, usize),
+        cache: &mut PackedCache,
+        scratch: &mut Scratch,
+        scores: &mut [f32],
+    ) -> Result<(), ModelError> {
+        let mut pass = std::mem::take(&mut scratch.pass);
+        let mut row = std::mem::take(&mut scratch.token);
+        (pass.start, pass.length) = (position, 1);
+        pass.positions.resize_with(1, Vec::new);
+        pass.positions[0].clear();
+        pass.positions[0].push(position);
+        row.resize(self.config.hidden_size, 0.0);
+        (self.table.look_up(token as usize, &mut row)).map_err(failed)?;
+        self.run_layers(&mut row, (&pass, cache), scratch)?;
+        (scratch.pass, scratch.token) = (pass, row);
+        let Scratch { normed, input, .. } = scratch;
+        self.score(normed, input, scores)
+    }
+
+    /// Writes the scores of the vocabulary for rows of hidden states.
+    fn score(
+        &self,
+        hidden: &[f32],
+        input: &mut Input,
+        scores: &mut [f32],
+    ) -> Result<(), ModelError> {
+        let (isa, head) = (self.isa, &self.head);
+        input.set(isa, head.format(), hidden, head.columns());
+        multiply(isa, head, input, scores, Store::Set).map_err(failed)
     }
 
     fn with_scratch<R: Send>(
@@ -253,7 +300,7 @@ impl Decoder for PackedDecoder {
     }
 
     fn embed(&self, tokens: &[Vec<u32>]) -> Result<Tensor<3>, ModelError> {
-        check_tokens(&self.config, tokens)?;
+        check_tokens(&self.config, tokens.iter().flatten())?;
         let width = self.config.hidden_size;
         let (batch, count) = (tokens.len(), tokens.iter().map(Vec::len).sum::<usize>());
         let mut embeddings = vec![0.0; count * width];
@@ -281,16 +328,26 @@ impl Decoder for PackedDecoder {
     }
 
     fn scores(&self, hidden: Tensor<3>) -> Result<Tensor<3>, ModelError> {
-        let ([batch, length, width], vocab) = (hidden.dims(), self.config.vocab_size);
-        let (isa, hidden) = (self.isa, numbers(hidden)?);
+        let ([batch, length, _], vocab) = (hidden.dims(), self.config.vocab_size);
+        let hidden = numbers(hidden)?;
         let mut scores = vec![0.0; batch * length * vocab];
-        let scores = self.with_scratch(|scratch| {
-            let input = &mut scratch.input;
-            input.set(isa, self.head.format(), &hidden, width);
-            multiply(isa, &self.head, input, &mut scores, Store::Set).map_err(failed)?;
-            Ok(scores)
-        })?;
+        self.with_scratch(|scratch| self.score(&hidden, &mut scratch.input, &mut scores))?;
         Ok(tensor(scores, [batch, length, vocab], &self.device))
+    }
+
+    fn step(
+        &self,
+        token: u32,
+        cache: &mut KvCache,
+        scores: &mut Vec<f32>,
+    ) -> Result<(), ModelError> {
+        check_tokens(&self.config, [&token])?;
+        let Some(position) = cache.begin_token() else {
+            return parts::step(self, token, cache, scores);
+        };
+        let values = cache.values()?;
+        scores.resize(self.config.vocab_size, 0.0);
+        self.with_scratch(|scratch| self.run_token((token, position), values, scratch, scores))
     }
 }
 

@@ -107,7 +107,16 @@ impl KvCache {
             self.values.grow(self.mask.length(), capacity);
             self.capacity = capacity;
         }
+        self.mask.reserve(tokens);
         Ok(())
+    }
+
+    /// Notes one token after the only row, where there is no padding and room for it, and gives
+    /// its position; [`begin`](Self::begin) says what is wrong elsewhere.
+    pub(crate) fn begin_token(&mut self) -> Option<usize> {
+        let position = self.length();
+        let fits = position < self.capacity.min(self.limit) && self.mask.push();
+        fits.then_some(position)
     }
 
     /// Notes new tokens; their keys and values follow layer by layer.

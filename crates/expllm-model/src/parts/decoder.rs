@@ -4,11 +4,11 @@ use std::fmt::Debug;
 
 use burn::tensor::{DType, Device, Tensor};
 
-use super::{KvCache, Seen, TokenMask};
+use super::{KvCache, Seen, TokenMask, numbers};
 use crate::{LlmConfig, ModelError};
 
 /// New tokens of a batch, of which positions and sight are known.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Pass {
     /// Tokens per row that the cache held before.
     pub start: usize,
@@ -112,6 +112,21 @@ pub trait Decoder: Debug + Send + Sync {
         self.run(embeddings, &pass, cache)
     }
 
+    /// Runs one token after the only row of a cache and puts the scores after it in place of
+    /// others. An implementation may do so without taking memory.
+    ///
+    /// # Errors
+    ///
+    /// As [`embed`](Self::embed), [`forward`](Self::forward) and [`scores`](Self::scores).
+    fn step(
+        &self,
+        token: u32,
+        cache: &mut KvCache,
+        scores: &mut Vec<f32>,
+    ) -> Result<(), ModelError> {
+        step(self, token, cache, scores)
+    }
+
     /// Runs tokens that branch after each row of a cache, in one pass; the cache is left as it
     /// was, with room for the tokens.
     ///
@@ -143,11 +158,27 @@ pub trait Decoder: Debug + Send + Sync {
     }
 }
 
+/// One token as any others.
+pub(crate) fn step<D: Decoder + ?Sized>(
+    decoder: &D,
+    token: u32,
+    cache: &mut KvCache,
+    scores: &mut Vec<f32>,
+) -> Result<(), ModelError> {
+    let embedded = decoder.embed(&[vec![token]])?;
+    let hidden = decoder.forward(embedded, &TokenMask::full(1, 1), Some(cache))?;
+    *scores = numbers(decoder.scores(hidden)?)?;
+    Ok(())
+}
+
 /// Checks that all tokens are in the vocabulary.
-pub(crate) fn check_tokens(config: &LlmConfig, tokens: &[Vec<u32>]) -> Result<(), ModelError> {
+pub(crate) fn check_tokens<'a>(
+    config: &LlmConfig,
+    tokens: impl IntoIterator<Item = &'a u32>,
+) -> Result<(), ModelError> {
     let vocab_size = config.vocab_size;
     let outside = |&&id: &&u32| id as usize >= vocab_size;
-    match tokens.iter().flatten().find(outside) {
+    match tokens.into_iter().find(outside) {
         Some(&id) => Err(ModelError::TokenOutsideVocabulary { id, vocab_size }),
         None => Ok(()),
     }

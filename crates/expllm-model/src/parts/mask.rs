@@ -6,9 +6,10 @@ use super::Pass;
 use crate::ModelError;
 
 /// What new tokens see of all tokens, those of the cache and themselves.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Seen {
     /// Everything up to themselves.
+    #[default]
     Before,
     /// For each row of the batch `[length, cached + length]`, row major: which they see.
     Rows(Vec<Vec<bool>>),
@@ -88,6 +89,23 @@ impl TokenMask {
     pub(crate) fn unpadded(&self) -> usize {
         let count = |row: &Vec<bool>| row.iter().take_while(|&&real| real).count();
         self.rows.iter().map(count).min().unwrap_or(0)
+    }
+
+    /// Makes room for as many tokens in every row.
+    pub(super) fn reserve(&mut self, tokens: usize) {
+        let more = tokens.saturating_sub(self.length());
+        self.rows.iter_mut().for_each(|row| row.reserve(more));
+    }
+
+    /// Appends a real token to the only row; whether that is all that there is.
+    pub(super) fn push(&mut self) -> bool {
+        match &mut self.rows[..] {
+            [row] if row.iter().all(|&real| real) => {
+                row.push(true);
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Appends tokens to every row.

@@ -14,8 +14,8 @@ use burn::tensor::{DType, Tensor};
 
 use crate::ModelError;
 pub use cache::{KeyValues, KvCache};
-pub(crate) use decoder::check_tokens;
 pub use decoder::{Decoder, Pass};
+pub(crate) use decoder::{check_tokens, step};
 pub(crate) use images::encode;
 pub use images::{Encoder, Projection};
 pub use mask::{Seen, TokenMask};

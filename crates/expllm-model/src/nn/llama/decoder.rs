@@ -122,7 +122,7 @@ impl Decoder for Llama {
     }
 
     fn embed(&self, tokens: &[Vec<u32>]) -> Result<Tensor<3>, ModelError> {
-        check_tokens(&self.config, tokens)?;
+        check_tokens(&self.config, tokens.iter().flatten())?;
         let ids: Vec<i64> = tokens.iter().flatten().map(|&id| i64::from(id)).collect();
         let (batch, count) = (tokens.len(), ids.len());
         let data = TensorData::new(ids, [count]);
