@@ -342,6 +342,8 @@ impl Decoder for PackedDecoder {
         scores: &mut Vec<f32>,
     ) -> Result<(), ModelError> {
         check_tokens(&self.config, [&token])?;
+        // The cache of another decoder is refused before it takes note of the token.
+        cache.values::<PackedCache>()?;
         let Some(position) = cache.begin_token() else {
             return parts::step(self, token, cache, scores);
         };

@@ -134,10 +134,8 @@ impl KvCache {
                 reason: format!("{} rows for a cache of {}", new.batch(), self.mask.batch()),
             });
         }
-        let mut whole = self.mask.clone();
-        whole.extend(new);
-        whole.check_limit(self.limit)?;
-        self.mask = whole;
+        self.mask.check_limit(new, self.limit)?;
+        self.mask.extend(new);
         Ok(())
     }
 

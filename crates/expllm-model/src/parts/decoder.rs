@@ -105,7 +105,8 @@ pub trait Decoder: Debug + Send + Sync {
                 cache.mask().pass(start)
             }
             None => {
-                mask.check_limit(self.config().max_positions)?;
+                let limit = self.config().max_positions;
+                TokenMask::default().check_limit(mask, limit)?;
                 mask.pass(start)
             }
         };

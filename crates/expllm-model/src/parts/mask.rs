@@ -70,10 +70,13 @@ impl TokenMask {
         })
     }
 
-    /// Checks that no row has more real tokens than the model knows positions.
-    pub(super) fn check_limit(&self, limit: usize) -> Result<(), ModelError> {
-        let count = |row: &Vec<bool>| row.iter().filter(|&&real| real).count();
-        match self.rows.iter().map(count).max() {
+    /// Checks that no row has more real tokens, the new ones among them, than the model knows
+    /// positions.
+    pub(super) fn check_limit(&self, new: &Self, limit: usize) -> Result<(), ModelError> {
+        let real = |row: &Vec<bool>| row.iter().filter(|&&real| real).count();
+        let before = self.rows.iter().map(real).chain(std::iter::repeat(0));
+        let counts = new.rows.iter().zip(before);
+        match counts.map(|(row, before)| before + real(row)).max() {
             Some(tokens) if tokens > limit => Err(ModelError::ContextTooLong { tokens, limit }),
             _ => Ok(()),
         }
