@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use expllm_cot::{
@@ -12,10 +11,8 @@ use expllm_cot::{
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
+use crate::stages::SIGNALS;
 use crate::values::{expression_set, named_units, wrong};
-
-/// How often a long run looks whether the user wants it to end.
-const SIGNALS: Duration = Duration::from_millis(100);
 
 /// Settings of a run.
 #[derive(FromPyObject)]

@@ -12,6 +12,7 @@ mod photo;
 mod stages;
 mod tools;
 mod values;
+mod video;
 
 use pyo3::prelude::*;
 
@@ -20,6 +21,7 @@ use pyo3::prelude::*;
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<stages::Stages>()?;
     module.add_class::<face::Face>()?;
+    module.add_class::<video::Video>()?;
     module.add_function(wrap_pyfunction!(face::table, module)?)?;
     module.add_function(wrap_pyfunction!(tools::tool_columns, module)?)?;
     module.add_function(wrap_pyfunction!(tools::tool_table, module)?)?;

@@ -132,6 +132,11 @@ fn a_motion_jpeg_and_an_mp4_are_read_with_their_times() {
     let wanted = [(0, 0.0), (3, 0.12), (6, 0.24), (9, 0.36)];
     assert_eq!(places, [wanted, wanted].concat());
     assert!(rows.iter().all(|row| row["person"] == 0));
+    for row in rows {
+        let name = row["expression"].as_str().unwrap();
+        assert!(row["probabilities"][name].as_f64().unwrap() > 0.125);
+        assert_eq!(name, name.to_lowercase());
+    }
 }
 
 #[test]

@@ -9,12 +9,13 @@ left; coordinates are pixels from the top left corner; angles are degrees.
 """
 
 from expllm._csv import Measured, read_csv
-from expllm._errors import PhotoError
+from expllm._errors import PhotoError, VideoError
 from expllm._explaining import Chain, Checked, Composer, Explanation, Finding, check_chain
 from expllm._native import VERSION as __version__
 from expllm._reader import Reader
 from expllm._readings import Face, Photo, Readings
 from expllm._units import ACTIVE_THRESHOLD, EXPRESSIONS, UNITS, Unit, Units
+from expllm._video import Frame, Video
 
 __all__ = [
     "ACTIVE_THRESHOLD",
@@ -26,6 +27,7 @@ __all__ = [
     "Explanation",
     "Face",
     "Finding",
+    "Frame",
     "Measured",
     "Photo",
     "PhotoError",
@@ -33,6 +35,8 @@ __all__ = [
     "Readings",
     "Unit",
     "Units",
+    "Video",
+    "VideoError",
     "__version__",
     "check_chain",
     "read_csv",

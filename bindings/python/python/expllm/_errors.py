@@ -1,4 +1,4 @@
-"""Why a photo could not be read."""
+"""Why a photo or a video could not be read."""
 
 from __future__ import annotations
 
@@ -17,6 +17,22 @@ class PhotoError(ValueError):
 
     def __str__(self) -> str:
         return f"{self.photo}: {self.reason}"
+
+
+class VideoError(ValueError):
+    """A video that cannot be read, or not to its end: damaged, of an unknown kind, or of one that
+    needs the program ``ffmpeg`` where it is not installed.
+
+    ``video`` is its path; ``reason`` says what is wrong and what to do.
+    """
+
+    def __init__(self, video: str, reason: str) -> None:
+        super().__init__(video, reason)
+        self.video = video
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.video}: {self.reason}"
 
 
 def refused(photo: str, reason: str, number: int | None) -> Exception:

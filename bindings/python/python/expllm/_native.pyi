@@ -5,6 +5,7 @@ __all__ = [
     "Face",
     "Stages",
     "VERSION",
+    "Video",
     "agreement",
     "build",
     "check",
@@ -24,6 +25,8 @@ VERSION: str
 _Source: TypeAlias = str | bytes | tuple[int, int, bytes]
 _Refusal: TypeAlias = tuple[str, int | None]
 _Outcome: TypeAlias = tuple[int, int, list[Face], _Refusal | None]
+_Stretch: TypeAlias = tuple[int, float, float | None, float]
+_Frame: TypeAlias = tuple[int, float, list[tuple[int, Face]], str | None]
 _Parts: TypeAlias = tuple[str, str, str]
 _Explained: TypeAlias = tuple[str, _Parts, float | None, float | None, list[str]]
 _Findings: TypeAlias = tuple[list[tuple[str, str]], float | None, float | None, list[str]]
@@ -54,6 +57,14 @@ class Stages:
     @property
     def threads(self) -> int: ...
     def read(self, photos: Sequence[_Source], cropped: bool) -> list[_Outcome]: ...
+    def video(self, path: str, stretch: _Stretch) -> Video: ...
+
+@final
+class Video:
+    @property
+    def info(self) -> tuple[int | None, float | None, tuple[int, int] | None]: ...
+    def next(self) -> _Frame | None: ...
+    def close(self) -> None: ...
 
 @final
 class Face:

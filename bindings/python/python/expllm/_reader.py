@@ -6,12 +6,13 @@ import operator
 import os
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Literal
+from typing import Any, Literal
 
 from expllm import _native
 from expllm._errors import PhotoError, refused
 from expllm._inputs import Many, Named, each, is_one
 from expllm._readings import Face, Photo, Readings
+from expllm._video import Video, opened
 
 _AHEAD = 8
 """Photos read at a time, per thread."""
@@ -97,6 +98,36 @@ class Reader:
                 kept = max(0, crops)
                 crops = kept - len(photo.faces)
                 yield photo.without_crops(beyond=kept)
+
+    def video(
+        self,
+        path: str | os.PathLike[Any],
+        *,
+        every: int = 1,
+        start: float = 0.0,
+        end: float | None = None,
+        fps: float = 25.0,
+        crops: int = 0,
+        progress: Callable[[int], object] | None = None,
+    ) -> Video:
+        """The frames of a video, each with what was read of the people in it, in constant memory.
+
+        ``path``: a video, an animated GIF, WebP or PNG, a folder of frames in the natural order
+        of their names, or a camera (``"camera:0"``, Linux and macOS). Animations and folders are
+        read by this package, everything else by the programs ``ffmpeg`` and ``ffprobe``, which
+        must be on the search path.
+
+        ``every``: one of so many frames is read. ``start`` and ``end``: times in seconds of the
+        first and the last frame that is wanted. ``fps``: frames per second of a folder of frames.
+        ``crops``: how many faces keep their pixels, 48 KiB each. ``progress`` is called with the
+        number of frames done.
+
+        >>> for frame in reader.video("talk.mp4"):
+        ...     for person, face in frame.people.items():
+        ...         print(frame.time, person, face.units.jaw_drop)
+        """
+        stretch = (operator.index(every), float(start), end, float(fps))
+        return opened(self._stages, path, stretch, crops, progress)
 
     def _batch(self, batch: list[Named], cropped: bool) -> list[Photo]:
         sources = [photo.source for photo in batch if photo.source is not None]

@@ -184,11 +184,11 @@ class Readings(Sequence[Face]):
         LibreFace from 0 to 5), with what they have and we have. What is unknown is missing,
         never 0, and what has no counterpart is no column.
         """
-        return _tables.to_pandas(self.photos, columns)
+        return _tables.to_pandas(_tables.photo_rows(self.photos), columns)
 
     def to_arrow(self, columns: Columns = "expllm") -> pyarrow.Table:
         """The same table for Arrow and Parquet; numbers are ``float32``."""
-        return _tables.to_arrow(self.photos, columns)
+        return _tables.to_arrow(_tables.photo_rows(self.photos), columns)
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """A dictionary per face, as in the program's JSON."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from expllm import _native, _tools
 from expllm._units import EXPRESSIONS, UNITS
@@ -16,8 +16,23 @@ if TYPE_CHECKING:
 
 Columns: TypeAlias = Literal["expllm", "pyfeat", "openface", "libreface"]
 
-Row: TypeAlias = "tuple[int, Photo, Face | None]"
-"""The place of a photo, the photo, and one of its faces, or none."""
+
+class Row(NamedTuple):
+    """A face of a photo or of a frame, or that there is none."""
+
+    place: int
+    """The place of the photo, or the number of the frame."""
+    file: str | None
+    """What it is from."""
+    face: Face | None
+    """The face."""
+    error: str | None
+    """What is wrong."""
+    time: float = 0.0
+    """The time of the frame in seconds."""
+    person: int | None = None
+    """Whose face it is, in a video."""
+
 
 PLACE = ("x", "y", "width", "height", "score")
 POSE = ("pitch", "yaw", "roll")
@@ -47,18 +62,37 @@ def _dict(face: Face) -> dict[str, Any]:
     return known
 
 
-def to_pandas(photos: list[Photo], columns: Columns) -> pandas.DataFrame:
+def timed_dict(row: Row) -> dict[str, Any]:
+    """A dictionary for a person in a frame, as in the program's JSON lines."""
+    known: dict[str, Any] = {"time": row.time, "frame": row.place}
+    known |= {"person": row.person, "file": row.file}
+    if row.face is not None:
+        known |= {"face": row.face.index} if row.face.error else _dict(row.face)
+    return known if row.error is None else {**known, "error": row.error}
+
+
+def photo_rows(photos: list[Photo]) -> list[Row]:
     """A row per face, and one for a photo without any."""
+    return [row for at, photo in enumerate(photos) for row in _photo_rows(at, photo)]
+
+
+def _photo_rows(place: int, photo: Photo) -> list[Row]:
+    faces: Sequence[Face | None] = photo.faces or [None]
+    return [Row(place, photo.file, face, photo.error) for face in faces]
+
+
+def to_pandas(rows: list[Row], columns: Columns, *, timed: bool = False) -> pandas.DataFrame:
+    """The table of some faces; ``timed`` where they are from a video."""
     import pandas as pd
 
     named = {
         name: pd.array(values, dtype="Int64") if _is_count(name) else values
-        for name, values in _columns(photos, columns).items()
+        for name, values in _columns(rows, columns, timed).items()
     }
     return pd.DataFrame(named)
 
 
-def to_arrow(photos: list[Photo], columns: Columns) -> pyarrow.Table:
+def to_arrow(rows: list[Row], columns: Columns, *, timed: bool = False) -> pyarrow.Table:
     """The same table in Arrow; what is unknown is null."""
     import pyarrow as pa
 
@@ -69,11 +103,12 @@ def to_arrow(photos: list[Photo], columns: Columns) -> pyarrow.Table:
             return pa.array(map(_storable, values), pa.string())
         return pa.array(values, from_pandas=True)
 
-    return pa.table({name: column(name, v) for name, v in _columns(photos, columns).items()})
+    named = _columns(rows, columns, timed)
+    return pa.table({name: column(name, values) for name, values in named.items()})
 
 
 def _is_count(name: str) -> bool:
-    return name in ("face", "frame", "face_id", "success")
+    return name in ("face", "frame", "face_id", "person", "success")
 
 
 def _storable(text: str | None) -> str | None:
@@ -81,25 +116,34 @@ def _storable(text: str | None) -> str | None:
     return None if text is None else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _columns(photos: list[Photo], columns: Columns) -> dict[str, Any]:
+def _columns(rows: list[Row], columns: Columns, timed: bool) -> dict[str, Any]:
     """Lists of texts and counts, and arrays of numbers, by name."""
-    rows: list[Row] = []
-    for at, photo in enumerate(photos):
-        faces: Sequence[Face | None] = photo.faces or [None]
-        rows += [(at, photo, face) for face in faces]
     if columns == "expllm":
-        return _own(rows)
+        return {**_times(rows), **_own(rows)} if timed else _own(rows)
     if columns in _tools.TABLES:
-        return _tools.TABLES[columns](rows)
+        time = _tools.TIMES.get(columns) if timed else None
+        return {**_tools.TABLES[columns](rows), **(_time(time, rows) if time else {})}
     known = ", ".join(["expllm", *_tools.TABLES])
     raise ValueError(f"columns must be one of {known}; found {columns!r}")
 
 
-def _own(rows: list[Row]) -> dict[str, Any]:
-    data = _native.table([None if face is None else face.native for _, _, face in rows])
+def _time(name: str, rows: list[Row]) -> dict[str, Any]:
+    return {name: _tools.numbers([row.time for row in rows])}
+
+
+def _times(rows: list[Row]) -> dict[str, Any]:
     return {
-        "file": [photo.file for _, photo, _ in rows],
-        "face": [None if face is None else face.index for _, _, face in rows],
+        **_time("time", rows),
+        "frame": [row.place for row in rows],
+        "person": [row.person for row in rows],
+    }
+
+
+def _own(rows: list[Row]) -> dict[str, Any]:
+    data = _native.table([None if row.face is None else row.face.native for row in rows])
+    return {
+        "file": [row.file for row in rows],
+        "face": [None if row.face is None else row.face.index for row in rows],
         **_tools.matrix(data, NUMBERS),
-        "error": [photo.error for _, photo, _ in rows],
+        "error": [row.error for row in rows],
     }

@@ -30,17 +30,24 @@ def matrix(data: bytes, names: Sequence[str]) -> dict[str, npt.NDArray[np.float3
     return {name: values[:, at].copy() for at, name in enumerate(names)}
 
 
+def numbers(values: Sequence[float]) -> npt.NDArray[np.float64]:
+    """A column of numbers."""
+    import numpy as np
+
+    return np.array(values, dtype=np.float64)
+
+
 def _units(rows: list[Row], tool: str) -> dict[str, Any]:
     """The units that we have, under the tool's names and in its scale."""
-    faces = [None if face is None else face.native for _, _, face in rows]
+    faces = [None if row.face is None else row.face.native for row in rows]
     return matrix(_native.tool_table(faces, tool), _native.tool_columns(tool))
 
 
 def _box(rows: list[Row]) -> dict[str, Any]:
     import numpy as np
 
-    unknown = (np.nan,) * 5
-    boxes = [unknown if face is None else (*face.box, face.score) for _, _, face in rows]
+    faces, unknown = (row.face for row in rows), (np.nan,) * 5
+    boxes = [unknown if face is None else (*face.box, face.score) for face in faces]
     values = np.array(boxes, dtype=np.float32).reshape(-1, 5)
     names = ("FaceRectX", "FaceRectY", "FaceRectWidth", "FaceRectHeight", "FaceScore")
     return {name: values[:, at].copy() for at, name in enumerate(names)}
@@ -51,8 +58,8 @@ def _landmarks(rows: list[Row]) -> dict[str, Any]:
     import numpy as np
 
     values = np.full((len(rows), 68, 2), np.nan, dtype=np.float32)
-    for at, (_, _, face) in enumerate(rows):
-        points = None if face is None else face.landmarks
+    for at, row in enumerate(rows):
+        points = None if row.face is None else row.face.landmarks
         if points is not None:
             values[at] = points
     axes = enumerate(("x", "y"))
@@ -62,7 +69,7 @@ def _landmarks(rows: list[Row]) -> dict[str, Any]:
 def _expressions(rows: list[Row]) -> dict[str, Any]:
     import numpy as np
 
-    known = [{} if face is None else face.probabilities or {} for _, _, face in rows]
+    known = [{} if row.face is None else row.face.probabilities or {} for row in rows]
     return {
         name: np.array([row.get(name, np.nan) for row in known], dtype=np.float32)
         for name in _EMOTIONS
@@ -70,11 +77,18 @@ def _expressions(rows: list[Row]) -> dict[str, Any]:
 
 
 def _frames(rows: list[Row]) -> list[int]:
-    return [at for at, _, _ in rows]
+    return [row.place for row in rows]
 
 
 def _files(rows: list[Row]) -> list[str | None]:
-    return [photo.file for _, photo, _ in rows]
+    return [row.file for row in rows]
+
+
+def _who(row: Row) -> int:
+    """The number of a person in a video, the place of a face in a photo."""
+    if row.person is not None:
+        return row.person
+    return 0 if row.face is None else row.face.index
 
 
 def pyfeat(rows: list[Row]) -> dict[str, Any]:
@@ -87,11 +101,11 @@ def pyfeat(rows: list[Row]) -> dict[str, Any]:
 def openface(rows: list[Row]) -> dict[str, Any]:
     """The columns of OpenFace: frame from 1, ``success``, landmarks, ``AU01_r`` to ``AU45_r``
     from 0 to 5."""
-    read = [face is not None and face.error is None for _, _, face in rows]
+    read = [row.face is not None and row.face.error is None for row in rows]
     return {
         "file": _files(rows),
         "frame": [at + 1 for at in _frames(rows)],
-        "face_id": [0 if face is None else face.index for _, _, face in rows],
+        "face_id": [_who(row) for row in rows],
         "success": [int(found) for found in read],
         **_landmarks(rows),
         **_units(rows, "openface"),
@@ -101,7 +115,7 @@ def openface(rows: list[Row]) -> dict[str, Any]:
 def libreface(rows: list[Row]) -> dict[str, Any]:
     """The columns of LibreFace: ``au_1_intensity`` to ``au_26_intensity`` from 0 to 5, and
     ``facial_expression``."""
-    labels = [None if face is None else face.expression for _, _, face in rows]
+    labels = [None if row.face is None else row.face.expression for row in rows]
     named = {"file": _files(rows), "frame": _frames(rows)}
     shown = [None if label is None else label.capitalize() for label in labels]
     return {**named, **_units(rows, "libreface"), "facial_expression": shown}
@@ -112,3 +126,6 @@ TABLES: dict[str, Callable[[list[Row]], dict[str, Any]]] = {
     "openface": openface,
     "libreface": libreface,
 }
+
+TIMES = {"openface": "timestamp"}
+"""The column of times in seconds, of tools that have one."""

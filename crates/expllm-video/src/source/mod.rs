@@ -197,8 +197,16 @@ impl Kind {
         if let Some(camera) = Input::camera(path) {
             return camera.map(Self::Video);
         }
-        if std::fs::metadata(path).map_err(io)?.is_dir() {
+        let found = std::fs::metadata(path).map_err(io)?;
+        if found.is_dir() {
             return Ok(Self::Folder);
+        }
+        if !found.is_file() {
+            // To open a pipe would wait for whoever writes into it.
+            return Err(VideoError::unreadable(
+                path,
+                "is neither a file nor a folder",
+            ));
         }
         let mut start = Vec::new();
         let file = File::open(path).map_err(io)?;

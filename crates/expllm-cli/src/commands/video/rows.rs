@@ -1,10 +1,8 @@
 //! Readings of frames as rows.
 
-use std::collections::BTreeMap;
-
-use expllm_core::{AuVector, Expression, FaceBox, FaceOutcome, FaceReading, HeadPose};
+use expllm_core::{AuVector, ExpressionProbabilities, FaceBox, FaceOutcome, FaceReading, HeadPose};
 use expllm_video::FrameReading;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::bookmark::Bookmark;
 use super::parquet::ParquetTable;
@@ -36,15 +34,23 @@ struct Row<'a> {
     #[serde(rename = "box", skip_serializing_if = "Option::is_none")]
     face_box: Option<FaceBox>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    expression: Option<Expression>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    probabilities: Option<BTreeMap<Expression, f32>>,
+    expression: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "by_name")]
+    probabilities: Option<ExpressionProbabilities>,
     #[serde(skip_serializing_if = "Option::is_none")]
     action_units: Option<AuVector>,
     #[serde(skip_serializing_if = "Option::is_none")]
     head_pose: Option<HeadPose>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+}
+
+/// Probabilities as a map by the names of the table's columns.
+fn by_name<S: Serializer>(
+    all: &Option<ExpressionProbabilities>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(all.iter().flat_map(ExpressionProbabilities::by_name))
 }
 
 impl Rows {
@@ -150,9 +156,6 @@ fn fields(file: &str, frame: &FrameReading, person: Person<'_>) -> Vec<String> {
 fn object<'a>(file: &'a str, frame: &FrameReading, person: Person<'_>) -> Row<'a> {
     let reading: Option<&FaceReading> = person.and_then(|(_, (_, face))| face.as_ref().ok());
     let probabilities = reading.and_then(|r| r.probabilities);
-    let named = |p: expllm_core::ExpressionProbabilities| {
-        Expression::ALL.into_iter().zip(p.values()).collect()
-    };
     Row {
         time: frame.time,
         frame: frame.number,
@@ -160,8 +163,8 @@ fn object<'a>(file: &'a str, frame: &FrameReading, person: Person<'_>) -> Row<'a
         file,
         face: person.map(|(index, _)| index),
         face_box: reading.map(|r| r.face_box),
-        expression: probabilities.map(|p| p.top()),
-        probabilities: probabilities.map(named),
+        expression: probabilities.map(|p| p.top().snake_case()),
+        probabilities,
         action_units: reading.map(|r| r.action_units),
         head_pose: reading.and_then(|r| r.head_pose),
         error: error_of(frame, person),
