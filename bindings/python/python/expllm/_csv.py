@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from dataclasses import dataclass
 
@@ -27,6 +26,8 @@ def read_csv(path: str | os.PathLike[str]) -> list[Measured]:
 
     Rows of OpenFace in which it found no face (``success`` 0) have no units.
     """
+    import csv
+
     with open(path, encoding="utf-8-sig", newline="") as file:
         rows = csv.DictReader(file, skipinitialspace=True)
         names = [name.strip() for name in rows.fieldnames or []]

@@ -6,26 +6,27 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, Union
+from typing import TYPE_CHECKING, Any
 
 from expllm._errors import PhotoError
 
 if TYPE_CHECKING:
+    # What only checkers of types read costs time of every import.
+    from typing import BinaryIO, TypeAlias, Union
+
     import numpy as np
     import numpy.typing as npt
     from PIL.Image import Image
 
-Source: TypeAlias = "str | bytes | tuple[int, int, bytes]"
-"""What the native part takes: a path, the bytes of an image file, or width, height and RGB."""
+    from expllm._native import _Source
 
-One: TypeAlias = Union[
-    "str", "os.PathLike[Any]", bytes, bytearray, memoryview, "npt.NDArray[Any]", "Image", BinaryIO
-]
-"""What holds one photo."""
+    One: TypeAlias = Union[
+        str, os.PathLike[Any], bytes, bytearray, memoryview, npt.NDArray[Any], Image, BinaryIO
+    ]
+    """What holds one photo."""
 
-Many: TypeAlias = "One | Iterable[One]"
-"""What holds one photo or many."""
+    Many: TypeAlias = One | Iterable[One]
+    """What holds one photo or many."""
 
 PHOTOS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 """What counts as a photo inside a folder."""
@@ -39,7 +40,7 @@ class Named:
     """A photo to read, and what to call it; ``error`` where there is none."""
 
     file: str | None
-    source: Source | None
+    source: _Source | None
     error: Exception | None = None
 
     @property
@@ -64,7 +65,7 @@ def each(photos: Any) -> Iterator[Named]:
     if is_one(photos):
         yield named(photos)
     elif isinstance(photos, (str, os.PathLike)):
-        yield from map(named, _below(Path(photos)))
+        yield from map(named, _below(os.fsdecode(photos)))
     else:
         yield from map(named, photos)
 
@@ -87,14 +88,14 @@ def named(photo: object) -> Named:
         return Named(file, None, wrapped)
 
 
-def _below(folder: Path) -> list[Path]:
+def _below(folder: str) -> list[str]:
     """The photos in a folder and the folders below it, in the order of their names."""
-    found: list[Path] = []
+    found: list[str] = []
     for here, folders, files in os.walk(folder, followlinks=False):
         folders.sort()
-        paths = (Path(here, name) for name in files)
-        found += [path for path in paths if path.suffix.lower() in PHOTOS]
-    return sorted(found, key=lambda path: path.parts)
+        photos = (name for name in files if os.path.splitext(name)[1].lower() in PHOTOS)
+        found += [os.path.join(here, name) for name in photos]
+    return sorted(found, key=lambda path: path.split(os.sep))
 
 
 def _is_array(photo: object) -> bool:
@@ -107,7 +108,7 @@ def _is_pillow(photo: object) -> bool:
     return pillow is not None and isinstance(photo, pillow.Image)
 
 
-def _source(photo: Any) -> Source:
+def _source(photo: Any) -> _Source:
     if isinstance(photo, bytes):
         return photo
     if isinstance(photo, (bytearray, memoryview)):
@@ -133,7 +134,7 @@ def _file(file: Any) -> bytes:
     return data
 
 
-def _pillow(image: Any) -> Source:
+def _pillow(image: Any) -> _Source:
     import numpy as np
     from PIL import ImageOps
 

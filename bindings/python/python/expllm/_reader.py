@@ -6,13 +6,16 @@ import operator
 import os
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from expllm import _native
 from expllm._errors import PhotoError, refused
-from expllm._inputs import Many, Named, each, is_one
+from expllm._inputs import Named, each, is_one
 from expllm._readings import Face, Photo, Readings
-from expllm._video import Video, opened
+
+if TYPE_CHECKING:
+    from expllm._inputs import Many
+    from expllm._video import Video
 
 _AHEAD = 8
 """Photos read at a time, per thread."""
@@ -126,6 +129,8 @@ class Reader:
         ...     for person, face in frame.people.items():
         ...         print(frame.time, person, face.units.jaw_drop)
         """
+        from expllm._video import opened
+
         stretch = (operator.index(every), float(start), end, float(fps))
         return opened(self._stages, path, stretch, crops, progress)
 

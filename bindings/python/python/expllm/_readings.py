@@ -6,9 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, overload
 
-from expllm import _native, _tables
-from expllm._explaining import Explanation
-from expllm._html import page
 from expllm._units import Units
 
 if TYPE_CHECKING:
@@ -17,6 +14,8 @@ if TYPE_CHECKING:
     import pandas
     import pyarrow
 
+    from expllm import _native
+    from expllm._explaining import Explanation
     from expllm._tables import Columns
 
 
@@ -103,6 +102,8 @@ class Face:
         ``label``: the expression to conclude with; ``None`` takes the likeliest. ``classes``: 8,
         or 7 without contempt. ``seed`` varies the wording.
         """
+        from expllm._explaining import Explanation
+
         return Explanation.of(self.native.explain(label, classes, (seed + self.index) % 2**64))
 
     def __repr__(self) -> str:
@@ -184,14 +185,20 @@ class Readings(Sequence[Face]):
         LibreFace from 0 to 5), with what they have and we have. What is unknown is missing,
         never 0, and what has no counterpart is no column.
         """
+        from expllm import _tables
+
         return _tables.to_pandas(_tables.photo_rows(self.photos), columns)
 
     def to_arrow(self, columns: Columns = "expllm") -> pyarrow.Table:
         """The same table for Arrow and Parquet; numbers are ``float32``."""
+        from expllm import _tables
+
         return _tables.to_arrow(_tables.photo_rows(self.photos), columns)
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """A dictionary per face, as in the program's JSON."""
+        from expllm import _tables
+
         return [row for photo in self.photos for row in _tables.dicts(photo)]
 
     def explain(
@@ -216,4 +223,6 @@ class Readings(Sequence[Face]):
         return f"<Readings: {len(self)} faces in {len(self.photos)} photos{wrong}>{shown}{more}"
 
     def _repr_html_(self) -> str:
+        from expllm._html import page
+
         return page(self)
