@@ -35,6 +35,9 @@ pub enum Records {
     Given(Vec<String>),
 }
 
+/// How many records there are, how many ended how, and how often each check failed.
+type Built = (u64, Vec<(String, u64)>, Vec<(String, u64)>);
+
 /// A function of Python that writes texts.
 struct Callable {
     name: String,
@@ -193,7 +196,7 @@ pub fn build(
     writer: Py<PyAny>,
     out: PathBuf,
     settings: Settings,
-) -> PyResult<(u64, Vec<(String, u64)>, Vec<(String, u64)>)> {
+) -> PyResult<Built> {
     let raised = Arc::new(Mutex::new(None));
     let callable = Callable {
         name: settings.name.clone(),
@@ -207,8 +210,6 @@ pub fn build(
         None => ended,
     }
 }
-
-type Built = (u64, Vec<(String, u64)>, Vec<(String, u64)>);
 
 fn run(records: Records, writer: Callable, out: &Path, settings: &Settings) -> PyResult<Built> {
     let config = settings.config()?;

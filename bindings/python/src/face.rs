@@ -13,7 +13,7 @@ use crate::chains::{Explained, explain};
 use crate::values::{expression_set, label, named_probabilities, named_units, wrong};
 
 /// A face that was found: what was read from it, or why nothing was.
-#[pyclass(frozen, skip_from_py_object, module = "expllm._native")]
+#[pyclass(frozen, module = "expllm._native")]
 #[derive(Clone)]
 pub struct Face {
     known: Known,
