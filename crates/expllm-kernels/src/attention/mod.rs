@@ -10,6 +10,7 @@ use std::cell::RefCell;
 
 use half::f16;
 
+use self::streamed::{Query, Streamed};
 use crate::Isa;
 use crate::buffer::Numbers;
 use crate::disjoint::SharedMut;
@@ -199,8 +200,13 @@ impl Attention<'_> {
                     let place = (token * self.shape.heads + head) * self.shape.head_dim;
                     // SAFETY: the promise of the caller.
                     let output = unsafe { output.range(place, self.shape.head_dim) };
-                    let cache = [&keys[start..], &values[start..]];
-                    self.stream(isa, (token, head), cache, scratch, output);
+                    let stride = self.cached.position_stride;
+                    let cache = [keys, values].map(|numbers| Streamed {
+                        numbers: &numbers[start..],
+                        stride,
+                    });
+                    let numbers = self.query(token, head);
+                    self.stream(isa, &Query { token, numbers }, cache, scratch, output);
                 }
             }
             return;
@@ -209,9 +215,9 @@ impl Attention<'_> {
         for head in kv * group..(kv + 1) * group {
             let step = InputKind::F32.tile(isa);
             for token in (0..self.tokens).step_by(step) {
-                let width = step.min(self.tokens - token);
+                let tokens = token..self.tokens.min(token + step);
                 // SAFETY: the promise of the caller.
-                unsafe { self.run_tile(isa, (token, width), head, scratch, output) };
+                unsafe { self.run_tile(isa, tokens, head, scratch, output) };
             }
         }
     }

@@ -2,6 +2,8 @@
 //! of weights multiply.
 #![allow(unsafe_code)] // Heads write parts of one output.
 
+use std::ops::Range;
+
 use half::slice::HalfFloatSliceExt;
 
 use super::{Attention, CachedNumbers, Scratch};
@@ -51,11 +53,12 @@ impl Attention<'_> {
     pub(super) unsafe fn run_tile(
         &self,
         isa: Isa,
-        (token, width): (usize, usize),
+        tokens: Range<usize>,
         head: usize,
         scratch: &mut Scratch,
         output: &SharedMut<'_, f32>,
     ) {
+        let (token, width) = (tokens.start, tokens.len());
         let (head_dim, length) = (self.shape.head_dim, self.cached.length);
         let columns = head_dim.next_multiple_of(BLOCK);
         let positions = length.next_multiple_of(BLOCK);
@@ -151,11 +154,7 @@ impl Panels<'_> {
     }
 }
 
-fn read<'a>(
-    numbers: CachedNumbers<'a>,
-    range: std::ops::Range<usize>,
-    row: &'a mut [f32],
-) -> &'a [f32] {
+fn read<'a>(numbers: CachedNumbers<'a>, range: Range<usize>, row: &'a mut [f32]) -> &'a [f32] {
     match numbers {
         CachedNumbers::F32(numbers) => &numbers[range],
         CachedNumbers::F16(numbers) => {

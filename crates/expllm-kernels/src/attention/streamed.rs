@@ -9,38 +9,38 @@ use crate::Isa;
 use crate::elementwise::softmax;
 use crate::isa::IsaKind;
 
+/// Keys or values of one head: a row every `stride` numbers.
+#[derive(Clone, Copy)]
+pub(super) struct Streamed<'a> {
+    pub(super) numbers: &'a [f16],
+    pub(super) stride: usize,
+}
+
+/// What a token asks of one head.
+pub(super) struct Query<'a> {
+    pub(super) token: usize,
+    pub(super) numbers: &'a [f32],
+}
+
 impl Attention<'_> {
-    /// One query, straight from the cache.
+    /// One query, straight from the keys and values of its head.
     pub(super) fn stream(
         &self,
         isa: Isa,
-        (token, head): (usize, usize),
-        [keys, values]: [&[f16]; 2],
+        query: &Query<'_>,
+        [keys, values]: [Streamed<'_>; 2],
         scratch: &mut Scratch,
         output: &mut [f32],
     ) {
+        let Query { token, numbers } = *query;
         let end = self.visible.end(token, self.cached.length);
-        let stride = self.cached.position_stride;
         scratch.scores.resize(end, 0.0);
         scratch.row.resize(self.shape.head_dim, 0.0);
-        let query = self.query(token, head);
-        streamed_scores(
-            isa,
-            query,
-            (keys, stride),
-            &mut scratch.row,
-            &mut scratch.scores,
-        );
+        streamed_scores(isa, numbers, keys, &mut scratch.row, &mut scratch.scores);
         self.visible
             .hide(token, self.cached.length, &mut scratch.scores);
         softmax(isa, &mut scratch.scores, self.scale());
-        streamed_mix(
-            isa,
-            &scratch.scores,
-            (values, stride),
-            &mut scratch.row,
-            output,
-        );
+        streamed_mix(isa, &scratch.scores, values, &mut scratch.row, output);
     }
 }
 
@@ -48,7 +48,7 @@ impl Attention<'_> {
 fn streamed_scores(
     isa: Isa,
     query: &[f32],
-    (keys, stride): (&[f16], usize),
+    keys: Streamed<'_>,
     row: &mut [f32],
     scores: &mut [f32],
 ) {
@@ -57,11 +57,11 @@ fn streamed_scores(
         // visible keep to the keys.
         #[cfg(target_arch = "x86_64")]
         IsaKind::Avx512 | IsaKind::Avx512Bf16 | IsaKind::Amx => unsafe {
-            wide::scores(query, (keys, stride), scores);
+            wide::scores(query, keys, scores);
         },
         _ => {
             for (position, score) in scores.iter_mut().enumerate() {
-                let key = &keys[position * stride..][..query.len()];
+                let key = &keys.numbers[position * keys.stride..][..query.len()];
                 key.convert_to_f32_slice(row);
                 *score = query.iter().zip(&*row).map(|(q, k)| q * k).sum();
             }
@@ -73,7 +73,7 @@ fn streamed_scores(
 fn streamed_mix(
     isa: Isa,
     shares: &[f32],
-    (values, stride): (&[f16], usize),
+    values: Streamed<'_>,
     row: &mut [f32],
     output: &mut [f32],
 ) {
@@ -81,12 +81,13 @@ fn streamed_mix(
         // SAFETY: as for the scores.
         #[cfg(target_arch = "x86_64")]
         IsaKind::Avx512 | IsaKind::Avx512Bf16 | IsaKind::Amx => unsafe {
-            wide::mix(shares, (values, stride), output);
+            wide::mix(shares, values, output);
         },
         _ => {
             output.fill(0.0);
             for (position, share) in shares.iter().enumerate() {
-                values[position * stride..][..output.len()].convert_to_f32_slice(row);
+                let value = &values.numbers[position * values.stride..][..output.len()];
+                value.convert_to_f32_slice(row);
                 for (output, value) in output.iter_mut().zip(&*row) {
                     *output += share * value;
                 }
@@ -101,7 +102,7 @@ mod wide {
 
     use std::arch::x86_64::*;
 
-    use half::f16;
+    use super::Streamed;
 
     const LANES: usize = 16;
 
@@ -111,11 +112,11 @@ mod wide {
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-    pub(super) unsafe fn scores(
-        query: &[f32],
-        (keys, stride): (&[f16], usize),
-        scores: &mut [f32],
-    ) {
+    pub(super) unsafe fn scores(query: &[f32], keys: Streamed<'_>, scores: &mut [f32]) {
+        let Streamed {
+            numbers: keys,
+            stride,
+        } = keys;
         assert!(scores.is_empty() || keys.len() >= (scores.len() - 1) * stride + query.len());
         for (position, score) in scores.iter_mut().enumerate() {
             let mut sums = [_mm512_setzero_ps(); 2];
@@ -134,11 +135,11 @@ mod wide {
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-    pub(super) unsafe fn mix(
-        shares: &[f32],
-        (values, stride): (&[f16], usize),
-        output: &mut [f32],
-    ) {
+    pub(super) unsafe fn mix(shares: &[f32], values: Streamed<'_>, output: &mut [f32]) {
+        let Streamed {
+            numbers: values,
+            stride,
+        } = values;
         assert!(shares.is_empty() || values.len() >= (shares.len() - 1) * stride + output.len());
         for (index, output) in output.chunks_mut(4 * LANES).enumerate() {
             let mut sums = [_mm512_setzero_ps(); 4];

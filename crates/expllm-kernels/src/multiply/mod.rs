@@ -174,6 +174,13 @@ thread_local! {
     static SUMS: RefCell<Numbers<f32>> = RefCell::default();
 }
 
+/// Where sums are written: a row for each token, `stride` numbers apart.
+#[derive(Clone, Copy)]
+struct Rows {
+    output: *mut f32,
+    stride: usize,
+}
+
 /// Neighbouring panels that one thread multiplies.
 pub(crate) struct Part<'a> {
     pub(crate) isa: Isa,
@@ -219,7 +226,7 @@ impl<'a> Part<'a> {
     unsafe fn multiply_tile(&self, input: &Input, output: *mut f32, stride: usize, store: Store) {
         let (tokens, blocks) = (0..input.tokens(), 0..self.layout.blocks);
         // SAFETY: the promise of the caller.
-        unsafe { self.multiply_groups(input, tokens, blocks, (output, stride), store) };
+        unsafe { self.multiply_groups(input, tokens, blocks, Rows { output, stride }, store) };
     }
 
     /// Multiplies with an input of many tiles.
@@ -244,9 +251,12 @@ impl<'a> Part<'a> {
                 for start in (0..blocks).step_by(step) {
                     let store = if start == 0 { Store::Set } else { Store::Add };
                     let range = start..blocks.min(start + step);
-                    let place = (sums.as_mut_ptr(), self.rows);
+                    let rows = Rows {
+                        output: sums.as_mut_ptr(),
+                        stride: self.rows,
+                    };
                     // SAFETY: the sums belong to this thread and have room for these tokens.
-                    unsafe { self.multiply_groups(input, tokens.clone(), range, place, store) };
+                    unsafe { self.multiply_groups(input, tokens.clone(), range, rows, store) };
                 }
                 for (token, sums) in tokens.zip(sums.chunks_exact(self.rows)) {
                     // SAFETY: the promise of the caller.
@@ -273,9 +283,10 @@ impl<'a> Part<'a> {
         input: &Input,
         tokens: Range<usize>,
         blocks: Range<usize>,
-        (output, stride): (*mut f32, usize),
+        rows: Rows,
         store: Store,
     ) {
+        let Rows { output, stride } = rows;
         let at_once = panels_of(self.isa);
         for first in (0..self.count).step_by(at_once) {
             let count = at_once.min(self.count - first);

@@ -1,5 +1,6 @@
 //! Keys and values in f16.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use half::f16;
@@ -14,6 +15,14 @@ use crate::parts::KeyValues;
 /// integers, since those are known to be all bits zero.
 fn zeros(count: usize) -> Vec<f16> {
     vec![0_u16; count].reinterpret_into()
+}
+
+/// Keys and values of new tokens, in rows of `stride` numbers, one per token: keys at `place`,
+/// values behind them.
+pub(crate) struct NewRows<'a> {
+    pub(crate) rows: &'a [f32],
+    pub(crate) stride: usize,
+    pub(crate) place: usize,
 }
 
 /// Keys and values of all layers: `[batch, kv_heads, capacity, head_dim]` each.
@@ -56,15 +65,14 @@ impl PackedCache {
         self.kv_heads * self.head_stride()
     }
 
-    /// Writes keys and values of new tokens from position `start` on. They stand in rows of
-    /// `stride` numbers, one per token: keys at `place`, values behind them.
-    pub(crate) fn write(
-        &mut self,
-        layer: usize,
-        (start, length): (usize, usize),
-        rows: &[f32],
-        (stride, place): (usize, usize),
-    ) {
+    /// Writes keys and values of new tokens at their positions.
+    pub(crate) fn write(&mut self, layer: usize, positions: Range<usize>, new: &NewRows<'_>) {
+        let NewRows {
+            rows,
+            stride,
+            place,
+        } = *new;
+        let (start, length) = (positions.start, positions.len());
         let (kv_heads, width, head_stride) = (self.kv_heads, self.head_dim, self.head_stride());
         let [keys, values] = &mut self.layers[layer];
         let (keys, values) = (Arc::make_mut(keys), Arc::make_mut(values));

@@ -9,6 +9,7 @@ use expllm_kernels::{
 };
 use rayon::prelude::*;
 
+use super::cache::NewRows;
 use super::{Loader, PackedCache, Stack, Table, failed, tensor};
 use crate::nn::llama::Rotary;
 use crate::parts::{self, Decoder, KvCache, Pass, Seen, check_tokens, numbers};
@@ -208,8 +209,12 @@ impl PackedDecoder {
             .zip(scratch.sin.par_chunks(half));
         let rows = scratch.qkv.par_chunks_mut(stride).zip(angles);
         rows.for_each(|(row, (cos, sin))| rotate(isa, &mut row[..queries + shared], cos, sin));
-        let new = (pass.start, pass.length);
-        cache.write(index, new, &scratch.qkv, (stride, queries));
+        let new = NewRows {
+            rows: &scratch.qkv,
+            stride,
+            place: queries,
+        };
+        cache.write(index, pass.start..pass.start + pass.length, &new);
         scratch.mixed.resize(count * queries, 0.0);
         self.attend(index, pass, cache, (&scratch.qkv, &mut scratch.mixed));
         let format = layer.output.format();

@@ -1,14 +1,17 @@
 //! What `expllm train model --config FILE` reads: one TOML file per run.
 
+mod data;
+mod validate;
+
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{DType, Device};
-use expllm_data::Layout;
 use expllm_face::device::Backend;
 use expllm_model::{LlmConfig, RopeScaling};
 use serde::{Deserialize, Serialize};
 
 use crate::{RunConfig, TrainError};
+pub use data::{AnnotationsConfig, Data, FacesConfig, ReadingsConfig};
 
 /// A training run of the language model. Unknown fields are refused, so that a misspelt one
 /// never passes for a default.
@@ -78,87 +81,6 @@ pub struct NewModel {
     pub kv_heads: usize,
     /// Tokens of the longest conversation.
     pub max_positions: usize,
-}
-
-/// The faces and what is said of them; one of the two.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Data {
-    /// A data set with labels and descriptions in a layout that `expllm data inspect` reads,
-    /// such as the output of `expllm cot build`; images are read and augmented for every step.
-    Annotations(AnnotationsConfig),
-    /// Action units and labels without images, such as the official chain-of-thought data: a new
-    /// model learns to speak of units before it sees faces. The composer writes the chains.
-    Readings(ReadingsConfig),
-    /// Photographed and synthetic faces, read by the action unit detector; the composer writes
-    /// their chains. What the frozen vision encoder sees is computed once and kept.
-    Faces(FacesConfig),
-}
-
-/// A data set on disk.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AnnotationsConfig {
-    /// Its folder, archive or annotation file.
-    pub root: PathBuf,
-    /// How it lies on disk, by the names of `expllm data inspect`.
-    #[serde(default = "default_layout")]
-    pub layout: Layout,
-}
-
-fn default_layout() -> Layout {
-    Layout::ExpllmJson
-}
-
-/// Readings without images.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ReadingsConfig {
-    /// The data set that has them.
-    pub annotations: AnnotationsConfig,
-    /// Wordings of a chain about the same reading.
-    #[serde(default = "default_wordings")]
-    pub wordings: u64,
-}
-
-/// Which faces, and how many looks at each.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FacesConfig {
-    /// Folder with wild.tar, fer2013.tar and ict_facekit.safetensors.
-    pub folder: PathBuf,
-    /// Weights of the action unit detector that reads the faces; without them the project's own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub detector: Option<PathBuf>,
-    /// Looks at each face of `wild`: one as it is, the others moved and degraded. Every look
-    /// counts twice, plain and mirrored.
-    #[serde(default = "default_wild_views")]
-    pub wild_views: usize,
-    /// Faces of FER2013, one look each.
-    #[serde(default = "default_fer")]
-    pub fer: usize,
-    /// Synthetic faces, one look each.
-    #[serde(default = "default_synthetic")]
-    pub synthetic: usize,
-    /// Wordings of a chain about the same face; more give richer language and need a longer run.
-    #[serde(default = "default_wordings")]
-    pub wordings: u64,
-}
-
-fn default_wild_views() -> usize {
-    3
-}
-
-fn default_fer() -> usize {
-    10_000
-}
-
-fn default_synthetic() -> usize {
-    4_000
-}
-
-fn default_wordings() -> u64 {
-    1 << 32
 }
 
 /// Shares of the conversations.
@@ -354,65 +276,6 @@ impl TrainConfig {
         Ok(config)
     }
 
-    fn validate(&self) -> Result<(), String> {
-        let share = |field: &str, value: f64| match (0.0..=1.0).contains(&value) {
-            true => Ok(()),
-            false => Err(format!("`{field}` is {value}; it must lie from 0 to 1")),
-        };
-        let size = |field: &str, value: usize, most: usize| match (1..=most).contains(&value) {
-            true => Ok(()),
-            false => Err(format!(
-                "`{field}` is {value}; it must lie from 1 to {most}"
-            )),
-        };
-        share("records.label_only", self.records.label_only)?;
-        share("records.chain_first", self.records.chain_first)?;
-        share("records.distilled", self.records.distilled)?;
-        share("optimiser.warmup", self.optimiser.warmup)?;
-        let rate = self.optimiser.rate;
-        if !(rate.is_finite() && rate > 0.0 && rate <= 1.0) {
-            return Err(format!(
-                "`optimiser.rate` is {rate}; it must lie above 0, up to 1"
-            ));
-        }
-        if !(0.0..1.0).contains(&self.optimiser.ema) {
-            let ema = self.optimiser.ema;
-            return Err(format!(
-                "`optimiser.ema` is {ema}; it must lie from 0 to below 1"
-            ));
-        }
-        for (field, value) in [
-            ("optimiser.weight_decay", self.optimiser.weight_decay),
-            ("optimiser.clip_norm", self.optimiser.clip_norm),
-        ] {
-            if !(0.0..=1e6).contains(&value) {
-                return Err(format!("`{field}` is {value}; it must lie from 0 to 1e6"));
-            }
-        }
-        size("run.steps", self.run.steps, 1 << 30)?;
-        size("run.batch", self.run.batch, 1 << 20)?;
-        size("run.micro_batch", self.run.micro_batch, self.run.batch)?;
-        size("run.devices", self.run.devices, 64)?;
-        size("run.checkpoint_every", self.run.checkpoint_every, 1 << 30)?;
-        size("validation.every", self.validation.every, 1 << 30)?;
-        size("validation.records", self.validation.records, 1 << 24)?;
-        if let Start::New(new) = &self.start {
-            new.validate()?;
-            if self.stage != TrainStage::Full {
-                return Err("a new language model needs `stage = \"full\"`".to_owned());
-            }
-            if matches!(self.data, Data::Annotations(_)) {
-                return Err(
-                    "a new language model needs `[data.faces]` or `[data.readings]`".into(),
-                );
-            }
-        }
-        if let Data::Faces(faces) = &self.data {
-            size("data.faces.wild_views", faces.wild_views, 64)?;
-        }
-        Ok(())
-    }
-
     /// The schedule of the run.
     #[must_use]
     pub fn schedule(&self) -> RunConfig {
@@ -425,22 +288,6 @@ impl TrainConfig {
 }
 
 impl NewModel {
-    fn validate(&self) -> Result<(), String> {
-        if !(300..=65_536).contains(&self.vocabulary) {
-            let found = self.vocabulary;
-            return Err(format!(
-                "`start.new.vocabulary` is {found}; it must lie from 300 to 65536"
-            ));
-        }
-        if self.heads == 0 || !self.hidden_size.is_multiple_of(self.heads * 2) {
-            return Err(format!(
-                "`start.new.hidden_size` {} is no multiple of twice the {} heads",
-                self.hidden_size, self.heads
-            ));
-        }
-        Ok(())
-    }
-
     /// The language model for a vocabulary.
     #[must_use]
     pub fn llm(&self, vocab_size: usize) -> LlmConfig {

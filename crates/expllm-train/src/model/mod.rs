@@ -10,6 +10,7 @@ mod annotations;
 mod augment;
 mod average;
 mod chains;
+mod claim;
 mod config;
 mod detector;
 mod events;
@@ -24,6 +25,7 @@ mod readings;
 mod sides;
 mod start;
 mod trainer;
+mod writer;
 
 pub use annotations::AnnotatedExamples;
 pub use augment::Augmentation;

@@ -7,14 +7,14 @@ use std::time::Instant;
 use burn::module::Module;
 use burn::optim::{AdamWConfig, MultiGradientsParams};
 use burn::store::ModuleRecord;
-use burn::tensor::{DType, Device, ElementConversion};
+use burn::tensor::{Device, ElementConversion};
 use expllm_model::ExpLlm;
-use expllm_model::checkpoint::{self, Checkpoint, SaveOptions};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::average::Average;
+use super::claim::{check_claim, claim};
 use super::config::{TrainConfig, TrainStage};
 use super::events::Events;
 use super::example::{Example, ExampleSource, MicroBatch};
@@ -22,6 +22,7 @@ use super::judge::{Judgement, judge};
 use super::objective::part_loss;
 use super::parallel::{clip, gradients};
 use super::start::{Prepared, prepare, training_device};
+use super::writer::Writer;
 use crate::TrainError;
 use crate::run::{Flow, Steps, drive};
 
@@ -138,39 +139,6 @@ pub fn train_model(
         steps.writer.write_adapter(&trained)?;
     }
     Ok(())
-}
-
-/// Where the folder of the run keeps its configuration, and the configuration as text.
-fn claim_of(config: &TrainConfig) -> Result<(PathBuf, String), TrainError> {
-    let path = config.output.join("config.json");
-    match serde_json::to_string_pretty(config) {
-        Ok(text) => Ok((path, text)),
-        Err(error) => Err(TrainError::Config {
-            path,
-            reason: error.to_string(),
-        }),
-    }
-}
-
-/// Checks that the folder holds no other run.
-fn check_claim(config: &TrainConfig) -> Result<(), TrainError> {
-    let (path, text) = claim_of(config)?;
-    match fs::read_to_string(&path) {
-        Ok(known) if known != text => Err(TrainError::Config {
-            path,
-            reason: "is that of another run; choose another `output`, or remove this folder"
-                .to_owned(),
-        }),
-        _ => Ok(()),
-    }
-}
-
-/// Notes the configuration in the folder of the run.
-fn claim(config: &TrainConfig) -> Result<(), TrainError> {
-    let (path, text) = claim_of(config)?;
-    let folder = &config.output;
-    fs::create_dir_all(folder).map_err(|e| TrainError::file(folder, e))?;
-    fs::write(&path, text).map_err(|e| TrainError::file(path, e))
 }
 
 /// The parts of a step and why some records are not among them.
@@ -427,50 +395,5 @@ impl ModelSteps<'_> {
             true => Flow::Stop,
             false => Flow::Continue,
         })
-    }
-}
-
-/// Writes models with everything that is needed to use them.
-struct Writer<'a> {
-    folder: PathBuf,
-    language: &'a super::Language,
-    generation: expllm_model::generation::GenerationSettings,
-    /// Whether weights are written with 16 bits.
-    halve: bool,
-}
-
-impl Writer<'_> {
-    fn checkpoint(&self, model: &ExpLlm) -> Checkpoint {
-        Checkpoint {
-            config: self.language.config.clone(),
-            source: Box::new(model.clone()),
-            tokenizer: Some(self.language.tokenizer.clone()),
-            prompt: self.language.template.clone(),
-            generation: self.generation.clone(),
-        }
-    }
-
-    /// Writes a folder beside the one of this name, then takes its place.
-    fn write(&self, name: &str, model: &ExpLlm) -> Result<(), TrainError> {
-        let (path, fresh) = (
-            self.folder.join(name),
-            self.folder.join(format!("{name}.new")),
-        );
-        let _ = fs::remove_dir_all(&fresh);
-        let options = SaveOptions {
-            dtype: self.halve.then_some(DType::F16),
-            ..SaveOptions::default()
-        };
-        checkpoint::save(&fresh, &self.checkpoint(model), &options)?;
-        let _ = fs::remove_dir_all(&path);
-        fs::rename(&fresh, &path).map_err(|e| TrainError::file(path, e))
-    }
-
-    /// Writes the adapters in the layout of PEFT.
-    fn write_adapter(&self, model: &ExpLlm) -> Result<(), TrainError> {
-        let path = self.folder.join("adapter");
-        let _ = fs::remove_dir_all(&path);
-        checkpoint::save_adapter(&path, &self.checkpoint(model))?;
-        Ok(())
     }
 }

@@ -145,6 +145,13 @@ struct Seen {
     held: u64,
 }
 
+/// A clip that is being read.
+struct ClipRun {
+    file: String,
+    sinks: ClipSinks,
+    seen: Seen,
+}
+
 impl Run<'_> {
     /// Reads all clips from where an earlier run was ended; the first may have been opened.
     fn clips(
@@ -180,24 +187,26 @@ impl Run<'_> {
         from: Option<LastFrame>,
     ) -> Result<(), CliError> {
         let bar = progress::bar(path, &clip.info);
-        let file = path.display().to_string();
-        let mut sinks = self.sinks.begin(path, &clip.info)?;
-        let mut seen = Seen {
-            clip: index,
-            frames: 0,
-            people: BTreeSet::new(),
-            first: from.as_ref().map_or(0, |last| last.number),
-            held: 0,
+        let mut at = ClipRun {
+            file: path.display().to_string(),
+            sinks: self.sinks.begin(path, &clip.info)?,
+            seen: Seen {
+                clip: index,
+                frames: 0,
+                people: BTreeSet::new(),
+                first: from.as_ref().map_or(0, |last| last.number),
+                held: 0,
+            },
         };
         if from.is_none() {
             self.mark(index, None)?;
         }
         let tracker = from.map(|last| last.tracker);
-        self.frames((&file, clip, tracker), (&mut sinks, &mut seen), &bar)?;
+        self.frames(&mut at, clip, tracker, &bar)?;
         bar.finish_and_clear();
-        let counts = (seen.frames, seen.people.len());
-        progress::note(&progress::summary(&file, counts, &bar));
-        if let Some(error) = self.sinks.end(&file, sinks)? {
+        let counts = (at.seen.frames, at.seen.people.len());
+        progress::note(&progress::summary(&at.file, counts, &bar));
+        if let Some(error) = self.sinks.end(&at.file, at.sinks)? {
             self.complain(&error);
         }
         Ok(())
@@ -205,8 +214,9 @@ impl Run<'_> {
 
     fn frames(
         &mut self,
-        (file, clip, tracker): (&str, Clip, Option<Tracker>),
-        (sinks, seen): (&mut ClipSinks, &mut Seen),
+        at: &mut ClipRun,
+        clip: Clip,
+        tracker: Option<Tracker>,
         bar: &ProgressBar,
     ) -> Result<(), CliError> {
         let reader = Rc::clone(&self.reader);
@@ -216,7 +226,7 @@ impl Run<'_> {
         let frames = Box::new(clip.frames.skip(repeated));
         for frame in VideoReader::resume(&**reader, frames, tracker) {
             let complaint = match frame {
-                Ok(frame) => self.frame(file, (sinks, seen), frame)?,
+                Ok(frame) => self.frame(at, frame)?,
                 Err(error) => Some(error.to_string()),
             };
             bar.inc(1);
@@ -224,7 +234,7 @@ impl Run<'_> {
                 bar.suspend(|| self.complain(&complaint));
             }
             if self.stop.asked() {
-                let kept = format!("{file}: stopped; {} frames were read", seen.frames);
+                let kept = format!("{}: stopped; {} frames were read", at.file, at.seen.frames);
                 bar.suspend(|| self.complain(&kept));
                 break;
             }
@@ -235,10 +245,10 @@ impl Run<'_> {
     /// Passes a frame on; errors that have a row of their own are only counted.
     fn frame(
         &mut self,
-        file: &str,
-        (sinks, seen): (&mut ClipSinks, &mut Seen),
+        at: &mut ClipRun,
         mut frame: FrameReading,
     ) -> Result<Option<String>, CliError> {
+        let seen = &mut at.seen;
         if frame.error.is_some() || frame.people.iter().any(|(_, face)| face.is_err()) {
             self.complaints += 1;
         }
@@ -248,7 +258,7 @@ impl Run<'_> {
             .extend(frame.people.iter().map(|(number, _)| *number));
         frame.number += seen.first;
         let (number, time, tracker) = (frame.number, frame.time, frame.tracker.take());
-        let failed = self.sinks.frame(file, sinks, frame)?;
+        let failed = self.sinks.frame(&at.file, &mut at.sinks, frame)?;
         if let (true, Some(tracker)) = (seen.held >= FLUSH, tracker) {
             seen.held = 0;
             let tracker = *tracker;

@@ -68,6 +68,13 @@ pub(super) struct Narrow {
     pub(super) project: Pointwise,
 }
 
+/// Some rows of an output, and whether they are written or added to what is there.
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    pub(super) rows: Range<usize>,
+    pub(super) store: Store,
+}
+
 /// Memory of one thread, kept from block to block.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
@@ -85,15 +92,16 @@ impl Narrow {
     }
 
     /// Writes some rows of the output, one after the other, into `output`; adds them to what is
-    /// there where `store` says so.
+    /// there where the part says so.
     pub(super) fn rows<S: Simd>(
         &self,
         simd: S,
         wide: &impl Widen,
-        (rows, store): (Range<usize>, Store),
+        part: Part,
         scratch: &mut Scratch,
         output: &mut [f32],
     ) {
+        let Part { rows, store } = part;
         let (height, width) = wide.size();
         let (stride, channels) = (self.depthwise.stride(), self.depthwise.channels());
         let padded = (width + 2) * channels;

@@ -13,7 +13,7 @@ use std::ops::Range;
 use pulp::Simd;
 use rayon::prelude::*;
 
-use block::{Expanded, Map, Narrow, Scratch, Widen};
+use block::{Expanded, Map, Narrow, Part, Scratch, Widen};
 use depthwise::Depthwise;
 use isa::{Isa, Work};
 use neck::{CHANNELS, Head, OUTPUTS, Up};
@@ -254,7 +254,7 @@ impl Bands {
         let parts = output.values.par_chunks_mut(rows * length).zip(&mut self.0);
         parts.enumerate().for_each(|(band, (output, scratch))| {
             let rows = band * rows..band * rows + output.len() / length;
-            narrow.rows(simd, wide, (rows, store), scratch, output);
+            narrow.rows(simd, wide, Part { rows, store }, scratch, output);
         });
         output
     }
