@@ -71,6 +71,17 @@ pub struct UnreadFace {
 /// A face of a photo: what was read, or why nothing was.
 pub type FaceOutcome = Result<FaceReading, UnreadFace>;
 
+impl<D: FaceDetector, L, A, U> FaceReader<D, L, A, U> {
+    /// Finds the faces of a photo, the largest first.
+    ///
+    /// # Errors
+    ///
+    /// When detection fails.
+    pub fn boxes(&self, photo: &Photo) -> Result<Vec<FaceBox>, StageError> {
+        self.detector.detect(photo)
+    }
+}
+
 impl<D, L, A, U> FaceReader<D, L, A, U>
 where
     D: FaceDetector,
@@ -105,34 +116,38 @@ where
         faces.pop().unwrap_or_else(none)
     }
 
-    /// Finds the faces of a photo, the largest first.
-    ///
-    /// # Errors
-    ///
-    /// When detection fails.
-    pub fn boxes(&self, photo: &Photo) -> Result<Vec<FaceBox>, StageError> {
-        self.detector.detect(photo)
-    }
-
     /// Turns faces whose boxes are known upright, in their order, at the side that the unit
     /// detector looks at.
     pub fn place(&self, photo: &Photo, boxes: &[FaceBox]) -> Vec<Result<PlacedFace, UnreadFace>> {
         let marks = each(Stage::Landmarks, boxes, &|boxes| {
             self.landmarks.landmarks(photo, boxes)
         });
-        let side = self.units.crop_side();
         let placed = marks.into_iter().zip(boxes).map(|(marks, face_box)| {
             // Landmarks are looked for around the whole box; what is shown lies in the photo.
             let face_box = face_box.clipped(photo.width(), photo.height());
             let marks = marks.map_err(|source| UnreadFace { face_box, source })?;
-            let aligned = self.crop(photo, &marks, side);
-            Ok(PlacedFace {
-                face_box,
-                landmarks: Some(marks),
-                aligned: aligned.map_err(|source| UnreadFace { face_box, source })?,
-            })
+            self.place_marked(photo, face_box, marks)
         });
         placed.collect()
+    }
+
+    /// Turns a face whose landmarks are known upright, at the side that the unit detector looks at.
+    ///
+    /// # Errors
+    ///
+    /// When the landmarks are degenerate.
+    pub fn place_marked(
+        &self,
+        photo: &Photo,
+        face_box: FaceBox,
+        landmarks: Landmarks,
+    ) -> Result<PlacedFace, UnreadFace> {
+        let aligned = self.crop(photo, &landmarks, self.units.crop_side());
+        Ok(PlacedFace {
+            face_box,
+            landmarks: Some(landmarks),
+            aligned: aligned.map_err(|source| UnreadFace { face_box, source })?,
+        })
     }
 
     /// Cuts one face out upright, `side` pixels wide and high; for consumers that look at another

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::{
     AlignedFace, AuReading, ExplainRequest, Explainer, Explanation, ExplanationStream,
-    ExpressionProbabilities, FaceBox, Landmarks, Photo, StageError,
+    ExpressionProbabilities, FaceBox, Landmarks, Photo, Stage, StageError,
 };
 
 /// Finds the faces of a photo.
@@ -30,6 +30,19 @@ pub trait LandmarkDetector: Send + Sync {
     ///
     /// When the network fails.
     fn landmarks(&self, photo: &Photo, boxes: &[FaceBox]) -> Result<Vec<Landmarks>, StageError>;
+
+    /// Landmarks of one face, for who wants nothing else of it.
+    ///
+    /// # Errors
+    ///
+    /// When the network fails, or gives another number of answers.
+    fn landmarks_of(&self, photo: &Photo, face: FaceBox) -> Result<Landmarks, StageError> {
+        let mut found = self.landmarks(photo, &[face])?;
+        match (found.len(), found.pop()) {
+            (1, Some(marks)) => Ok(marks),
+            (found, _) => Err(StageError::count(Stage::Landmarks, 1, found)),
+        }
+    }
 }
 
 /// Turns faces upright and cuts them out.

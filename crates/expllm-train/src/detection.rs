@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::path::Path;
 
-use expllm_core::{FaceBox, FaceDetector, Photo, Point, Similarity};
+use expllm_core::{FaceBox, FaceDetector, FaceReader, Photo, Point, Similarity, StageError};
 use expllm_face::PhotoReader;
 
 use crate::TrainError;
@@ -22,6 +22,9 @@ const EMPTY: &str = "no_face.jpg";
 
 /// Share of the faces that is to be found.
 const WANTED: &str = ">= 0.95";
+
+/// Finds the faces of a photo.
+type Find<'a> = dyn Fn(&Photo) -> Result<Vec<FaceBox>, StageError> + 'a;
 
 /// A photo and where its faces are.
 struct Scene {
@@ -45,14 +48,21 @@ struct Count {
 /// # Errors
 ///
 /// When a photo is missing or damaged, or the detector fails.
-pub fn score_detection(folder: &Path, detector: &dyn FaceDetector) -> Result<AuScores, TrainError> {
+pub fn score_detection<D: FaceDetector, L, A, U>(
+    folder: &Path,
+    reader: &FaceReader<D, L, A, U>,
+) -> Result<AuScores, TrainError> {
+    score(folder, &|photo| reader.boxes(photo))
+}
+
+fn score(folder: &Path, find: &Find<'_>) -> Result<AuScores, TrainError> {
     let mut scores = AuScores::default();
-    let scenes = scenes(folder, detector, &mut scores)?;
+    let scenes = scenes(folder, find, &mut scores)?;
     let turned = |degrees: f32| move |scene: &Scene| turned(scene, degrees);
     let mut any = Count::default();
     for i in 0..12u8 {
         let degrees = 30.0 * f32::from(i);
-        any = any.plus(changed(&scenes, detector, turned(degrees))?);
+        any = any.plus(changed(&scenes, find, turned(degrees))?);
     }
     any.push("turned by any angle", &mut scores);
     type Change = fn(&Scene) -> Scene;
@@ -62,9 +72,9 @@ pub fn score_detection(folder: &Path, detector: &dyn FaceDetector) -> Result<AuS
         ("lower half hidden", half_hidden),
     ];
     for (name, change) in changes {
-        changed(&scenes, detector, change)?.push(name, &mut scores);
+        changed(&scenes, find, change)?.push(name, &mut scores);
     }
-    let invented = detector.detect(&read(folder, EMPTY)?)?.len();
+    let invented = find(&read(folder, EMPTY)?)?.len();
     scores.push(
         "detection: boxes in a photo without a face",
         Some(invented as f64),
@@ -75,15 +85,11 @@ pub fn score_detection(folder: &Path, detector: &dyn FaceDetector) -> Result<AuS
 }
 
 /// Every photo with its faces, as found upright.
-fn scenes(
-    folder: &Path,
-    detector: &dyn FaceDetector,
-    scores: &mut AuScores,
-) -> Result<Vec<Scene>, TrainError> {
+fn scenes(folder: &Path, find: &Find<'_>, scores: &mut AuScores) -> Result<Vec<Scene>, TrainError> {
     let (mut scenes, mut found, mut all) = (Vec::new(), 0, 0);
     for (name, count) in PHOTOS {
         let photo = read(folder, name)?;
-        let faces = detector.detect(&photo)?;
+        let faces = find(&photo)?;
         (found, all) = (found + faces.len().min(count), all + count);
         scenes.push(Scene { photo, faces });
     }
@@ -104,13 +110,13 @@ fn read(folder: &Path, name: &str) -> Result<Photo, TrainError> {
 
 fn changed(
     scenes: &[Scene],
-    detector: &dyn FaceDetector,
+    find: &Find<'_>,
     change: impl Fn(&Scene) -> Scene,
 ) -> Result<Count, TrainError> {
     let mut sum = Count::default();
     for scene in scenes {
         let scene = change(scene);
-        let found = detector.detect(&scene.photo)?;
+        let found = find(&scene.photo)?;
         sum = sum.plus(Count::of(&scene.faces, &found));
     }
     Ok(sum)

@@ -40,6 +40,9 @@ pub enum TrainError {
     /// A stage of the face path that failed.
     #[error(transparent)]
     Stage(#[from] expllm_core::StageError),
+    /// A face that could not be read.
+    #[error(transparent)]
+    Unread(#[from] expllm_core::UnreadFace),
     /// A figure that its numbers do not define.
     #[error(transparent)]
     Metric(#[from] expllm_metrics::MetricError),

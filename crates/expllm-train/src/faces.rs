@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use expllm_core::{Expression, LANDMARK_COUNT, Point};
+use expllm_core::{Expression, LANDMARK_COUNT, Photo, Point};
 use expllm_data::{ImageSource, Tree};
 use expllm_face::GreyImage;
 use half::f16;
@@ -94,6 +94,13 @@ pub fn read_fer2013(tree: &Tree, split: &str) -> Result<Vec<RealFace>, TrainErro
             })
         })
         .collect()
+}
+
+/// A grey image as a photo.
+pub(crate) fn grey_photo(image: &GreyImage) -> Photo {
+    let pixels = image.pixels().iter().flat_map(|&v| [v, v, v]).collect();
+    let (width, height) = (image.width() as u32, image.height() as u32);
+    Photo::new(width, height, pixels).unwrap_or_else(|_| unreachable!("sizes were checked"))
 }
 
 fn layout(path: &str, reason: impl Into<String>) -> TrainError {

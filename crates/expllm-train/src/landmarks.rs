@@ -4,9 +4,7 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
-use expllm_core::{
-    FaceBox, HeadPose, LANDMARK_COUNT, LandmarkDetector, Landmarks, Photo, StageError,
-};
+use expllm_core::{FaceBox, HeadPose, LANDMARK_COUNT, LandmarkDetector, Landmarks, StageError};
 use expllm_face::device::Backend;
 use expllm_face::{
     ANGLE_UNIT, GreyImage, LANDMARK_OUTPUTS, LandmarkNet, LandmarkNetwork, LandmarkNetworkConfig,
@@ -17,6 +15,7 @@ use rayon::prelude::*;
 
 use crate::augment::{Jitter, centred, degraded_crop, mirror, push};
 use crate::backbone_steps::BackboneSteps;
+use crate::faces::grey_photo;
 use crate::run::{Recipe, row_rng, train};
 use crate::{Progress, RunConfig, TrainError};
 
@@ -193,7 +192,7 @@ pub fn score_landmarks(
     for face in faces {
         let photo = grey_photo(&face.image);
         let whole = FaceBox::whole(photo.width(), photo.height());
-        let found = network.landmarks(&photo, &[whole])?.swap_remove(0);
+        let found = network.landmarks_of(&photo, whole)?;
         let sum: f32 = found
             .points
             .iter()
@@ -220,11 +219,4 @@ pub fn score_landmarks(
         pose_error: pose.map(|sum| sum / n as f64),
         n,
     })
-}
-
-/// A grey image as a photo.
-fn grey_photo(image: &GreyImage) -> Photo {
-    let pixels = image.pixels().iter().flat_map(|&v| [v, v, v]).collect();
-    let (width, height) = (image.width() as u32, image.height() as u32);
-    Photo::new(width, height, pixels).unwrap_or_else(|_| unreachable!("sizes were checked"))
 }

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // A failure ends the test.
 
-use expllm_face::CenterFaceDetector;
+use expllm_au::FaceReader;
 use expllm_testing::shared;
 use expllm_train::score_detection;
 
@@ -11,7 +11,7 @@ fn changed_photos_keep_their_faces() {
     let Some(folder) = shared("photos") else {
         return;
     };
-    let scores = score_detection(&folder, &CenterFaceDetector::new().unwrap()).unwrap();
+    let scores = score_detection(&folder, &FaceReader::pretrained().unwrap()).unwrap();
     let shares = scores
         .figures
         .iter()

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use expllm_au::{AuNet, AuNetworkConfig, Calibration};
 use expllm_face::device::{Backend, reading_device};
-use expllm_face::{CenterFaceDetector, LandmarkNet, LandmarkNetworkConfig};
+use expllm_face::{LandmarkNet, LandmarkNetworkConfig};
 use expllm_train::au::{AuScores, FacePath, fit_calibration, score_au, score_london, score_panel};
 use expllm_train::landmarks::{score_landmarks, train_landmarks};
 use expllm_train::{
@@ -128,13 +128,11 @@ fn calibrate(data: &TrainingData, out: &Path) -> Result<(), CliError> {
     let (ratings, faces) = data
         .rated_faces("panel_train.csv")
         .map_err(CliError::library)?;
-    let path = FacePath {
-        landmarks: &landmarks,
-        units: &units,
-    };
+    let path = FacePath::new(landmarks, units).map_err(CliError::library)?;
     let findings = path.findings(&faces).map_err(CliError::library)?;
     let calibration = fit_calibration(&ratings, &findings);
-    let network = units.network().clone().with_calibration(&calibration);
+    let network = path.reader().units.network().clone();
+    let network = network.with_calibration(&calibration);
     save_weights(&network, out).map_err(CliError::library)
 }
 
@@ -151,21 +149,17 @@ fn score(data: &TrainingData, weights: Option<&Path>) -> Result<(), CliError> {
             AuNet::new(network, &config, &device)
         }
     };
-    let path = FacePath {
-        landmarks: &landmarks,
-        units: &units,
-    };
-    print_found_faces(data, path)?;
-    print_au_score(data, path)
+    let path = FacePath::new(landmarks, units).map_err(CliError::library)?;
+    print_found_faces(data, &path)?;
+    print_au_score(data, &path)
 }
 
 /// The figures that begin with the detector.
-fn print_found_faces(data: &TrainingData, path: FacePath<'_>) -> Result<(), CliError> {
-    let detector = CenterFaceDetector::new().map_err(CliError::library)?;
-    let scores = score_detection(&data.photos(), &detector).map_err(CliError::library)?;
+fn print_found_faces(data: &TrainingData, path: &FacePath) -> Result<(), CliError> {
+    let scores = score_detection(&data.photos(), path.reader()).map_err(CliError::library)?;
     print_figures(scores);
     let london = data.file("london.tar");
-    let scores = score_london(&london, &detector, path).map_err(CliError::library)?;
+    let scores = score_london(&london, path).map_err(CliError::library)?;
     print_figures(scores);
     Ok(())
 }
@@ -188,7 +182,7 @@ fn print_landmark_score(data: &TrainingData, network: &LandmarkNet) -> Result<()
     Ok(())
 }
 
-fn print_au_score(data: &TrainingData, path: FacePath<'_>) -> Result<(), CliError> {
+fn print_au_score(data: &TrainingData, path: &FacePath) -> Result<(), CliError> {
     let (ratings, faces) = data
         .rated_faces("panel_dev.csv")
         .map_err(CliError::library)?;

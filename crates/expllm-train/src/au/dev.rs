@@ -8,10 +8,11 @@ use expllm_face::backbone::BackboneConfig;
 use expllm_face::{ALIGNED_SIZE, LandmarkNet};
 use rayon::prelude::*;
 
-use super::gather::{TaughtFace, place};
+use super::gather::TaughtFace;
 use super::lesson::{Lesson, Opinion};
 use super::panel::{Rating, read_panel};
 use super::panel_score::{FaceFindings, PanelFigures, panel_figures};
+use super::place::place;
 use super::recipe::Pupil;
 use crate::augment::push;
 use crate::gradients::{BackboneByHand, BackboneWeights};

@@ -8,8 +8,9 @@ use expllm_face::device::reading_device;
 
 use super::calibrate::fit_calibration;
 use super::panel::Rating;
+use super::path::FacePath;
 use super::recipe::Pupil;
-use super::score::{FacePath, fit_temperature};
+use super::score::fit_temperature;
 use crate::{RealFace, TrainError};
 
 /// How the network that ships is made of a pupil.
@@ -46,12 +47,10 @@ pub fn finish(
     let network = AuNetwork::new(pupil.backbone, pupil.units, expressions);
     let (ratings, faces) = kept_back;
     let units = AuNet::new(network.clone(), config, &device);
-    let path = FacePath {
-        landmarks,
-        units: &units.with_calibration(Calibration::identity()),
-    };
+    let units = units.with_calibration(Calibration::identity());
+    let path = FacePath::new(landmarks.clone(), units)?;
     let findings = path.findings(faces)?;
-    let temperature = fit_temperature(path, &as_seen(ratings, faces))?;
+    let temperature = fit_temperature(&path, &as_seen(ratings, faces))?;
     let calibration = fit_calibration(ratings, &findings);
     Ok(network
         .with_temperature(temperature)

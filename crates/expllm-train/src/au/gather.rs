@@ -5,9 +5,7 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-use expllm_core::{
-    Expression, FaceBox, LANDMARK_COUNT, LandmarkDetector, Landmarks, Photo, Point, Similarity,
-};
+use expllm_core::{Expression, LANDMARK_COUNT, Point, Similarity};
 use expllm_face::{GreyImage, LandmarkNet, SimilarityAligner};
 use rayon::prelude::*;
 
@@ -17,6 +15,7 @@ use super::lesson::{Lesson, Opinion};
 use super::mesh::{BLENDSHAPES, read_blendshapes, read_landmarks};
 use super::mesh_lessons::teach_by_mesh;
 use super::panel::{Rating, read_panel};
+use super::place::place;
 use crate::synth::{FaceSynthesizer, seed_of};
 use crate::{RealFace, TrainError, TrainingData};
 
@@ -111,51 +110,6 @@ pub fn rendered_faces(synthesizer: &FaceSynthesizer, count: usize) -> Vec<Taught
             })
         })
         .collect()
-}
-
-/// A face, where it lies in its picture, and its labelled expression.
-#[derive(Debug, Clone)]
-pub struct PlacedFace {
-    /// The picture.
-    pub image: GreyImage,
-    /// From the aligned face to the picture.
-    pub to_image: Similarity,
-    /// The label.
-    pub expression: Option<Expression>,
-}
-
-impl From<TaughtFace> for PlacedFace {
-    fn from(face: TaughtFace) -> Self {
-        Self {
-            to_image: face.views.first().copied().unwrap_or(Similarity::IDENTITY),
-            image: face.image,
-            expression: None,
-        }
-    }
-}
-
-/// Places real faces: by their landmarks where they have them, else by the network's. Faces that
-/// cannot be placed are left out.
-///
-/// # Errors
-///
-/// When the landmark network fails.
-pub fn placed_faces(
-    faces: Vec<RealFace>,
-    network: &LandmarkNet,
-) -> Result<Vec<PlacedFace>, TrainError> {
-    let placed: Result<Vec<_>, TrainError> = faces
-        .into_par_iter()
-        .map(|face| {
-            let expression = face.expression;
-            let placed = place(face, Lesson::default(), network)?;
-            Ok(placed.map(|face| PlacedFace {
-                expression,
-                ..face.into()
-            }))
-        })
-        .collect();
-    Ok(placed?.into_iter().flatten().collect())
 }
 
 /// What is known of real faces beside their pictures.
@@ -373,49 +327,4 @@ impl Known {
         }
         Ok(others)
     }
-}
-
-/// Finds the views of a face; `None` where it cannot be placed.
-pub(super) fn place(
-    face: RealFace,
-    mut lesson: Lesson,
-    network: &LandmarkNet,
-) -> Result<Option<TaughtFace>, TrainError> {
-    let given = face.points.map(|points| Landmarks {
-        points,
-        head_pose: None,
-    });
-    // Every third face is also seen as the project's own landmarks place it.
-    let is_third = face
-        .file
-        .bytes()
-        .map(u32::from)
-        .sum::<u32>()
-        .is_multiple_of(3);
-    let found = (given.is_none() || is_third).then(|| find(&face.image, network));
-    let found = found.transpose()?;
-    let views: Vec<Similarity> = (given.iter().chain(&found))
-        .filter_map(SimilarityAligner::to_photo)
-        .collect();
-    lesson.landmarks = given;
-    Ok((!views.is_empty()).then_some(TaughtFace {
-        image: face.image,
-        views,
-        lesson,
-    }))
-}
-
-/// The landmarks that the network finds, the whole picture being the face's box.
-fn find(image: &GreyImage, network: &LandmarkNet) -> Result<Landmarks, TrainError> {
-    let pixels = image.pixels().iter().flat_map(|&v| [v, v, v]).collect();
-    let (width, height) = (image.width() as u32, image.height() as u32);
-    let photo = Photo::new(width, height, pixels).map_err(|e| TrainError::Layout {
-        path: format!("{image:?}"),
-        reason: e.to_string(),
-    })?;
-    let found = network.landmarks(&photo, &[FaceBox::whole(width, height)])?;
-    found.into_iter().next().ok_or_else(|| TrainError::Layout {
-        path: format!("{image:?}"),
-        reason: "the landmark network answered nothing".into(),
-    })
 }

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use expllm_core::{AuReading, Expression, FaceDetector, Photo};
+use expllm_core::{AuReading, Expression, Photo};
 use expllm_data::Tree;
 use expllm_metrics::Bootstrap;
 use rayon::prelude::*;
 
 use super::panel::MOVEMENTS;
-use super::score::{AuScores, FacePath};
+use super::path::FacePath;
+use super::score::AuScores;
 use crate::TrainError;
 
 /// By how much a smile must exceed the same person's neutral face.
@@ -37,15 +38,11 @@ struct PersonRead {
 /// # Errors
 ///
 /// When the archive is damaged or a network fails.
-pub fn score_london(
-    archive: &Path,
-    detector: &dyn FaceDetector,
-    path: FacePath<'_>,
-) -> Result<AuScores, TrainError> {
+pub fn score_london(archive: &Path, path: &FacePath) -> Result<AuScores, TrainError> {
     let people = with_age_thirds(read_people(&Tree::open(archive)?)?);
     let read: Vec<PersonRead> = people
         .into_par_iter()
-        .map(|person| read_person(person, detector, path))
+        .map(|person| read_person(person, path))
         .collect::<Result<_, _>>()?;
     let mut groups: BTreeMap<&str, Vec<&PersonRead>> = BTreeMap::new();
     for person in &read {
@@ -81,19 +78,9 @@ fn push_group(group: &str, people: &[&PersonRead], scores: &mut AuScores) {
     }
 }
 
-fn read_person(
-    person: Person,
-    detector: &dyn FaceDetector,
-    path: FacePath<'_>,
-) -> Result<PersonRead, TrainError> {
-    let read = |photo: &Photo| -> Result<Option<AuReading>, TrainError> {
-        let boxes = detector.detect(photo)?;
-        boxes
-            .first()
-            .map(|face| path.read_box(photo, face))
-            .transpose()
-    };
-    let (neutral, smiling) = (read(&person.neutral)?, read(&person.smiling)?);
+fn read_person(person: Person, path: &FacePath) -> Result<PersonRead, TrainError> {
+    let neutral = path.read_largest(&person.neutral)?;
+    let smiling = path.read_largest(&person.smiling)?;
     let shows = |reading: &Option<AuReading>, expression| {
         let seen = reading.as_ref().and_then(|r| r.probabilities);
         seen.is_some_and(|seen| seen.top() == expression)

@@ -2,23 +2,15 @@
 
 use std::collections::HashMap;
 
-use expllm_au::AuNet;
-use expllm_core::{
-    ActionUnit, AlignedFace, AuDetector, AuReading, Expression, ExpressionSet, FaceAligner,
-    FaceBox, LandmarkDetector, Photo,
-};
-use expllm_face::{ALIGNED_SIZE, GreyImage, LandmarkNet, SimilarityAligner};
+use expllm_core::{ActionUnit, AuReading, Expression, ExpressionSet, Photo};
 use expllm_metrics::{Bootstrap, Calibration, Confusion, Estimate, MetricError, roc_auc, spearman};
-use rayon::prelude::*;
 
 use super::geometry::EyesAndJaw;
-use super::panel_score::FaceFindings;
+use super::path::FacePath;
 use super::score_renders::score_synthetic;
+use crate::faces::grey_photo;
 use crate::synth::FaceSynthesizer;
 use crate::{RealFace, TrainError};
-
-/// Faces read at once.
-pub(super) const BATCH: usize = 64;
 
 /// One figure beside the one asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -89,78 +81,6 @@ impl AuScores {
     }
 }
 
-/// The networks under test.
-#[derive(Debug, Clone, Copy)]
-pub struct FacePath<'a> {
-    /// Finds landmarks; the whole image is the face's box.
-    pub landmarks: &'a LandmarkNet,
-    /// Reads units.
-    pub units: &'a AuNet,
-}
-
-impl FacePath<'_> {
-    fn align(&self, photo: &Photo) -> Result<AlignedFace, TrainError> {
-        self.align_box(photo, &FaceBox::whole(photo.width(), photo.height()))
-    }
-
-    fn align_box(&self, photo: &Photo, face: &FaceBox) -> Result<AlignedFace, TrainError> {
-        let landmarks = self
-            .landmarks
-            .landmarks(photo, std::slice::from_ref(face))?;
-        Ok(SimilarityAligner
-            .align(photo, &landmarks, ALIGNED_SIZE)?
-            .swap_remove(0))
-    }
-
-    /// Reads the face in a box.
-    ///
-    /// # Errors
-    ///
-    /// When a network fails.
-    pub fn read_box(&self, photo: &Photo, face: &FaceBox) -> Result<AuReading, TrainError> {
-        let aligned = self.align_box(photo, face)?;
-        Ok(self.units.detect_units(&[aligned])?.swap_remove(0))
-    }
-
-    /// Reads photos of one face each.
-    ///
-    /// # Errors
-    ///
-    /// When a network fails.
-    pub fn read(&self, photos: &[Photo]) -> Result<Vec<AuReading>, TrainError> {
-        let mut readings = Vec::with_capacity(photos.len());
-        for batch in photos.chunks(BATCH) {
-            let faces: Result<Vec<_>, _> =
-                batch.par_iter().map(|photo| self.align(photo)).collect();
-            readings.extend(self.units.detect_units(&faces?)?);
-        }
-        Ok(readings)
-    }
-}
-
-impl FacePath<'_> {
-    /// What is read from pictures of one face each, by file.
-    ///
-    /// # Errors
-    ///
-    /// When a network fails.
-    pub fn findings(
-        &self,
-        faces: &[RealFace],
-    ) -> Result<HashMap<String, FaceFindings>, TrainError> {
-        let photos: Vec<_> = faces.iter().map(|face| photo(&face.image)).collect();
-        let readings = self.read(&photos)?;
-        let named = faces.iter().zip(readings).map(|(face, reading)| {
-            let findings = FaceFindings {
-                units: reading.action_units,
-                expression: reading.probabilities.map(|p| p.top()),
-            };
-            (face.file.clone(), findings)
-        });
-        Ok(named.collect())
-    }
-}
-
 /// Measures on synthetic faces of unseen people, on `wild` and on FER2013; `majorities` holds the
 /// expression that most voters of FERPlus see, by file.
 ///
@@ -168,18 +88,18 @@ impl FacePath<'_> {
 ///
 /// When a network fails or a figure is not defined on its numbers.
 pub fn score_au(
-    path: FacePath<'_>,
+    path: &FacePath,
     synthesizer: &FaceSynthesizer,
     wild: &[RealFace],
     (fer, majorities): (&[RealFace], &HashMap<String, Expression>),
 ) -> Result<AuScores, TrainError> {
     let mut scores = AuScores::default();
     score_synthetic(path, synthesizer, &mut scores)?;
-    let photos: Vec<_> = wild.iter().map(|face| photo(&face.image)).collect();
+    let photos: Vec<_> = wild.iter().map(|face| grey_photo(&face.image)).collect();
     let readings = path.read(&photos)?;
     score_wild(wild, &readings, &mut scores)?;
     score_mirror(path, &photos, &readings, &mut scores)?;
-    let photos: Vec<_> = fer.iter().map(|face| photo(&face.image)).collect();
+    let photos: Vec<_> = fer.iter().map(|face| grey_photo(&face.image)).collect();
     let readings = path.read(&photos)?;
     score_fer(fer, &readings, &mut scores)?;
     let voted: Vec<RealFace> = (fer.iter())
@@ -247,7 +167,7 @@ fn score_wild(
 }
 
 fn score_mirror(
-    path: FacePath<'_>,
+    path: &FacePath,
     photos: &[Photo],
     readings: &[AuReading],
     scores: &mut AuScores,
@@ -377,19 +297,13 @@ fn mean(reading: &AuReading, units: &[ActionUnit]) -> f64 {
     units.iter().map(|&unit| of(reading, unit)).sum::<f64>() / units.len() as f64
 }
 
-fn photo(image: &GreyImage) -> Photo {
-    let pixels = image.pixels().iter().flat_map(|&v| [v, v, v]).collect();
-    let (width, height) = (image.width() as u32, image.height() as u32);
-    Photo::new(width, height, pixels).unwrap_or_else(|_| unreachable!("sizes were checked"))
-}
-
 /// The temperature, from 0.5 to 3, that makes labelled faces likeliest.
 ///
 /// # Errors
 ///
 /// When a network fails.
-pub fn fit_temperature(path: FacePath<'_>, faces: &[RealFace]) -> Result<f32, TrainError> {
-    let photos: Vec<_> = faces.iter().map(|face| photo(&face.image)).collect();
+pub fn fit_temperature(path: &FacePath, faces: &[RealFace]) -> Result<f32, TrainError> {
+    let photos: Vec<_> = faces.iter().map(|face| grey_photo(&face.image)).collect();
     let readings = path.read(&photos)?;
     let loss = |temperature: f32| -> f64 {
         let rows = faces.iter().zip(&readings).filter_map(|(face, reading)| {

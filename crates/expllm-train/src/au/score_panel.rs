@@ -2,7 +2,8 @@
 
 use super::panel::Rating;
 use super::panel_score::{MovementFigures, PanelFigures, panel_figures};
-use super::score::{AuScores, FacePath};
+use super::path::FacePath;
+use super::score::AuScores;
 use crate::{RealFace, TrainError};
 
 /// Measures on rated faces: means over the movements, then every movement.
@@ -11,7 +12,7 @@ use crate::{RealFace, TrainError};
 ///
 /// When a network fails or a figure is not defined on its numbers.
 pub fn score_panel(
-    path: FacePath<'_>,
+    path: &FacePath,
     ratings: &[Rating],
     faces: &[RealFace],
 ) -> Result<AuScores, TrainError> {

@@ -1,11 +1,11 @@
 //! How well units are read from renders of unseen people, whose units are known exactly.
 
-use expllm_core::{ActionUnit, AuDetector, FaceAligner};
-use expllm_face::{ALIGNED_SIZE, SimilarityAligner};
+use expllm_core::ActionUnit;
 use rayon::prelude::*;
 
 use super::groups::{ReadRender, correlations, groups, mean_error};
-use super::score::{AuScores, BATCH, FacePath};
+use super::path::{BATCH, FacePath, whole};
+use super::score::AuScores;
 use crate::TrainError;
 use crate::synth::{FaceSynthesizer, SynthFace, seed_of};
 
@@ -21,7 +21,7 @@ const COUNT: u64 = 2000;
 ///
 /// When a network fails, or reads what is not a number.
 pub(super) fn score_synthetic(
-    path: FacePath<'_>,
+    path: &FacePath,
     synthesizer: &FaceSynthesizer,
     scores: &mut AuScores,
 ) -> Result<(), TrainError> {
@@ -61,18 +61,15 @@ fn mean_and_lowest(values: &[f64]) -> (f64, f64) {
     (sum / values.len() as f64, lowest)
 }
 
-fn read_renders(path: FacePath<'_>, faces: &[SynthFace]) -> Result<Vec<ReadRender>, TrainError> {
+fn read_renders(path: &FacePath, faces: &[SynthFace]) -> Result<Vec<ReadRender>, TrainError> {
     let mut read = Vec::with_capacity(faces.len());
     for batch in faces.chunks(BATCH) {
         // Landmarks are given: what is judged here is the reading of units.
-        let aligned: Result<Vec<_>, _> = (batch.iter())
-            .map(|face| {
-                let marks = std::slice::from_ref(&face.landmarks);
-                SimilarityAligner.align(&face.photo, marks, ALIGNED_SIZE)
-            })
-            .collect();
-        let aligned: Vec<_> = aligned?.into_iter().flatten().collect();
-        let readings = path.units.detect_units(&aligned)?;
+        let place = |face: &SynthFace| {
+            let (bounds, marks) = (whole(&face.photo), face.landmarks.clone());
+            path.reader().place_marked(&face.photo, bounds, marks)
+        };
+        let readings = path.read_placed(batch.iter().map(place).collect())?;
         read.extend(
             batch
                 .iter()

@@ -5,12 +5,8 @@ use std::num::NonZeroU32;
 use std::path::Path;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use expllm_au::AuNet;
-use expllm_core::{
-    AlignedFace, AuDetector, AuReading, AuVector, Expression, ExpressionProbabilities, Photo,
-    Similarity,
-};
-use expllm_face::{ALIGNED_SIZE, LandmarkNet, warp};
+use expllm_core::{AuReading, AuVector, Expression, ExpressionProbabilities, Photo};
+use expllm_face::{ALIGNED_SIZE, GreyImage, warp};
 use expllm_model::conversation::Turn;
 use expllm_model::nn::VisionEncoder;
 use expllm_model::{FacePixels, PreparePixels, VisionConfig};
@@ -24,8 +20,9 @@ use super::chains::Chains;
 use super::config::{FacesConfig, RecordMix};
 use super::example::{Example, ExampleImage, ExampleSource};
 use super::features::Store;
-use crate::au::{PlacedFace, placed_faces, rendered_faces};
+use crate::au::{FacePath, PlacedFace, placed_faces, rendered_faces};
 use crate::augment::{Jitter, degraded_crop};
+use crate::faces::grey_photo;
 use crate::{TrainError, TrainingData};
 
 /// Faces looked at together.
@@ -79,23 +76,23 @@ pub(super) struct Look {
 pub struct Reader<'a> {
     encoder: &'a VisionEncoder,
     config: &'a VisionConfig,
-    units: AuNet,
+    path: FacePath,
     device: Device,
 }
 
 impl<'a> Reader<'a> {
-    /// A reader of an encoder and a detector.
+    /// A reader of an encoder and a face path.
     #[must_use]
     pub fn new(
         encoder: &'a VisionEncoder,
         config: &'a VisionConfig,
-        units: AuNet,
+        path: FacePath,
         device: &Device,
     ) -> Self {
         Self {
             encoder,
             config,
-            units,
+            path,
             device: device.clone(),
         }
     }
@@ -118,8 +115,8 @@ impl<'a> Reader<'a> {
 
     /// Looks at faces.
     fn read(&self, faces: &[(Photo, Option<Expression>)]) -> Result<Vec<Look>, TrainError> {
-        let aligned: Vec<_> = faces.iter().map(|(photo, _)| aligned(photo)).collect();
-        let readings = self.units.detect_units(&aligned)?;
+        let photos = faces.iter().map(|(photo, _)| photo);
+        let readings = self.path.read_upright(photos)?;
         let side = self.config.image_size();
         let prepare = FacePixels::of(self.config);
         let pixels: Vec<f32> = faces
@@ -185,13 +182,13 @@ impl FaceSets {
             report(&format!("{} looks from an earlier run", train.len()));
             return Ok(sets(train, valid));
         }
-        let landmarks = LandmarkNet::pretrained(&reader.device)?;
+        let landmarks = &reader.path.reader().landmarks;
         let data = TrainingData::new(&config.folder);
         let mut wild = data.wild("train")?;
         let held_back = wild.split_off(wild.len().saturating_sub(HELD_BACK));
         let mut train = Store::new(size);
         report(&format!("reading {} faces of wild", wild.len()));
-        let wild = placed_faces(wild, &landmarks)?;
+        let wild = placed_faces(wild, landmarks)?;
         for view in 0..config.wild_views as u64 {
             read_views(&wild, view, reader, &mut train)?;
         }
@@ -199,7 +196,7 @@ impl FaceSets {
         fer.shuffle(&mut ChaCha8Rng::seed_from_u64(SERIES));
         fer.truncate(config.fer);
         report(&format!("reading {} faces of FER2013", fer.len()));
-        read_views(&placed_faces(fer, &landmarks)?, 0, reader, &mut train)?;
+        read_views(&placed_faces(fer, landmarks)?, 0, reader, &mut train)?;
         if config.synthetic > 0 {
             report(&format!("rendering {} faces", config.synthetic));
             let faces = rendered_faces(&data.synthesizer()?, config.synthetic);
@@ -207,7 +204,7 @@ impl FaceSets {
             read_views(&faces, 0, reader, &mut train)?;
         }
         let mut valid = Store::new(size);
-        read_views(&placed_faces(held_back, &landmarks)?, 0, reader, &mut valid)?;
+        read_views(&placed_faces(held_back, landmarks)?, 0, reader, &mut valid)?;
         if train.len() == 0 || valid.len() == 0 {
             return Err(TrainError::NoRecords(config.folder.clone()));
         }
@@ -267,10 +264,6 @@ fn read_views(
 /// The aligned face, moved and degraded when it is not the proper look.
 fn look_at(face: &PlacedFace, stray: bool, rng: &mut ChaCha8Rng) -> Option<Photo> {
     let side = ALIGNED_SIZE;
-    let grey = |pixels: Vec<u8>, width, height| {
-        let rgb = pixels.iter().flat_map(|&v| [v, v, v]).collect();
-        Photo::new(width, height, rgb).ok()
-    };
     let mut to_image = face.to_image;
     if stray {
         to_image = JITTER.apply(&to_image, side as usize, rng);
@@ -281,25 +274,16 @@ fn look_at(face: &PlacedFace, stray: bool, rng: &mut ChaCha8Rng) -> Option<Photo
             .iter()
             .map(|v| v.round().clamp(0.0, 255.0) as u8)
             .collect();
-        return grey(bytes, side, side);
+        let side = side as usize;
+        return GreyImage::new(side, side, bytes).as_ref().map(grey_photo);
     }
-    let (width, height) = (face.image.width() as u32, face.image.height() as u32);
-    let photo = grey(face.image.pixels().to_vec(), width, height)?;
+    let photo = grey_photo(&face.image);
     Some(warp(&photo, &to_image, side))
 }
 
 /// Nothing known of the expression, for a detector that reads units alone.
 fn even() -> ExpressionProbabilities {
     ExpressionProbabilities::from_scores([1.0; Expression::COUNT])
-}
-
-/// An aligned face as the detector takes it; it looks at the pixels alone.
-fn aligned(photo: &Photo) -> AlignedFace {
-    AlignedFace {
-        image: photo.clone(),
-        to_photo: Similarity::IDENTITY,
-        landmarks: None,
-    }
 }
 
 /// A face of the set as it is judged: what the model sees and what the detector reads.

@@ -5,6 +5,7 @@ use std::path::Path;
 use burn::module::Module;
 use burn::tensor::Device;
 use expllm_au::{AuNet, AuNetworkConfig};
+use expllm_face::LandmarkNet;
 use expllm_face::device::reading_device;
 use expllm_model::checkpoint::{self, Checkpoint};
 use expllm_model::conversation::{PromptTemplate, Task, Turn};
@@ -20,6 +21,7 @@ use super::detector::{is_shipped, shipped_encoder, shipped_vision};
 use super::example::{ExampleSource, Language};
 use super::faces::{FaceExamples, FaceSets, Reader};
 use super::readings::ReadingExamples;
+use crate::au::FacePath;
 use crate::{TrainError, read_weights};
 
 /// Conversations that a tokenizer is learnt from.
@@ -182,7 +184,8 @@ impl Records {
             }
             Data::Faces(faces) => {
                 let reading = reading_device();
-                let detector = detector(faces, &reading)?;
+                let landmarks = LandmarkNet::pretrained(&reading)?;
+                let path = FacePath::new(landmarks, detector(faces, &reading)?)?;
                 // A model with the sizes of the encoder that ships sees through that one.
                 let shared = is_shipped(vision).then(shipped_encoder).transpose()?;
                 if shared.is_none() && matches!(vision, VisionConfig::Convolutional(_)) {
@@ -195,7 +198,7 @@ impl Records {
                 let Some(encoder) = shared.clone().or(own) else {
                     return Err(TrainError::NoRecords(faces.folder.clone()));
                 };
-                let reader = Reader::new(&encoder, vision, detector, &reading);
+                let reader = Reader::new(&encoder, vision, path, &reading);
                 let sets = FaceSets::build(faces, config.records, &reader, &config.output, report)?;
                 Self {
                     texts: sets.train.conversations(TOKENIZER_TEXTS).collect(),

@@ -195,7 +195,7 @@ impl Tracker {
                 kept.push(candidate);
                 continue;
             }
-            let found = is_face(&reader.detector, photo, &candidate.face.face_box)?;
+            let found = is_face(reader, photo, &candidate.face.face_box)?;
             let person = &mut self.people[candidate.person];
             person.missed = if found { 0 } else { person.missed + 1 };
             // Turned heads are followed where the detector is blind, as long as they look alike.
@@ -340,8 +340,8 @@ fn holds(photo: &Photo, point: Point) -> bool {
 }
 
 /// Whether the detector finds a face about where one should be, looking only there.
-fn is_face(
-    detector: &impl FaceDetector,
+fn is_face<D: FaceDetector, L, A, U>(
+    reader: &FaceReader<D, L, A, U>,
     photo: &Photo,
     face_box: &FaceBox,
 ) -> Result<bool, StageError> {
@@ -360,7 +360,7 @@ fn is_face(
         center: Point::new(middle, middle),
         side: place.side / scale,
     };
-    let found = detector.detect(&close)?;
+    let found = reader.boxes(&close)?;
     Ok(found
         .iter()
         .any(|found| Square::of(found).overlap(&expected) >= SAME))
