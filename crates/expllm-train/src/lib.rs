@@ -17,7 +17,7 @@ mod weights;
 
 pub use detection::score_detection;
 pub use error::TrainError;
-pub use faces::{RealFace, read_fer2013, read_wild};
+pub use faces::{FaceSet, RealFace};
 pub use pose::fit_head_pose;
 pub use run::{Progress, RunConfig};
 pub use training_data::TrainingData;

@@ -4,12 +4,15 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use expllm_au::{AuNet, AuNetworkConfig, Calibration};
+use expllm_data::Split;
 use expllm_face::device::{Backend, reading_device};
 use expllm_face::{LandmarkNet, LandmarkNetworkConfig};
-use expllm_train::au::{AuScores, FacePath, fit_calibration, score_au, score_london, score_panel};
+use expllm_train::au::{
+    AuScores, FacePath, ScoredFaces, fit_calibration, score_au, score_london, score_panel,
+};
 use expllm_train::landmarks::{score_landmarks, train_landmarks};
 use expllm_train::{
-    Progress, RunConfig, TrainingData, read_weights, save_weights, score_detection,
+    FaceSet, Progress, RunConfig, TrainingData, read_weights, save_weights, score_detection,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -41,7 +44,7 @@ enum What {
     },
     /// Print the figures of the networks that are part of the program.
     Score {
-        /// Folder with wild.tar, fer2013.tar, ict_facekit.safetensors, panel_dev.csv and the files
+        /// Folder with sets of faces, ict_facekit.safetensors, panel_dev.csv and the files
         /// that belong to them.
         #[arg(long)]
         shared: PathBuf,
@@ -53,7 +56,7 @@ enum What {
 
 #[derive(Debug, clap::Args)]
 struct RunArgs {
-    /// Folder with wild.tar, fer2013.tar and ict_facekit.safetensors.
+    /// Folder with sets of faces, as its faces.toml names them, and ict_facekit.safetensors.
     #[arg(long)]
     shared: PathBuf,
     /// Folder for checkpoints; run again to resume from the last one.
@@ -96,15 +99,21 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
         What::Landmarks(run) => landmarks(run),
         What::Au(args) => return super::train_au::run(args),
         What::Model(args) => super::train_model::run(args),
-        What::Calibrate { shared, out } => calibrate(&TrainingData::new(shared), out),
-        What::Score { shared, weights } => score(&TrainingData::new(shared), weights.as_deref()),
+        What::Calibrate { shared, out } => calibrate(&open(shared)?, out),
+        What::Score { shared, weights } => score(&open(shared)?, weights.as_deref()),
     }
     .map(|()| Outcome::Complete)
 }
 
+fn open(folder: &Path) -> Result<TrainingData, CliError> {
+    TrainingData::open(folder).map_err(CliError::library)
+}
+
 fn landmarks(args: &RunArgs) -> Result<(), CliError> {
-    let data = TrainingData::new(&args.shared);
-    let faces = data.landmark_faces("train").map_err(CliError::library)?;
+    let data = open(&args.shared)?;
+    let faces = data
+        .landmark_faces(Split::Train)
+        .map_err(CliError::library)?;
     let (device, config) = (reading_device(), LandmarkNetworkConfig::new());
     let bar = progress_bar(args.steps);
     let network = train_landmarks(
@@ -166,7 +175,9 @@ fn print_found_faces(data: &TrainingData, path: &FacePath) -> Result<(), CliErro
 
 #[allow(clippy::print_stdout)] // The program speaks to its user here.
 fn print_landmark_score(data: &TrainingData, network: &LandmarkNet) -> Result<(), CliError> {
-    let faces = data.landmark_faces("valid").map_err(CliError::library)?;
+    let faces = data
+        .landmark_faces(Split::Valid)
+        .map_err(CliError::library)?;
     let score = score_landmarks(network, &faces).map_err(CliError::library)?;
     let [pitch, yaw, roll] = score.pose_error;
     let n = score.n;
@@ -188,10 +199,15 @@ fn print_au_score(data: &TrainingData, path: &FacePath) -> Result<(), CliError> 
         .map_err(CliError::library)?;
     print_figures(score_panel(path, &ratings, &faces).map_err(CliError::library)?);
     let synthesizer = data.synthesizer().map_err(CliError::library)?;
-    let wild = data.wild("valid").map_err(CliError::library)?;
-    let fer = data.fer2013("valid").map_err(CliError::library)?;
-    let majorities = data.majorities().map_err(CliError::library)?;
-    let scores = score_au(path, &synthesizer, &wild, (&fer, &majorities));
+    let set = |name: &str| data.set(name).map_err(CliError::library);
+    let valid = |set: &FaceSet| data.faces(set, Split::Valid).map_err(CliError::library);
+    let (wild, fer) = (set("wild")?, set("fer2013")?);
+    let faces = ScoredFaces {
+        wild: &valid(wild)?,
+        fer: &valid(fer)?,
+        majorities: &data.majorities(fer).map_err(CliError::library)?,
+    };
+    let scores = score_au(path, &synthesizer, faces);
     print_figures(scores.map_err(CliError::library)?);
     Ok(())
 }

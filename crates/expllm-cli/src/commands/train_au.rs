@@ -8,7 +8,7 @@ use expllm_face::LandmarkNet;
 use expllm_face::backbone::BackboneConfig;
 use expllm_face::device::{Backend, reading_device};
 use expllm_train::au::{
-    DevSet, Finish, LookSizes, Pupil, Source, Witness, averaged, finish, teach,
+    DevSet, Finish, LookSizes, Pupil, Renders, Witness, averaged, finish, teach,
 };
 use expllm_train::{Progress, RunConfig, TrainError, TrainingData, save_weights};
 
@@ -17,7 +17,8 @@ use crate::{CliError, Outcome};
 /// Arguments of `expllm train au`.
 #[derive(Debug, ClapArgs)]
 pub struct Args {
-    /// Folder with wild.tar, fer2013.tar, ict_facekit.safetensors and what goes with them.
+    /// Folder with sets of faces, as its faces.toml names them, ict_facekit.safetensors and what
+    /// goes with them.
     #[arg(long)]
     shared: PathBuf,
     /// Folder for checkpoints; run again to resume from the last one.
@@ -29,12 +30,13 @@ pub struct Args {
     /// Train no further: make the weights of the last checkpoint of the run.
     #[arg(long)]
     finish: bool,
-    /// How much the labels of FER2013 say of the expression beside what people see, from 0 to 1.
+    /// How much the labels of sets with votes say of the expression beside what people see, from
+    /// 0 to 1.
     #[arg(long, default_value_t = Finish::default().label_share)]
     label_share: f32,
-    /// Where faces come from.
-    #[arg(long, value_delimiter = ',', default_values_t = Source::ALL)]
-    sources: Vec<Source>,
+    /// Where faces come from: renders, and names of sets; from everywhere without it.
+    #[arg(long, value_delimiter = ',')]
+    sources: Vec<String>,
     /// Faces to render.
     #[arg(long, default_value_t = 12_000)]
     renders: usize,
@@ -63,7 +65,7 @@ pub struct Args {
 
 /// Runs the recipe.
 pub fn run(args: &Args) -> Result<Outcome, CliError> {
-    let data = TrainingData::new(&args.shared);
+    let data = TrainingData::open(&args.shared).map_err(CliError::library)?;
     let landmarks = LandmarkNet::pretrained(&reading_device()).map_err(CliError::library)?;
     let config = AuNetworkConfig::new();
     let pupil = match args.finish {
@@ -87,15 +89,19 @@ fn train(
 ) -> Result<Pupil, CliError> {
     let clock = std::time::Instant::now();
     let dev = DevSet::new(data, landmarks).map_err(CliError::library)?;
+    let renders = Renders {
+        count: args.renders,
+        keep: &args.run,
+    };
     let faces = data
-        .taught_faces(&args.sources, (args.renders, &args.run), landmarks)
+        .taught_faces(&args.sources, &renders, landmarks)
         .map_err(CliError::library)?;
     log(&format!(
-        "{} renders, {} rated, {} of wild, {} of FER2013, after {:.0} s",
+        "{} renders, {} rated, {} with a label, {} with votes, after {:.0} s",
         faces.renders.len(),
         faces.rated.len(),
-        faces.wild.len(),
-        faces.fer.len(),
+        faces.labelled.len(),
+        faces.voted.len(),
         clock.elapsed().as_secs_f64()
     ));
     let run = RunConfig::new(args.steps, args.batch, args.rate)
@@ -140,7 +146,7 @@ impl Witness for Reporter<'_> {
 
     fn shown(&mut self, pupil: &Pupil, step: usize, side: usize) -> Result<(), TrainError> {
         let figures = self.dev.judge(pupil, self.sizes, side)?;
-        for (name, panel) in ["wild", "FER2013"].into_iter().zip(&figures.panel) {
+        for (name, panel) in &figures.panel {
             let of = |mean: Option<(f64, usize)>| mean.map_or(f64::NAN, |m| m.0);
             log(&format!(
                 "step {step}, panel {name}: Spearman {:.3}, AUC {:.3} (lowest {:?}), F1 {:.3}, expression {:?}, sides {:?}",
@@ -153,7 +159,7 @@ impl Witness for Reporter<'_> {
             ));
         }
         log(&format!(
-            "step {step}, FER2013 {:.4} by labels, {:.4} by votes; FERPlus {:.4}",
+            "step {step}, labels {:.4} by labels, {:.4} by votes; majorities {:.4}",
             figures.label, figures.seen, figures.majority
         ));
         Ok(())

@@ -154,11 +154,7 @@ impl Panels<'_> {
     }
 }
 
-fn read<'a>(
-    numbers: CachedNumbers<'a>,
-    range: Range<usize>,
-    row: &'a mut [f32],
-) -> &'a [f32] {
+fn read<'a>(numbers: CachedNumbers<'a>, range: Range<usize>, row: &'a mut [f32]) -> &'a [f32] {
     match numbers {
         CachedNumbers::F32(numbers) => &numbers[range],
         CachedNumbers::F16(numbers) => {

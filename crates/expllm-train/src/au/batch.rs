@@ -13,7 +13,7 @@ use crate::augment::push;
 use crate::landmarks::target;
 use crate::run::row_rng;
 
-/// Of every 64 faces of a batch: renders, rated faces, others of `wild`, others of FER2013.
+/// Of every 64 faces of a batch: renders, rated faces, others with a label, others with votes.
 const SHARES: [usize; 4] = [16, 15, 8, 25];
 
 /// Coordinates of all landmarks.
@@ -93,7 +93,7 @@ fn known<T>(value: &Option<T>) -> f32 {
 
 /// The batch of a step; the same step always gives the same batch.
 pub(super) fn make_batch(faces: &TaughtFaces, run: &RunConfig, side: usize, step: usize) -> Batch {
-    let pools = [&faces.renders, &faces.rated, &faces.wild, &faces.fer];
+    let pools = [&faces.renders, &faces.rated, &faces.labelled, &faces.voted];
     let order = order(pools.map(Vec::len));
     let looks: Vec<_> = (0..run.batch)
         .into_par_iter()
@@ -141,7 +141,7 @@ pub(super) mod tests {
     pub(in super::super) fn faces() -> TaughtFaces {
         TaughtFaces {
             renders: vec![face(Lesson::default().exact([0.3; ActionUnit::COUNT]))],
-            wild: vec![face(Lesson::default().labelled(Expression::Anger))],
+            labelled: vec![face(Lesson::default().labelled(Expression::Anger))],
             ..TaughtFaces::default()
         }
     }

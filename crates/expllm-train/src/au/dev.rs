@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use burn::nn::Linear;
 use expllm_core::{AuVector, Expression, ExpressionSet, Similarity};
+use expllm_data::Split;
 use expllm_face::backbone::BackboneConfig;
 use expllm_face::{ALIGNED_SIZE, LandmarkNet};
 use rayon::prelude::*;
@@ -26,26 +27,28 @@ pub struct DevSet {
     /// Rated faces by file.
     panel: Vec<(String, TaughtFace)>,
     ratings: Vec<Rating>,
-    /// Faces, labels and majorities of FER2013's validation part.
-    fer: Vec<FerFace>,
+    /// Names of the sets.
+    sets: Vec<String>,
+    /// Faces of sets with votes.
+    voted: Vec<VotedFace>,
 }
 
-/// A face of FER2013, its label, and what most voters of FERPlus see.
-type FerFace = (TaughtFace, Option<Expression>, Option<Expression>);
+/// A face, its label, and what most voters see.
+type VotedFace = (TaughtFace, Option<Expression>, Option<Expression>);
 
 /// Whether an answer is right; `None` where nothing is known.
-type Judge<'a> = &'a dyn Fn(&Output, &FerFace) -> Option<bool>;
+type Judge<'a> = &'a dyn Fn(&Output, &VotedFace) -> Option<bool>;
 
 /// Figures of a network on its way.
 #[derive(Debug, Clone)]
 pub struct DevFigures {
-    /// On rated faces of `wild` and of FER2013.
-    pub panel: [PanelFigures; 2],
-    /// Accuracy of the label head on FER2013's labels, seven classes.
+    /// On rated faces, by set.
+    pub panel: Vec<(String, PanelFigures)>,
+    /// Accuracy of the label head on the labels of sets with votes, seven classes.
     pub label: f64,
-    /// Accuracy of the other head on FER2013's labels, seven classes.
+    /// Accuracy of the other head on these labels, seven classes.
     pub seen: f64,
-    /// Accuracy of that head on FERPlus's majority, eight classes.
+    /// Accuracy of that head on the majorities of the votes, eight classes.
     pub majority: f64,
 }
 
@@ -59,8 +62,6 @@ impl DevSet {
         let ratings = read_panel(&data.file("panel_dev.csv"))?;
         let rated: std::collections::HashSet<&str> =
             ratings.iter().map(|r| r.file.as_str()).collect();
-        let wild = data.wild("valid")?;
-        let fer = data.fer2013("valid")?;
         let placed = |face: &RealFace| {
             // Landmarks as the reader finds them.
             let unknown = RealFace {
@@ -80,21 +81,28 @@ impl DevSet {
                     .collect();
                 Ok(found?.into_iter().flatten().collect())
             };
-        let mut panel = named("wild", &wild)?;
-        panel.extend(named("fer2013", &fer)?);
-        let majorities = data.majorities()?;
-        let found: Result<Vec<_>, TrainError> = fer
-            .par_iter()
-            .map(|face| {
-                let majority = majorities.get(&face.file).copied();
-                Ok(placed(face)?.map(|placed| (placed, face.expression, majority)))
-            })
-            .collect();
-        let fer = found?.into_iter().flatten().collect();
+        let (mut panel, mut voted) = (Vec::new(), Vec::new());
+        for set in data.sets() {
+            let faces = data.faces(set, Split::Valid)?;
+            panel.extend(named(&set.name, &faces)?);
+            if set.votes.is_none() {
+                continue;
+            }
+            let majorities = data.majorities(set)?;
+            let found: Result<Vec<_>, TrainError> = faces
+                .par_iter()
+                .map(|face| {
+                    let majority = majorities.get(&face.file).copied();
+                    Ok(placed(face)?.map(|placed| (placed, face.expression, majority)))
+                })
+                .collect();
+            voted.extend(found?.into_iter().flatten());
+        }
         Ok(Self {
             panel,
             ratings,
-            fer,
+            sets: data.sets().iter().map(|set| set.name.clone()).collect(),
+            voted,
         })
     }
 
@@ -117,26 +125,26 @@ impl DevSet {
             .zip(&read)
             .map(|((file, _), output)| (file.clone(), output.findings()))
             .collect();
-        let half = |archive: &str| -> Result<PanelFigures, TrainError> {
+        let of_set = |set: &String| -> Result<(String, PanelFigures), TrainError> {
             let ratings: Vec<Rating> = self
                 .ratings
                 .iter()
-                .filter(|r| r.file.starts_with(archive))
+                .filter(|r| r.file.split('/').next() == Some(set.as_str()))
                 .cloned()
                 .collect();
-            Ok(panel_figures(&ratings, &findings)?)
+            Ok((set.clone(), panel_figures(&ratings, &findings)?))
         };
-        let read: Vec<_> = looker.read(self.fer.iter().map(|(face, ..)| face));
+        let read: Vec<_> = looker.read(self.voted.iter().map(|(face, ..)| face));
         let share = |right: Judge<'_>| {
             let judged: Vec<bool> = read
                 .iter()
-                .zip(&self.fer)
+                .zip(&self.voted)
                 .filter_map(|(output, face)| right(output, face))
                 .collect();
             judged.iter().filter(|r| **r).count() as f64 / judged.len().max(1) as f64
         };
         Ok(DevFigures {
-            panel: [half("wild")?, half("fer2013")?],
+            panel: self.sets.iter().map(of_set).collect::<Result<_, _>>()?,
             label: share(&|output, face| Some(top(&output.label, ExpressionSet::Seven) == face.1?)),
             seen: share(&|output, face| Some(top(&output.seen, ExpressionSet::Seven) == face.1?)),
             majority: share(&|output, face| {

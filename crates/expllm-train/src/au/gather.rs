@@ -1,23 +1,20 @@
 //! The faces of a run, gathered from the sources that it may use.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt;
 use std::path::Path;
-use std::str::FromStr;
 
-use expllm_core::{Expression, LANDMARK_COUNT, Point, Similarity};
+use expllm_core::Similarity;
+use expllm_data::Split;
 use expllm_face::{GreyImage, LandmarkNet, SimilarityAligner};
 use rayon::prelude::*;
 
 use super::cache::{read_renders, write_renders};
-use super::dev::majority;
-use super::lesson::{Lesson, Opinion};
-use super::mesh::{BLENDSHAPES, read_blendshapes, read_landmarks};
+use super::lesson::Lesson;
 use super::mesh_lessons::teach_by_mesh;
 use super::panel::{Rating, read_panel};
 use super::place::place;
 use crate::synth::{FaceSynthesizer, seed_of};
-use crate::{RealFace, TrainError, TrainingData};
+use crate::{FaceSet, RealFace, TrainError, TrainingData};
 
 /// Series of seeds that training faces are drawn from.
 const TRAINING_SERIES: u64 = 1;
@@ -25,47 +22,16 @@ const TRAINING_SERIES: u64 = 1;
 /// Of how many rated faces one is kept back from training, to calibrate by.
 const KEPT_BACK_EVERY: usize = 8;
 
-/// A source of faces.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
-    /// Rendered faces.
-    Renders,
-    /// The collection `wild`.
-    Wild,
-    /// FER2013 with the votes of FERPlus; for research use.
-    Fer2013,
-}
+/// What arguments call rendered faces, beside the names of sets.
+pub const RENDERS: &str = "renders";
 
-impl Source {
-    /// All sources.
-    pub const ALL: [Self; 3] = [Self::Renders, Self::Wild, Self::Fer2013];
-
-    /// Name in arguments.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Renders => "renders",
-            Self::Wild => "wild",
-            Self::Fer2013 => "fer2013",
-        }
-    }
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl FromStr for Source {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let find = |source: &Self| source.name() == text.trim();
-        let known = || Self::ALL.map(Self::name).join(", ");
-        let found = Self::ALL.into_iter().find(find);
-        found.ok_or_else(|| format!("no source {text:?}; known are {}", known()))
-    }
+/// How many faces are rendered, and in which folder they are kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Renders<'a> {
+    /// How many.
+    pub count: usize,
+    /// The folder.
+    pub keep: &'a Path,
 }
 
 /// A face, where it lies in its picture, and what is known of it.
@@ -85,12 +51,12 @@ pub struct TaughtFace {
 pub struct TaughtFaces {
     /// Renders.
     pub renders: Vec<TaughtFace>,
-    /// Faces of `wild` and FER2013 that were rated.
+    /// Photographed faces that were rated.
     pub rated: Vec<TaughtFace>,
-    /// All other faces of `wild`.
-    pub wild: Vec<TaughtFace>,
-    /// All other faces of FER2013.
-    pub fer: Vec<TaughtFace>,
+    /// All others of sets with a label alone.
+    pub labelled: Vec<TaughtFace>,
+    /// All others of sets with votes.
+    pub voted: Vec<TaughtFace>,
 }
 
 /// Renders faces `0..count` of the training series.
@@ -125,19 +91,34 @@ const fn is_kept_back(row: usize) -> bool {
 }
 
 impl TrainingData {
-    /// The rated faces that are kept back from training, to fit by, with their ratings.
+    /// The sets of some sources and whether faces are rendered too; all without any.
+    fn chosen(&self, sources: &[String]) -> Result<(Vec<&FaceSet>, bool), TrainError> {
+        if sources.is_empty() {
+            return Ok((self.sets().iter().collect(), true));
+        }
+        let named = sources.iter().filter(|source| *source != RENDERS);
+        let names: HashSet<&str> = (named.map(|name| Ok(self.set(name)?.name.as_str())))
+            .collect::<Result<_, TrainError>>()?;
+        let sets = self.sets().iter();
+        let sets = sets.filter(|set| names.contains(set.name.as_str()));
+        Ok((sets.collect(), sources.iter().any(|name| name == RENDERS)))
+    }
+
+    /// The rated faces of some sets that are kept back from training, to fit by, with their
+    /// ratings.
     ///
     /// # Errors
     ///
     /// When a file is missing or damaged.
     pub fn kept_back(
         &self,
-        sources: &[Source],
+        sources: &[String],
     ) -> Result<(Vec<Rating>, Vec<RealFace>), TrainError> {
+        let (sets, _) = self.chosen(sources)?;
         let (ratings, mut faces) = self.rated_faces("panel_train.csv")?;
         let used = |file: &str| {
             let archive = file.split('/').next();
-            sources.iter().any(|source| archive == Some(source.name()))
+            sets.iter().any(|set| archive == Some(set.name.as_str()))
         };
         let rows = ratings.into_iter().enumerate();
         let kept = rows.filter(|(row, rating)| is_kept_back(*row) && used(&rating.file));
@@ -147,56 +128,39 @@ impl TrainingData {
         Ok((ratings, faces))
     }
 
-    /// Gathers the faces of a run; `renders` faces are rendered where that source is used, and kept
-    /// in the folder `keep`.
+    /// Gathers the faces of a run from sets and, where [`RENDERS`] is among the sources, renders;
+    /// from all without any source.
     ///
     /// # Errors
     ///
     /// When a file is missing or damaged, or the landmark network fails.
     pub fn taught_faces(
         &self,
-        sources: &[Source],
-        (renders, keep): (usize, &Path),
+        sources: &[String],
+        renders: &Renders<'_>,
         network: &LandmarkNet,
     ) -> Result<TaughtFaces, TrainError> {
         let known = Known::read(read_panel(&self.file("panel_train.csv"))?);
+        let (sets, rendered) = self.chosen(sources)?;
         let mut faces = TaughtFaces::default();
-        if sources.contains(&Source::Wild) {
-            let blendshapes = read_blendshapes(
-                &self.file("wild_blendshapes.safetensors"),
-                "train_blendshapes",
-            )?;
-            let real = self.wild("train")?;
-            let blendshapes = blendshapes.into_iter().chain(std::iter::repeat(None));
-            let rows: Vec<_> = real
-                .into_iter()
-                .zip(blendshapes)
-                .map(|(face, shapes)| {
-                    let mut lesson = Lesson {
-                        blendshapes: shapes,
-                        ..Lesson::default()
-                    };
-                    if let Some(expression) = face.expression {
-                        lesson = lesson.labelled(expression);
-                    }
-                    (face, lesson)
-                })
-                .collect();
-            faces.wild = known.sort(rows, "wild", network, &mut faces.rated)?;
-        }
-        if sources.contains(&Source::Fer2013) {
-            let rows = self.fer2013_lessons("train")?;
-            faces.fer = known.sort(rows, "fer2013", network, &mut faces.rated)?;
+        for set in sets {
+            let rows = self.lessons(set, Split::Train)?;
+            let others = known.sort(rows, &set.name, network, &mut faces.rated)?;
+            match set.votes {
+                Some(_) => faces.voted.extend(others),
+                None => faces.labelled.extend(others),
+            }
         }
         teach_by_mesh(&mut faces);
-        if sources.contains(&Source::Renders) {
-            faces.renders = self.kept_renders(renders, keep)?;
+        if rendered {
+            faces.renders = self.kept_renders(renders)?;
         }
         Ok(faces)
     }
 
     /// Renders faces, or reads them where they were kept.
-    fn kept_renders(&self, count: usize, keep: &Path) -> Result<Vec<TaughtFace>, TrainError> {
+    fn kept_renders(&self, renders: &Renders<'_>) -> Result<Vec<TaughtFace>, TrainError> {
+        let Renders { count, keep } = *renders;
         let path = keep.join(format!("renders-{count}.safetensors"));
         if path.is_file() {
             return read_renders(&path);
@@ -206,75 +170,6 @@ impl TrainingData {
         write_renders(&path, &faces)?;
         Ok(faces)
     }
-
-    /// The expression that most voters of FERPlus see in pictures of FER2013, by file; pictures
-    /// without a majority are not in it.
-    ///
-    /// # Errors
-    ///
-    /// When the table is missing or damaged.
-    pub fn majorities(&self) -> Result<HashMap<String, Expression>, TrainError> {
-        let rows = read_votes(&self.file("fer2013_faces.csv"))?;
-        let rows = rows.into_iter();
-        Ok(rows
-            .filter_map(|(file, votes)| Some((file, majority(&votes?)?)))
-            .collect())
-    }
-
-    /// FER2013 with its labels, the votes of FERPlus and MediaPipe's findings.
-    fn fer2013_lessons(&self, split: &str) -> Result<Vec<(RealFace, Lesson)>, TrainError> {
-        let mesh = self.file("fer2013_mesh.safetensors");
-        let blendshapes = read_blendshapes(&mesh, "blendshapes")?;
-        let landmarks = read_landmarks(&mesh, "landmarks68")?;
-        let votes = read_votes(&self.file("fer2013_faces.csv"))?;
-        let mut rows: HashMap<String, FerRow> = HashMap::with_capacity(votes.len());
-        for (((file, votes), blendshapes), landmarks) in
-            votes.into_iter().zip(blendshapes).zip(landmarks)
-        {
-            rows.insert(file, (votes, blendshapes, landmarks));
-        }
-        let faces = self.fer2013(split)?.into_iter().map(|mut face| {
-            let (votes, blendshapes, points) = rows.remove(&face.file).unwrap_or_default();
-            face.points = points;
-            let lesson = Lesson {
-                blendshapes,
-                seen: votes.as_ref().map(Opinion::votes).unwrap_or_default(),
-                label: face
-                    .expression
-                    .map(|e| Opinion::of(e, 1.0))
-                    .unwrap_or_default(),
-                ..Lesson::default()
-            };
-            (face, lesson)
-        });
-        Ok(faces.collect())
-    }
-}
-
-/// Votes, blendshapes and landmarks of a picture of FER2013.
-type FerRow = (
-    Option<[f32; 10]>,
-    Option<[f32; BLENDSHAPES]>,
-    Option<[Point; LANDMARK_COUNT]>,
-);
-
-/// Ten votes: eight expressions, unknown, not a face.
-type Votes = [f32; 10];
-
-/// The file and the ten votes of every row of the table of FERPlus; `None` where nobody voted.
-pub(super) fn read_votes(path: &Path) -> Result<Vec<(String, Option<Votes>)>, TrainError> {
-    let wrong = |reason: String| TrainError::Layout {
-        path: path.display().to_string(),
-        reason,
-    };
-    let mut table = csv::Reader::from_path(path).map_err(|e| wrong(e.to_string()))?;
-    let rows = table.records().map(|row| {
-        let row = row.map_err(|e| wrong(e.to_string()))?;
-        let cells: Option<Vec<f32>> = (1..=10).map(|i| row.get(i)?.parse().ok()).collect();
-        let votes = cells.map(|cells| std::array::from_fn(|i| cells[i]));
-        Ok((row.get(0).unwrap_or_default().to_owned(), votes))
-    });
-    rows.collect()
 }
 
 impl Known {

@@ -177,7 +177,7 @@ impl Lesson {
         u8::try_from(step).ok()
     }
 
-    /// A label of `wild`.
+    /// The label of a set without votes.
     #[must_use]
     pub fn labelled(mut self, expression: Expression) -> Self {
         if self.seen.weight == 0.0 {

@@ -45,7 +45,7 @@ pub(super) fn teach_by_mesh(faces: &mut TaughtFaces) {
         let Some(curve) = fit_curve(&rated, false) else {
             continue;
         };
-        let others = faces.wild.iter_mut().chain(&mut faces.fer);
+        let others = faces.labelled.iter_mut().chain(&mut faces.voted);
         for TaughtFace { lesson, .. } in others {
             lesson.shown(shapes, |value| curve.apply(value));
         }
@@ -126,19 +126,19 @@ mod tests {
     fn what_raters_call_clear_is_taught_as_clear_and_ratings_stay() {
         let mut faces = TaughtFaces {
             rated: rated(),
-            wild: vec![face(with_jaw(0.1)), face(Lesson::default())],
+            labelled: vec![face(with_jaw(0.1)), face(Lesson::default())],
             ..TaughtFaces::default()
         };
         teach_by_mesh(&mut faces);
         let jaw = ActionUnit::JawDrop.index();
-        let lesson = &faces.wild[0].lesson;
+        let lesson = &faces.labelled[0].lesson;
         let [low, high] = lesson.units[jaw];
         assert!(
             low < 0.5 && 0.375 < high && high - low < 0.21,
             "{low} {high}"
         );
         assert_eq!(lesson.unit_weights.iter().sum::<f32>(), WEIGHT);
-        assert_eq!(faces.wild[1].lesson.unit_weights[jaw], 0.0);
+        assert_eq!(faces.labelled[1].lesson.unit_weights[jaw], 0.0);
         assert!(
             faces
                 .rated

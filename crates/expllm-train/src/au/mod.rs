@@ -27,11 +27,12 @@ mod recipe;
 mod score;
 mod score_panel;
 mod score_renders;
+mod set_lessons;
 
 pub use calibrate::fit_calibration;
 pub use dev::{DevFigures, DevSet, majority};
 pub use finish::{Finish, finish};
-pub use gather::{Source, TaughtFace, TaughtFaces, rendered_faces};
+pub use gather::{RENDERS, Renders, TaughtFace, TaughtFaces, rendered_faces};
 pub use geometry::EyesAndJaw;
 pub use lesson::{Lesson, Opinion};
 pub use london::score_london;
@@ -39,5 +40,5 @@ pub use panel_score::{FaceFindings, MovementFigures, PanelFigures, panel_figures
 pub use path::FacePath;
 pub use place::{PlacedFace, placed_faces};
 pub use recipe::{LookSizes, Pupil, Witness, averaged, teach};
-pub use score::{AuScores, Figure, fit_temperature, score_au};
+pub use score::{AuScores, Figure, ScoredFaces, fit_temperature, score_au};
 pub use score_panel::score_panel;

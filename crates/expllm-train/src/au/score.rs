@@ -81,8 +81,18 @@ impl AuScores {
     }
 }
 
-/// Measures on synthetic faces of unseen people, on `wild` and on FER2013; `majorities` holds the
-/// expression that most voters of FERPlus see, by file.
+/// The photographed faces that a network is measured on.
+#[derive(Debug, Clone, Copy)]
+pub struct ScoredFaces<'a> {
+    /// Of `wild`.
+    pub wild: &'a [RealFace],
+    /// Of FER2013.
+    pub fer: &'a [RealFace],
+    /// The expression that most voters of FERPlus see in these, by file.
+    pub majorities: &'a HashMap<String, Expression>,
+}
+
+/// Measures on synthetic faces of unseen people, on `wild` and on FER2013.
 ///
 /// # Errors
 ///
@@ -90,9 +100,13 @@ impl AuScores {
 pub fn score_au(
     path: &FacePath,
     synthesizer: &FaceSynthesizer,
-    wild: &[RealFace],
-    (fer, majorities): (&[RealFace], &HashMap<String, Expression>),
+    faces: ScoredFaces<'_>,
 ) -> Result<AuScores, TrainError> {
+    let ScoredFaces {
+        wild,
+        fer,
+        majorities,
+    } = faces;
     let mut scores = AuScores::default();
     score_synthetic(path, synthesizer, &mut scores)?;
     let photos: Vec<_> = wild.iter().map(|face| grey_photo(&face.image)).collect();

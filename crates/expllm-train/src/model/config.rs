@@ -11,7 +11,7 @@ use expllm_model::{LlmConfig, RopeScaling};
 use serde::{Deserialize, Serialize};
 
 use crate::{RunConfig, TrainError};
-pub use data::{AnnotationsConfig, Data, FacesConfig, ReadingsConfig};
+pub use data::{AnnotationsConfig, Data, FacesConfig, ReadingsConfig, SetViews};
 
 /// A training run of the language model. Unknown fields are refused, so that a misspelt one
 /// never passes for a default.

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use expllm_core::{AuReading, AuVector, Expression, ExpressionProbabilities, Photo};
+use expllm_data::Split;
 use expllm_face::{ALIGNED_SIZE, GreyImage, warp};
 use expllm_model::conversation::Turn;
 use expllm_model::nn::VisionEncoder;
@@ -27,9 +28,6 @@ use crate::{TrainError, TrainingData};
 
 /// Faces looked at together.
 const BATCH: usize = 64;
-
-/// Faces of `wild` that are never trained on and by which runs are validated.
-const HELD_BACK: usize = 700;
 
 /// Series of seeds of the synthetic faces.
 const SERIES: u64 = 11;
@@ -183,28 +181,28 @@ impl FaceSets {
             return Ok(sets(train, valid));
         }
         let landmarks = &reader.path.reader().landmarks;
-        let data = TrainingData::new(&config.folder);
-        let mut wild = data.wild("train")?;
-        let held_back = wild.split_off(wild.len().saturating_sub(HELD_BACK));
-        let mut train = Store::new(size);
-        report(&format!("reading {} faces of wild", wild.len()));
-        let wild = placed_faces(wild, landmarks)?;
-        for view in 0..config.wild_views as u64 {
-            read_views(&wild, view, reader, &mut train)?;
+        let data = TrainingData::open(&config.folder)?;
+        let (mut train, mut valid) = (Store::new(size), Store::new(size));
+        for set in &config.sets {
+            let mut faces = data.faces(data.set(&set.name)?, Split::Train)?;
+            let held_back = faces.split_off(faces.len().saturating_sub(set.held_back));
+            read_views(&placed_faces(held_back, landmarks)?, 0, reader, &mut valid)?;
+            if let Some(most) = set.most {
+                faces.shuffle(&mut ChaCha8Rng::seed_from_u64(SERIES));
+                faces.truncate(most);
+            }
+            report(&format!("reading {} faces of {}", faces.len(), set.name));
+            let faces = placed_faces(faces, landmarks)?;
+            for view in 0..set.views as u64 {
+                read_views(&faces, view, reader, &mut train)?;
+            }
         }
-        let mut fer = data.fer2013("train")?;
-        fer.shuffle(&mut ChaCha8Rng::seed_from_u64(SERIES));
-        fer.truncate(config.fer);
-        report(&format!("reading {} faces of FER2013", fer.len()));
-        read_views(&placed_faces(fer, landmarks)?, 0, reader, &mut train)?;
         if config.synthetic > 0 {
             report(&format!("rendering {} faces", config.synthetic));
             let faces = rendered_faces(&data.synthesizer()?, config.synthetic);
             let faces: Vec<PlacedFace> = faces.into_iter().map(Into::into).collect();
             read_views(&faces, 0, reader, &mut train)?;
         }
-        let mut valid = Store::new(size);
-        read_views(&placed_faces(held_back, landmarks)?, 0, reader, &mut valid)?;
         if train.len() == 0 || valid.len() == 0 {
             return Err(TrainError::NoRecords(config.folder.clone()));
         }
@@ -229,8 +227,8 @@ fn cache_key(config: &FacesConfig, reader: &Reader<'_>) -> Result<String, TrainE
         .sum();
     let units: f32 = looks.iter().flat_map(|look| look.units.feafa()).sum();
     Ok(format!(
-        "{} {} {} {sum:.3} {units:.4}",
-        config.wild_views, config.fer, config.synthetic
+        "{:?} {} {sum:.3} {units:.4}",
+        config.sets, config.synthetic
     ))
 }
 

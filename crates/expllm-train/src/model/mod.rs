@@ -32,7 +32,7 @@ pub use augment::Augmentation;
 pub use average::Average;
 pub use config::{
     AnnotationsConfig, Data, FacesConfig, NewModel, OptimiserConfig, Precision, ReadingsConfig,
-    RecordMix, Start, StepsConfig, TrainConfig, TrainStage, ValidationConfig,
+    RecordMix, SetViews, Start, StepsConfig, TrainConfig, TrainStage, ValidationConfig,
 };
 pub use example::{Example, ExampleImage, ExampleSource, Language, MicroBatch};
 pub use faces::{FaceExamples, FaceSets, JudgedFace, Reader};

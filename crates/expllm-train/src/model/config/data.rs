@@ -50,18 +50,14 @@ pub struct ReadingsConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FacesConfig {
-    /// Folder with wild.tar, fer2013.tar and ict_facekit.safetensors.
+    /// Folder of the training data: sets of faces, as its `faces.toml` names them, and
+    /// `ict_facekit.safetensors`.
     pub folder: PathBuf,
     /// Weights of the action unit detector that reads the faces; without them the project's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detector: Option<PathBuf>,
-    /// Looks at each face of `wild`: one as it is, the others moved and degraded. Every look
-    /// counts twice, plain and mirrored.
-    #[serde(default = "default_wild_views")]
-    pub wild_views: usize,
-    /// Faces of FER2013, one look each.
-    #[serde(default = "default_fer")]
-    pub fer: usize,
+    /// The sets that are looked at.
+    pub sets: Vec<SetViews>,
     /// Synthetic faces, one look each.
     #[serde(default = "default_synthetic")]
     pub synthetic: usize,
@@ -70,12 +66,26 @@ pub struct FacesConfig {
     pub wordings: u64,
 }
 
-fn default_wild_views() -> usize {
-    3
+/// How the faces of a set are looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetViews {
+    /// Name of the set.
+    pub name: String,
+    /// Looks at each face: one as it is, the others moved and degraded. Every look counts twice,
+    /// plain and mirrored.
+    #[serde(default = "default_views")]
+    pub views: usize,
+    /// Faces at most, drawn by chance; all without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub most: Option<usize>,
+    /// Faces that are never trained on and by which runs are validated.
+    #[serde(default)]
+    pub held_back: usize,
 }
 
-fn default_fer() -> usize {
-    10_000
+fn default_views() -> usize {
+    1
 }
 
 fn default_synthetic() -> usize {

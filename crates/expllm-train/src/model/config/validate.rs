@@ -57,7 +57,16 @@ impl TrainConfig {
             }
         }
         if let Data::Faces(faces) = &self.data {
-            size("data.faces.wild_views", faces.wild_views, 64)?;
+            for set in &faces.sets {
+                size("data.faces.sets.views", set.views, 64)?;
+            }
+            if faces.sets.iter().all(|set| set.held_back == 0) {
+                return Err(
+                    "`held_back` of a set in `data.faces.sets` must be above 0: faces \
+                            that are not trained on validate the run"
+                        .to_owned(),
+                );
+            }
         }
         Ok(())
     }

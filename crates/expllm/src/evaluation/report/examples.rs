@@ -142,8 +142,8 @@ fn dots(
     (to_photo, report): (&Similarity, &Report<'_>),
 ) -> Option<String> {
     let to_picture = to_photo.inverse()?;
-    let found = report.landmarks.landmarks(photo, &[face]).ok()?;
-    let found = found.first()?.transformed(&to_picture);
+    let found = report.landmarks.landmarks_of(photo, face).ok()?;
+    let found = found.transformed(&to_picture);
     let mut svg = String::from(r##"<g fill="#fff" stroke="#1b4f8a" stroke-width=".7">"##);
     for point in found.points {
         let _ = write!(
