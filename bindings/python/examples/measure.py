@@ -12,6 +12,7 @@ import argparse
 import os
 import resource
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -20,15 +21,19 @@ from pathlib import Path
 
 PHOTO = Path(__file__).parents[3] / "examples" / "photos" / "astronaut.png"
 
+# What is imported, beside numpy in the same environment. The package loads its parts when they
+# are first named, so the reader's class counts too.
+LINES = ["import expllm", "from expllm import Reader", "import numpy"]
+
 IMPORT = """
 import os, time
 def memory():
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 before, start, busy = memory(), time.perf_counter(), time.process_time()
-import expllm
+{line}
 took, busy = time.perf_counter() - start, time.process_time() - busy
-print(f"{1000 * took:.0f} ms ({1000 * busy:.0f} of the processor), {memory() - before:.1f} MB")
+print(f"{{1000 * took:.1f}} ms ({{1000 * busy:.1f}} of the processor), {{memory() - before:.1f}} MB")
 """
 
 FIRST = """
@@ -85,14 +90,41 @@ def folder(root: Path, count: int) -> Path:
     return photos
 
 
-def rate(command: list[str], count: int, threads: int) -> str:
-    """Photos per second, and how long the processor was busy with one."""
+def seconds(command: list[str], threads: int) -> tuple[float, float]:
+    """How long the clock ran, and the processor."""
     environment = {**os.environ, "RAYON_NUM_THREADS": str(threads)}
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run(command, check=True, env=environment, capture_output=True)
-    seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-    busy = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return f"{count / seconds:.1f} photos/s, {1000 * busy / count:.0f} ms of the processor each"
+    clock, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return clock, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def throughput(options: argparse.Namespace, photos: Path) -> None:
+    """Package and program in turns, by one thread and by two: medians, and the ratios of a round
+    with the lowest and the highest."""
+    ways: dict[tuple[str, int], list[float]] = {}
+    for _ in range(options.rounds):
+        for threads in (1, 2):
+            commands = {"package": [sys.executable, "-c", MANY, str(photos), str(threads)]}
+            if options.program:
+                out = str(photos.parent / f"{threads}.csv")
+                commands["program"] = [options.program, "au", str(photos), "--out", out]
+            for name, command in commands.items():
+                clock, busy = seconds(command, threads)
+                rate, each = options.photos / clock, 1000 * busy / options.photos
+                ways.setdefault((name, threads), []).append(rate)
+                print(f"{name}, threads {threads}: {rate:.1f} photos/s, {each:.1f} ms of the "
+                      "processor each", flush=True)
+    ratio("package, two threads over one", ways["package", 2], ways["package", 1])
+    for threads in (1, 2) if options.program else ():
+        named = f"package over program, threads {threads}"
+        ratio(named, ways["package", threads], ways["program", threads])
+
+
+def ratio(name: str, left: list[float], right: list[float]) -> None:
+    """Prints the median of the ratios of the rounds."""
+    each = sorted(a / b for a, b in zip(left, right))
+    print(f"{name}: {statistics.median(each):.2f} ({each[0]:.2f} to {each[-1]:.2f})")
 
 
 def main() -> None:
@@ -100,20 +132,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--program", default=shutil.which("expllm"))
     parser.add_argument("--photos", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--flat", type=int, default=10000)
     options = parser.parse_args()
-    for at in range(3):
-        print("import", at + 1, run(IMPORT))
+    for at, line in enumerate(LINES * options.rounds):
+        print(f"{line} ({at // len(LINES) + 1}): {run(IMPORT.format(line=line))}")
     print("reading", run(FIRST, PHOTO))
     with tempfile.TemporaryDirectory() as root:
-        photos = folder(Path(root), options.photos)
-        for threads in (1, 2):
-            package = [sys.executable, "-c", MANY, str(photos), str(threads)]
-            print(f"package, {threads} threads: {rate(package, options.photos, threads)}")
-            if options.program:
-                out = str(Path(root) / f"{threads}.csv")
-                program = [options.program, "au", str(photos), "--out", out]
-                print(f"program, {threads} threads: {rate(program, options.photos, threads)}")
+        throughput(options, folder(Path(root), options.photos))
     if options.flat:
         print("memory", run(FLAT, PHOTO, options.flat))
 

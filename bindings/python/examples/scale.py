@@ -93,6 +93,19 @@ def with_spark(paths: Sequence[str], workers: int = 2, size: int = CHUNK) -> pa.
     return _in_order(rows.toArrow().cast(schema), paths)
 
 
+def through_parquet(source: str, target: str, size: int = CHUNK) -> None:
+    """From a Parquet file with the columns ``file`` and ``image`` (the bytes of an image file) to
+    one with the table of faces, in constant memory."""
+    import pyarrow.parquet as pq
+
+    reader, schema = expllm.Reader(), expllm.Readings([]).to_arrow().schema
+    photos = pq.ParquetFile(source).iter_batches(size, columns=["file", "image"])
+    with pq.ParquetWriter(target, schema) as out:
+        for batch in photos:
+            named = dict(zip(*(batch[name].to_pylist() for name in ("file", "image"))))
+            out.write_table(reader.read(named).to_arrow())
+
+
 def _spark_schema(schema: pa.Schema) -> Any:
     from pyspark.sql.pandas.types import from_arrow_schema
 

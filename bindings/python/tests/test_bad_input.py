@@ -5,6 +5,7 @@ import multiprocessing
 import signal
 import subprocess
 import sys
+from multiprocessing.shared_memory import SharedMemory
 
 import numpy as np
 import pytest
@@ -60,6 +61,41 @@ def test_files_of_other_libraries(reader, photo):
         reader.read(image)
 
 
+def test_memory_that_is_gone(reader, photo):
+    view = memoryview(photo.read_bytes())
+    view.release()
+    with pytest.raises(expllm.PhotoError, match="released"):
+        reader.read(view)
+    shared = SharedMemory(create=True, size=300)
+    buffer = shared.buf
+    shared.close()
+    shared.unlink()
+    with pytest.raises(expllm.PhotoError, match="released"):
+        reader.read(buffer)
+
+
+def test_objects_of_other_libraries(reader):
+    class Tensor:
+        def __init__(self, answer):
+            self.answer = answer
+
+        def __array__(self, dtype=None, copy=None):
+            return self.answer()
+
+    def fails():
+        raise RuntimeError("on another device")
+
+    with pytest.raises(expllm.PhotoError, match="another device"):
+        reader.read(Tensor(fails))
+    with pytest.raises(expllm.PhotoError, match="shape"):
+        reader.read(Tensor(lambda: np.zeros((1, 3, 8, 8))))
+    assert len(reader.read(Tensor(lambda: np.zeros((8, 8, 3), np.uint8)))) == 0
+    odd = np.zeros((8, 8, 3), [("r", np.uint8)])
+    with pytest.raises(expllm.PhotoError, match="must hold"):
+        reader.read(odd)
+    assert reader.read({"a": odd, "b": b"none"}).errors.keys() == {0, 1}
+
+
 def test_exceptions_of_callbacks_come_out(reader, photo):
     def stop(done):
         raise KeyError("enough")
@@ -94,15 +130,31 @@ def test_a_forked_child_makes_its_own_reader(reader, photo):
     assert "forked" in answer and answer.endswith(" 1")
 
 
-def test_ctrl_c_ends_a_long_call(photo):
-    code = (
-        "import expllm, itertools\n"
-        "reader = expllm.Reader(threads=1)\n"
-        "print('go', flush=True)\n"
-        f"reader.read(itertools.repeat({str(photo)!r}))\n"
+LONG_CALLS = {
+    "read": """
+import expllm, itertools, sys
+reader = expllm.Reader(threads=1)
+print("go", flush=True)
+reader.read(itertools.repeat(sys.argv[1]))
+""",
+    "build": """
+import sys, time
+from expllm import cot
+def writer(request):
+    print("go", flush=True)
+    time.sleep(600)
+record = {"file_name": "a.png", "emo": "fear", "au": {"jaw_drop": 0.5}}
+cot.build([record], writer=writer, out=sys.argv[2])
+""",
+}
+
+
+@pytest.mark.parametrize("call", LONG_CALLS)
+def test_ctrl_c_ends_a_long_call(photo, tmp_path, call):
+    child = subprocess.Popen(
+        [sys.executable, "-c", LONG_CALLS[call], photo, tmp_path / "out.jsonl"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )
-    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE,
-                             stderr=subprocess.PIPE)
     assert child.stdout.readline() == b"go\n"
     child.send_signal(signal.SIGINT)
     _, error = child.communicate(timeout=120)

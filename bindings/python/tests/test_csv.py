@@ -58,3 +58,16 @@ def test_other_tables_are_refused(tmp_path):
     path.write_text("image,emo\na.jpg,fear\n")
     with pytest.raises(ValueError, match=r"labels\.csv.*OpenFace"):
         expllm.read_csv(path)
+
+
+@pytest.mark.parametrize("tool", ["openface", "pyfeat"])
+def test_columns_are_those_of_the_tools(reader, photo, tool):
+    path = TABLES / f"{tool}.csv"
+    if not path.is_file():
+        pytest.skip(f"no {path}")
+    with open(path, newline="") as file:
+        theirs = {name.strip() for name in next(csv.reader(file))}
+    ours = set(reader.read(photo).to_pandas(tool).columns)
+    # A table of one face of one file has no need of these.
+    assert ours - {"file", "face_id"} <= theirs
+    assert len(ours & theirs) > 150

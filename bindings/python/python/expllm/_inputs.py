@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from expllm._errors import PhotoError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     ]
     """What holds one photo."""
 
-    Many: TypeAlias = One | Iterable[One]
+    Many: TypeAlias = One | Iterable[One] | Mapping[str, One]
     """What holds one photo or many."""
 
 PHOTOS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
@@ -66,6 +66,8 @@ def each(photos: Any) -> Iterator[Named]:
         yield named(photos)
     elif isinstance(photos, (str, os.PathLike)):
         yield from map(named, _below(os.fsdecode(photos)))
+    elif isinstance(photos, Mapping):
+        yield from (replace(named(photo), file=str(name)) for name, photo in photos.items())
     else:
         yield from map(named, photos)
 

@@ -73,7 +73,8 @@ class Reader:
 
         ``photos``: a path, the bytes of an image file, a binary file, a numpy array (grey, RGB
         or RGBA, channels last: ``uint8`` 0 to 255, ``uint16`` 0 to 65535, other integers 0 to
-        255, floats 0 to 1), a PIL image; a folder, or a list or iterator of these.
+        255, floats 0 to 1), a PIL image; a folder, a list or iterator of these, or a mapping
+        whose keys name them.
 
         ``cropped`` takes each photo as the crop of one face. ``errors``: ``"raise"`` (the
         default for one photo) raises what is wrong with a photo, ``"keep"`` (the default for
