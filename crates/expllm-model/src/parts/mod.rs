@@ -7,8 +7,8 @@
 
 mod cache;
 mod decoder;
-mod images;
 mod mask;
+mod vision;
 
 use burn::tensor::{DType, Tensor};
 
@@ -16,9 +16,9 @@ use crate::ModelError;
 pub use cache::{KeyValues, KvCache};
 pub use decoder::{Decoder, Pass};
 pub(crate) use decoder::{check_tokens, step};
-pub(crate) use images::encode;
-pub use images::{Encoder, Projection};
 pub use mask::{Seen, TokenMask};
+pub(crate) use vision::encode;
+pub use vision::{Encoder, Projection};
 
 /// The numbers of a tensor as f32.
 pub(crate) fn numbers<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, ModelError> {

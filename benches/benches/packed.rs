@@ -1,4 +1,4 @@
-//! The model on packed weights: `cargo bench -p expllm-benches --bench processor`.
+//! The model on packed weights: `cargo bench -p expllm-benches --bench packed`.
 //!
 //! Four layers of the 7B shape with a head of 32,000 tokens: a prompt of 400 tokens in GFLOP/s, and
 //! one token after it in GB/s of weights, with the share of what the machine reads in the same
