@@ -68,10 +68,10 @@ fn the_astronaut_as_text_json_and_table() {
     assert!(header.starts_with("file,face,x,y,width,height,score,left_eye_close,right_eye_close,"));
     assert!(header.ends_with(
         ",lip_press,neutral,happiness,sadness,surprise,fear,disgust,anger,contempt,\
-         pitch,yaw,roll,error"
+         pitch,yaw,roll,confidence,error"
     ));
     assert_eq!(table.lines().count(), 2);
-    assert_eq!(header.split(',').count(), 54);
+    assert_eq!(header.split(',').count(), 55);
 }
 
 #[test]

@@ -3,9 +3,9 @@
 use std::fmt;
 
 use crate::{
-    AlignedFace, AuDetector, AuReading, AuVector, ExplainRequest, ExpressionProbabilities,
-    FaceAligner, FaceBox, FaceDetector, HeadPose, LandmarkDetector, Landmarks, Photo, Stage,
-    StageError,
+    AlignedFace, AuDetector, AuReading, AuVector, Confidence, ExplainRequest,
+    ExpressionProbabilities, FaceAligner, FaceBox, FaceDetector, HeadPose, LandmarkDetector,
+    Landmarks, Photo, Stage, StageError,
 };
 
 /// Reads the faces of a photo, stage by stage.
@@ -39,6 +39,8 @@ pub struct PlacedFace {
     pub landmarks: Option<Landmarks>,
     /// The upright cut-out.
     pub aligned: AlignedFace,
+    /// How far what is read from it can be trusted.
+    pub confidence: Confidence,
 }
 
 /// Everything read from one face, as far as it is known.
@@ -56,6 +58,8 @@ pub struct FaceReading {
     pub probabilities: Option<ExpressionProbabilities>,
     /// Rotation of the head in the photo.
     pub head_pose: Option<HeadPose>,
+    /// How far the reading can be trusted, by how the face lies in the photo.
+    pub confidence: Confidence,
 }
 
 /// A face that was found and could not be read.
@@ -143,7 +147,9 @@ where
         landmarks: Landmarks,
     ) -> Result<PlacedFace, UnreadFace> {
         let aligned = self.crop(photo, &landmarks, self.units.crop_side());
+        let size = (photo.width(), photo.height());
         Ok(PlacedFace {
+            confidence: Confidence::of(&face_box, Some(&landmarks), size),
             face_box,
             landmarks: Some(landmarks),
             aligned: aligned.map_err(|source| UnreadFace { face_box, source })?,
@@ -217,6 +223,7 @@ impl FaceReading {
             face_box: face.face_box,
             landmarks: face.landmarks,
             aligned: face.aligned,
+            confidence: face.confidence,
             action_units: reading.action_units,
             probabilities: reading.probabilities,
         }

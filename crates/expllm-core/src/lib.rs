@@ -23,6 +23,7 @@
 mod action_unit;
 pub mod au_form;
 mod chain;
+mod confidence;
 mod crosswalk;
 mod error;
 mod explainer;
@@ -38,6 +39,7 @@ mod stages;
 
 pub use action_unit::{ActionUnit, ActionUnitInfo, Side};
 pub use chain::{ChainOfThought, ChainPart};
+pub use confidence::{Confidence, DOUBTFUL, Doubt};
 pub use crosswalk::UnitTool;
 pub use error::{CoreError, Stage, StageError};
 pub use explainer::{

@@ -163,7 +163,7 @@ fn is_same(face: &FaceBox, other: &FaceBox) -> bool {
 }
 
 /// The photo through a transform to another size; black where it does not reach.
-fn moved(photo: &Photo, to: &Similarity, (width, height): (f32, f32)) -> Photo {
+pub(crate) fn moved(photo: &Photo, to: &Similarity, (width, height): (f32, f32)) -> Photo {
     let back = to.inverse().unwrap_or(Similarity::IDENTITY);
     Photo::from_fn(side(width), side(height), |x, y| {
         let p = back.apply(Point::new(x as f32 + 0.5, y as f32 + 0.5));

@@ -3,10 +3,12 @@
 pub mod au;
 mod augment;
 mod backbone_steps;
+mod confidence;
 mod detection;
 mod error;
 mod faces;
 pub mod gradients;
+mod landmark_changes;
 pub mod landmarks;
 pub mod model;
 mod pose;
@@ -15,9 +17,11 @@ pub mod synth;
 mod training_data;
 mod weights;
 
+pub use confidence::score_confidence;
 pub use detection::score_detection;
 pub use error::TrainError;
 pub use faces::{FaceSet, RealFace};
+pub use landmark_changes::score_changed_landmarks;
 pub use pose::fit_head_pose;
 pub use run::{Progress, RunConfig};
 pub use training_data::TrainingData;

@@ -38,7 +38,7 @@ enum Format {
 /// Columns before the action units.
 const PLACE: [&str; 7] = ["file", "face", "x", "y", "width", "height", "score"];
 /// Columns after the expressions.
-const REST: [&str; 4] = ["pitch", "yaw", "roll", "error"];
+const REST: [&str; 5] = ["pitch", "yaw", "roll", "confidence", "error"];
 
 /// Writes the table.
 pub fn run(args: &Args) -> Result<Outcome, CliError> {
@@ -110,7 +110,7 @@ fn csv_rows(report: &PhotoReport) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// The columns of numbers, from `x` to `roll`.
+/// The columns of numbers, from `x` to `confidence`.
 pub(super) fn number_names() -> Vec<String> {
     let all = header();
     all[2..all.len() - 1].to_vec()
@@ -123,23 +123,24 @@ pub(super) fn values(face: &FaceReading) -> Vec<Option<f32>> {
     let units = ActionUnit::ALL.map(|unit| face.action_units.get(unit).map(|i| i.get()));
     let expressions = Expression::ALL.map(|e| Some(face.probabilities?.get(e).get()));
     let pose = face.head_pose;
-    let angles = [
+    let rest = [
         pose.map(|p| p.pitch.0),
         pose.map(|p| p.yaw.0),
         pose.map(|p| p.roll.0),
+        Some(face.confidence.get()),
     ];
     place
         .into_iter()
         .chain(units)
         .chain(expressions)
-        .chain(angles)
+        .chain(rest)
         .collect()
 }
 
 /// The same as text: pixels and degrees with two digits, intensities and probabilities with four.
 pub(super) fn numbers(face: &FaceReading) -> Vec<String> {
     let values = values(face);
-    let fine = 5..values.len() - 3;
+    let fine = 5..values.len() - 4;
     let text = |(column, value): (usize, Option<f32>)| match value {
         Some(value) if fine.contains(&column) => format!("{value:.4}"),
         Some(value) => format!("{value:.2}"),
@@ -161,7 +162,7 @@ mod tests {
         };
         let rows = csv_rows(&report);
         assert_eq!(rows.len(), 1);
-        assert_eq!(rows[0].len(), 7 + 35 + 8 + 4);
+        assert_eq!(rows[0].len(), 7 + 35 + 8 + 5);
         let line = csv_line(&rows[0]).unwrap();
         assert!(line.starts_with("\"a,b.png\",,") && line.ends_with(",broken\n"));
     }

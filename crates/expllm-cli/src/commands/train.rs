@@ -12,7 +12,8 @@ use expllm_train::au::{
 };
 use expllm_train::landmarks::{score_landmarks, train_landmarks};
 use expllm_train::{
-    FaceSet, Progress, RunConfig, TrainingData, read_weights, save_weights, score_detection,
+    FaceSet, Progress, RealFace, RunConfig, TrainingData, read_weights, save_weights,
+    score_changed_landmarks, score_confidence, score_detection,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -149,6 +150,8 @@ fn score(data: &TrainingData, weights: Option<&Path>) -> Result<(), CliError> {
     let device = reading_device();
     let landmarks = LandmarkNet::pretrained(&device).map_err(CliError::library)?;
     print_landmark_score(data, &landmarks)?;
+    let faces = data.landmark_faces("valid").map_err(CliError::library)?;
+    print_figures(score_changed_landmarks(&landmarks, &faces).map_err(CliError::library)?);
     let units = match weights {
         None => AuNet::pretrained(&device).map_err(CliError::library)?,
         Some(path) => {
@@ -198,6 +201,10 @@ fn print_au_score(data: &TrainingData, path: &FacePath) -> Result<(), CliError> 
         .rated_faces("panel_dev.csv")
         .map_err(CliError::library)?;
     print_figures(score_panel(path, &ratings, &faces).map_err(CliError::library)?);
+    let sharp: Vec<RealFace> = (faces.into_iter())
+        .filter(|face| face.file.starts_with("wild/"))
+        .collect();
+    print_figures(score_confidence(path, &sharp));
     let synthesizer = data.synthesizer().map_err(CliError::library)?;
     let set = |name: &str| data.set(name).map_err(CliError::library);
     let valid = |set: &FaceSet| data.faces(set, Split::Valid).map_err(CliError::library);

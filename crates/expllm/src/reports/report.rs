@@ -1,7 +1,7 @@
 //! What is said about a photo and its faces.
 
 use expllm_core::{
-    AuVector, ChainOfThought, Explanation, Expression, ExpressionProbabilities, FaceBox,
+    AuVector, ChainOfThought, Doubt, Explanation, Expression, ExpressionProbabilities, FaceBox,
     FaceReading, HeadPose,
 };
 use serde::{Serialize, Serializer};
@@ -68,6 +68,10 @@ struct Row<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     head_pose: Option<HeadPose>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    confidence: Option<f32>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    doubts: Vec<Doubt>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     chain: Option<ChainRow<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     grounding: Option<GroundingRow>,
@@ -122,6 +126,8 @@ impl PhotoReport {
             },
             action_units: Some(face.action_units),
             head_pose: face.head_pose,
+            confidence: Some(face.confidence.get()),
+            doubts: face.confidence.doubts().collect(),
             chain: explanation.filter(|_| chains).map(chain_row),
             grounding: Grounding::of(report).filter(|_| chains).map(grounding_row),
             error: self.error.as_deref(),

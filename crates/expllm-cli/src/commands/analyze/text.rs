@@ -121,18 +121,28 @@ impl<'a> StreamWriter<'a> {
     }
 }
 
-/// Box and head pose.
+/// Box, head pose, and what makes the reading doubtful.
 pub fn place(index: usize, face: &FaceReading) -> String {
     let b = &face.face_box;
     format!(
-        "  face {}: {:.0} x {:.0} pixels at ({:.0}, {:.0}){}\n",
+        "  face {}: {:.0} x {:.0} pixels at ({:.0}, {:.0}){}{}\n",
         index + 1,
         b.width,
         b.height,
         b.x,
         b.y,
         face.head_pose.as_ref().map(head).unwrap_or_default(),
+        doubts(face),
     )
+}
+
+fn doubts(face: &FaceReading) -> String {
+    let doubts: Vec<String> = face.confidence.doubts().map(|d| d.to_string()).collect();
+    if doubts.is_empty() {
+        return String::new();
+    }
+    let percent = 100.0 * face.confidence.get();
+    format!("; confidence {percent:.0} % ({})", doubts.join(", "))
 }
 
 fn head(pose: &HeadPose) -> String {

@@ -42,6 +42,8 @@ struct Row<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     head_pose: Option<HeadPose>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    confidence: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
 
@@ -167,6 +169,7 @@ fn object<'a>(file: &'a str, frame: &FrameReading, person: Person<'_>) -> Row<'a
         probabilities,
         action_units: reading.map(|r| r.action_units),
         head_pose: reading.and_then(|r| r.head_pose),
+        confidence: reading.map(|r| r.confidence.get()),
         error: error_of(frame, person),
     }
 }
