@@ -34,6 +34,7 @@ mod isa;
 mod matrix;
 mod multiply;
 mod parallel;
+mod tiles;
 
 pub use attention::{Attention, AttentionShape, Cached, CachedNumbers, Visible};
 pub use elementwise::{gelu, layer_norm, rms_norm, rotate, silu_times, softmax};
@@ -44,3 +45,4 @@ pub use isa::{Isa, IsaKind};
 pub use matrix::{Matrix, Rows};
 pub use multiply::{Place, Store, multiply, multiply_at};
 pub use parallel::{for_each_index, on_pool};
+pub use tiles::{TILE_LINE, TILE_LINES, Tiles, multiply_tiles};

@@ -49,6 +49,9 @@ pub struct Args {
     /// Peak learning rate.
     #[arg(long, default_value_t = 2e-3)]
     rate: f64,
+    /// Side in pixels of the face that the network looks at.
+    #[arg(long, default_value_t = AuNetworkConfig::new().side)]
+    side: usize,
     /// Side of the first looks in pixels, where they are smaller than those of the network.
     #[arg(long)]
     first_side: Option<usize>,
@@ -67,7 +70,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<Outcome, CliError> {
     let data = TrainingData::open(&args.shared).map_err(CliError::library)?;
     let landmarks = LandmarkNet::pretrained(&reading_device()).map_err(CliError::library)?;
-    let config = AuNetworkConfig::new();
+    let config = AuNetworkConfig::new().with_side(args.side);
     let pupil = match args.finish {
         true => averaged(&args.run, &config.backbone).map_err(CliError::library)?,
         false => train(args, &data, &config, &landmarks)?,

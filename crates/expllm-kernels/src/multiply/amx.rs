@@ -356,7 +356,7 @@ unsafe fn multiply_pair(
 }
 
 /// Tile registers of a thread, all of sixteen lines of 64 bytes, until it is dropped.
-struct TileState;
+pub(crate) struct TileState;
 
 /// What the instruction that sets up tiles reads.
 #[repr(C, align(64))]
@@ -372,7 +372,7 @@ impl TileState {
     /// # Safety
     ///
     /// The processor has tiles, and the process may use them.
-    unsafe fn new() -> Self {
+    pub(crate) unsafe fn new() -> Self {
         let first_eight = |i: usize| usize::from(i < 8);
         let config = TileConfig {
             palette: 1,

@@ -12,10 +12,11 @@ use super::panel::{MOVEMENT_COUNT, MOVEMENTS};
 use super::recipe::Pupil;
 use crate::landmarks::pseudo_huber;
 
-/// Weights of the parts of the loss, beside 1 for the expression that people see. The parts that
+/// Weights of the parts of the loss. The parts that
 /// are means over units or movements pull a hundredth of their weight at each, so that they need
 /// large ones to be heard beside an expression.
-const LABEL_WEIGHT: f32 = 0.6;
+const SEEN_WEIGHT: f32 = 2.0;
+const LABEL_WEIGHT: f32 = 1.2;
 const UNIT_WEIGHT: f32 = 20.0;
 const MOVEMENT_WEIGHT: f32 = 12.0;
 const BLENDSHAPE_WEIGHT: f32 = 3.0;
@@ -138,7 +139,8 @@ pub(super) fn loss(
     );
     let landmarks = pupil.landmarks.forward(features) - tensor(batch.landmarks);
     let landmarks = pseudo_huber(landmarks, LANDMARK_BEND);
-    seen + label * LABEL_WEIGHT
+    seen * SEEN_WEIGHT
+        + label * LABEL_WEIGHT
         + units * UNIT_WEIGHT
         + movements * MOVEMENT_WEIGHT
         + of_known(blendshapes, tensor(batch.blendshape_weights)) * BLENDSHAPE_WEIGHT

@@ -2,6 +2,7 @@
 
 use super::conv::{self, ConvShape};
 use super::norm::{self, Groups};
+use super::tiled::{TiledConv, TiledKernel, TiledScratch};
 
 /// Weights of a layer, or their gradients.
 #[derive(Debug, Clone, Default)]
@@ -40,6 +41,14 @@ pub(super) struct LayerTape {
 pub(super) struct Scratch {
     columns: Vec<f32>,
     gradient: Vec<f32>,
+    tiled: TiledScratch,
+}
+
+/// How a convolution is multiplied: its weights as they are, or as tiles.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kernel<'a> {
+    Plain(&'a [f32]),
+    Tiled(&'a TiledConv, &'a TiledKernel),
 }
 
 /// A layer and its place among the weights.
@@ -63,19 +72,26 @@ impl Layer {
     /// Fills the tape with the output for the maps of `faces` faces.
     pub fn forward(
         &self,
-        weights: &LayerWeights,
+        (weights, kernel): (&LayerWeights, Kernel<'_>),
         (input, faces): (&[f32], usize),
         tape: &mut LayerTape,
         scratch: &mut Scratch,
     ) {
-        let columns = &mut scratch.columns;
-        conv::forward(
-            &self.shape,
-            &weights.kernel,
-            (input, faces),
-            columns,
-            &mut tape.normal,
+        let (maps, normal) = ((input, faces), &mut tape.normal);
+        match kernel {
+            Kernel::Plain(kernel) => {
+                conv::forward(&self.shape, kernel, maps, &mut scratch.columns, normal);
+            }
+            Kernel::Tiled(conv, kernel) => conv.forward(kernel, maps, &mut scratch.tiled, normal),
+        }
+        pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || self.normalise(weights, faces, tape),
         );
+    }
+
+    #[inline(always)]
+    fn normalise(&self, weights: &LayerWeights, faces: usize, tape: &mut LayerTape) {
         norm::normalise(&mut tape.normal, self.groups(faces), &mut tape.inverse);
         tape.output.resize(tape.normal.len(), 0.0);
         let floor = if self.rectified { 0.0 } else { f32::MIN };
@@ -95,8 +111,41 @@ impl Layer {
     /// Adds the gradients of the weights, and of the input where that is asked for.
     pub fn backward(
         &self,
-        (weights, gradients): (&LayerWeights, &mut LayerWeights),
+        (weights, kernel, gradients): (&LayerWeights, Kernel<'_>, &mut LayerWeights),
         (input, faces, input_gradient): (&[f32], usize, Option<&mut [f32]>),
+        (tape, output_gradient): (&LayerTape, &[f32]),
+        scratch: &mut Scratch,
+    ) {
+        pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                self.backward_norm(
+                    (weights, gradients),
+                    faces,
+                    (tape, output_gradient),
+                    scratch,
+                )
+            },
+        );
+        let (maps, above) = ((input, faces, input_gradient), &scratch.gradient);
+        let gradient = &mut gradients.kernel;
+        match kernel {
+            Kernel::Plain(kernel) => {
+                let pair = (kernel, &mut gradient[..]);
+                conv::backward(&self.shape, pair, maps, above, &mut scratch.columns);
+            }
+            Kernel::Tiled(conv, kernel) => {
+                conv.backward((kernel, gradient), maps, above, &mut scratch.tiled);
+            }
+        }
+    }
+
+    /// From the gradient of the output to that of the convolution, in the scratch memory.
+    #[inline(always)]
+    fn backward_norm(
+        &self,
+        (weights, gradients): (&LayerWeights, &mut LayerWeights),
+        faces: usize,
         (tape, output_gradient): (&LayerTape, &[f32]),
         scratch: &mut Scratch,
     ) {
@@ -119,12 +168,5 @@ impl Layer {
         }
         let groups = self.groups(faces);
         norm::backward(&mut scratch.gradient, groups, &tape.normal, &tape.inverse);
-        conv::backward(
-            &self.shape,
-            (&weights.kernel, &mut gradients.kernel),
-            (input, faces, input_gradient),
-            &scratch.gradient,
-            &mut scratch.columns,
-        );
     }
 }

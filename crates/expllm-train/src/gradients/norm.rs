@@ -20,6 +20,7 @@ impl Groups {
     }
 
     /// Where the channels of a face lie within a group.
+    #[inline(always)]
     fn channels_of(self, face: usize) -> impl Iterator<Item = std::ops::Range<usize>> + use<> {
         let Self {
             channels,
@@ -40,6 +41,7 @@ impl Groups {
 
 /// Normalises `values` group by group and face by face, in place; returns one over the standard
 /// deviation of each.
+#[inline(always)]
 pub(super) fn normalise(values: &mut [f32], groups: Groups, inverse: &mut Vec<f32>) {
     inverse.clear();
     for group in values.chunks_exact_mut(groups.size()) {
@@ -62,6 +64,7 @@ pub(super) fn normalise(values: &mut [f32], groups: Groups, inverse: &mut Vec<f3
 }
 
 /// From the gradient of normalised values to that of the values before, in place.
+#[inline(always)]
 pub(super) fn backward(gradient: &mut [f32], groups: Groups, normal: &[f32], inverse: &[f32]) {
     let size = groups.size();
     let pairs = gradient
@@ -83,6 +86,7 @@ pub(super) fn backward(gradient: &mut [f32], groups: Groups, normal: &[f32], inv
 }
 
 /// A sum in sixteen lanes, which the compiler turns into vector instructions.
+#[inline(always)]
 pub(super) fn sum(values: &[f32]) -> f32 {
     let mut lanes = [0.0f32; 16];
     let chunks = values.chunks_exact(16);
@@ -96,6 +100,7 @@ pub(super) fn sum(values: &[f32]) -> f32 {
 }
 
 /// A sum of products in sixteen lanes.
+#[inline(always)]
 pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut lanes = [0.0f32; 16];
     let (chunks, others) = (a.chunks_exact(16), b.chunks_exact(16));
