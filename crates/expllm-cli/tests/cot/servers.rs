@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::mock_server::{ok, serve};
-use super::{TEXT, answer, astronaut, build, journal, said, surprises};
+use super::{TEXT, answer, astronaut, build, journal, records, said, surprises};
 
 #[test]
 fn templates_name_file_line_and_variable() {
@@ -73,6 +73,32 @@ fn servers_that_redirect_or_serve_pages_are_named_and_keys_are_not() {
             assert!(!text.contains(key), "{text}");
         }
     }
+}
+
+#[test]
+fn the_guide_is_held_against_texts_where_it_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = folder.path().join("in.jsonl");
+    surprises(&input, 1);
+    let glued = TEXT.replace("This points", "Moreover, this points");
+    let body = ok("application/json", &answer(&glued));
+    let endpoint = serve(move || body.clone()).unwrap();
+    let server = ["--writer", "openai", "--endpoint", endpoint.as_str()];
+    let built = |name: &str, more: &[&str]| {
+        let out = folder.path().join(name);
+        build(&input, &out, &server)
+            .args(["--repairs", "1", "--on-failure", "set-aside"])
+            .args(more)
+            .output()
+            .unwrap();
+        records(&out).remove(0)
+    };
+    let record = built("plain.jsonl", &[]);
+    assert_eq!(record["status"], "checked", "{record}");
+    let record = built("guided.jsonl", &["--guide"]);
+    assert_eq!(record["status"], "set_aside", "{record}");
+    assert_eq!(record["findings"][0]["check"], "glue", "{record}");
+    assert_eq!(record["attempts"], 2, "{record}");
 }
 
 #[test]

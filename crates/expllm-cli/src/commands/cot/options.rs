@@ -52,6 +52,9 @@ pub struct TextOptions {
     /// Allow digits in the texts.
     #[arg(long)]
     pub allow_digits: bool,
+    /// Hold texts against the rules of the style guide too.
+    #[arg(long)]
+    pub guide: bool,
     /// How many times a text that fails the checks is sent back to the writer.
     #[arg(long, default_value_t = 2)]
     pub repairs: u32,
@@ -122,6 +125,7 @@ impl TextOptions {
             checker: Checker {
                 word_limit: self.word_limit,
                 digits: self.allow_digits,
+                guide: self.guide,
                 set,
                 ..Checker::default()
             },
@@ -241,9 +245,11 @@ fn setting_lines(config: &EngineConfig) -> String {
         seed,
         concurrency: _,
     } = config;
+    // Named only where it is on, so that runs from before it existed can go on.
+    let guide = if checker.guide { "guide true\n" } else { "" };
     format!(
         "labels {}\nseed {seed}\nrepairs {repairs}\non_failure {on_failure:?}\nword_limit {}\n\
-         digits {}\n",
+         digits {}\n{guide}",
         set.expressions().len(),
         checker.word_limit,
         checker.digits
