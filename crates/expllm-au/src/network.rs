@@ -14,7 +14,7 @@ use crate::calibration::CalibrationTable;
 #[derive(Config, Debug, PartialEq)]
 pub struct AuNetworkConfig {
     /// Side of a look in pixels.
-    #[config(default = 48)]
+    #[config(default = 64)]
     pub side: usize,
     /// The network that looks.
     #[config(

@@ -84,7 +84,7 @@ fn seen(
     let pixels = face.image.crop(back, side);
     let pixels = pixels.iter().map(|v| v.round().clamp(0.0, 255.0) as u8);
     Some(LandmarkFace {
-        image: GreyImage::new(side, side, pixels.collect()).ok()?,
+        image: GreyImage::new(side, side, pixels.collect())?,
         landmarks: Landmarks {
             points: face.landmarks.points.map(|point| there.apply(point)),
             head_pose: face.landmarks.head_pose.map(pose),
@@ -98,7 +98,7 @@ fn half_hidden(face: &LandmarkFace) -> Option<LandmarkFace> {
     let mut pixels = face.image.pixels().to_vec();
     pixels[from * width..].fill(COVER);
     Some(LandmarkFace {
-        image: GreyImage::new(width, height, pixels).ok()?,
+        image: GreyImage::new(width, height, pixels)?,
         landmarks: face.landmarks.clone(),
     })
 }
