@@ -150,7 +150,9 @@ fn score(data: &TrainingData, weights: Option<&Path>) -> Result<(), CliError> {
     let device = reading_device();
     let landmarks = LandmarkNet::pretrained(&device).map_err(CliError::library)?;
     print_landmark_score(data, &landmarks)?;
-    let faces = data.landmark_faces("valid").map_err(CliError::library)?;
+    let faces = data
+        .landmark_faces(Split::Valid)
+        .map_err(CliError::library)?;
     print_figures(score_changed_landmarks(&landmarks, &faces).map_err(CliError::library)?);
     let units = match weights {
         None => AuNet::pretrained(&device).map_err(CliError::library)?,

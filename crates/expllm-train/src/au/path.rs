@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use expllm_au::AuNet;
 use expllm_core::{
-    AlignedFace, AuReading, FaceBox, FaceReader, FaceReading, Photo, PlacedFace, Similarity,
-    UnreadFace,
+    AlignedFace, AuReading, Confidence, FaceBox, FaceReader, FaceReading, Photo, PlacedFace,
+    Similarity, UnreadFace,
 };
 use expllm_face::{CenterFaceDetector, FaceError, LandmarkNet, SimilarityAligner};
 use rayon::prelude::*;
@@ -129,6 +129,7 @@ pub(super) fn whole(photo: &Photo) -> FaceBox {
 
 fn upright(photo: &Photo) -> Placed {
     Ok(PlacedFace {
+        confidence: Confidence::default(),
         face_box: whole(photo),
         landmarks: None,
         aligned: AlignedFace {
