@@ -6,6 +6,7 @@
 mod blind;
 #[path = "../common/mod.rs"]
 mod common;
+mod dataset;
 mod faces;
 mod formats;
 mod input;
