@@ -1,8 +1,8 @@
 //! One face.
 
 use expllm_core::{
-    ActionUnit, AuVector, Expression, ExpressionProbabilities, FaceBox, FaceOutcome, FaceReading,
-    HeadPose, Photo, Point,
+    ActionUnit, AuVector, Doubt, Expression, ExpressionProbabilities, FaceBox, FaceOutcome,
+    FaceReading, HeadPose, Photo, Point,
 };
 use expllm_face::encode_png;
 use pyo3::prelude::*;
@@ -28,7 +28,15 @@ struct Known {
     units: AuVector,
     probabilities: Option<ExpressionProbabilities>,
     pose: Option<HeadPose>,
+    /// How far the reading can be trusted, and why no further.
+    confidence: Option<f32>,
+    doubts: Vec<String>,
     error: Option<String>,
+}
+
+/// A reason as the program's JSON names it.
+fn name(doubt: Doubt) -> String {
+    doubt.to_string().replace(' ', "_")
 }
 
 impl From<FaceReading> for Face {
@@ -39,6 +47,8 @@ impl From<FaceReading> for Face {
             units: face.action_units,
             probabilities: face.probabilities,
             pose: face.head_pose,
+            confidence: Some(face.confidence.get()),
+            doubts: face.confidence.doubts().map(name).collect(),
             error: None,
         };
         let crop = Some(face.aligned.image);
@@ -57,6 +67,8 @@ impl From<FaceOutcome> for Face {
                     units: AuVector::default(),
                     probabilities: None,
                     pose: None,
+                    confidence: None,
+                    doubts: Vec::new(),
                 };
                 Self { known, crop: None }
             },
@@ -102,6 +114,18 @@ impl Face {
     #[getter]
     fn head_pose(&self) -> Option<(f32, f32, f32)> {
         self.known.pose.map(|p| (p.pitch.0, p.yaw.0, p.roll.0))
+    }
+
+    /// How far the reading can be trusted, from 0 to 1.
+    #[getter]
+    fn confidence(&self) -> Option<f32> {
+        self.known.confidence
+    }
+
+    /// Why the confidence is low.
+    #[getter]
+    fn doubts(&self) -> Vec<String> {
+        self.known.doubts.clone()
     }
 
     /// The 68 landmarks in pixels of the photo.
@@ -199,16 +223,18 @@ impl Face {
         let expressions = self.known.probabilities.map_or(unknown, |all| all.values());
         let pose = self.known.pose.map(|p| [p.pitch.0, p.yaw.0, p.roll.0]);
         let readings = place.into_iter().chain(units).chain(expressions);
-        readings.chain(pose.unwrap_or([f32::NAN; 3]))
+        let confidence = self.known.confidence.unwrap_or(f32::NAN);
+        let pose = pose.unwrap_or([f32::NAN; 3]);
+        readings.chain(pose).chain([confidence])
     }
 }
 
 /// The numbers of some faces, row by row, as little-endian 32-bit floats: x, y, width, height,
-/// score, 35 units, 8 expressions, pitch, yaw, roll. What is unknown is not a number; a row of
+/// score, 35 units, 8 expressions, pitch, yaw, roll, confidence. What is unknown is not a number; a row of
 /// `None` is unknown throughout.
 #[pyfunction]
 pub fn table<'py>(py: Python<'py>, faces: Vec<Option<PyRef<'py, Face>>>) -> Bound<'py, PyBytes> {
-    const COLUMNS: usize = 5 + ActionUnit::COUNT + Expression::COUNT + 3;
+    const COLUMNS: usize = 5 + ActionUnit::COUNT + Expression::COUNT + 4;
     let mut bytes = Vec::with_capacity(4 * COLUMNS * faces.len());
     for face in &faces {
         match face {

@@ -66,7 +66,7 @@ def test_grey_photos_are_read(reader, photo):
 
 def test_tables_hold_the_same_numbers(plain):
     frame, table, rows = plain.to_pandas(), plain.to_arrow(), plain.to_dicts()
-    assert len(frame.columns) == 7 + 35 + 8 + 4
+    assert len(frame.columns) == 7 + 35 + 8 + 5
     assert table.column_names == list(frame.columns)
     for name, value in rows[0]["action_units"].items():
         assert frame[name][0] == pytest.approx(value, abs=0)

@@ -97,7 +97,7 @@ def test_tables_have_a_row_per_person(reader, clips, tmp_path):
     done = []
     frame = reader.video(tmp_path / "frames", progress=done.append).to_pandas()
     assert list(frame.columns[:5]) == ["time", "frame", "person", "file", "face"]
-    assert len(frame.columns) == 3 + 7 + 35 + 8 + 4 and len(frame) == COUNT + 1
+    assert len(frame.columns) == 3 + 7 + 35 + 8 + 5 and len(frame) == COUNT + 1
     assert done == list(range(1, COUNT + 2))
     assert list(frame["person"].isna()) == [False] * COUNT + [True]
     table = reader.video(tmp_path / "frames").to_arrow()

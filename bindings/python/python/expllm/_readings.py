@@ -71,6 +71,17 @@ class Face:
         return self.native.head_pose
 
     @property
+    def confidence(self) -> float | None:
+        """How far the reading can be trusted by how the face lies in the photo, from 0 to 1; below
+        0.5 it should not be used for a decision. ``None`` where nothing was read."""
+        return self.native.confidence
+
+    @property
+    def doubts(self) -> list[str]:
+        """Why the confidence is low: ``small``, ``turned_away``, ``cut_off``."""
+        return self.native.doubts
+
+    @property
     def landmarks(self) -> npt.NDArray[np.float32] | None:
         """The 68 landmarks of the Multi-PIE scheme, ``(68, 2)``, x and y in pixels."""
         import numpy as np

@@ -36,7 +36,7 @@ class Row(NamedTuple):
 
 PLACE = ("x", "y", "width", "height", "score")
 POSE = ("pitch", "yaw", "roll")
-NUMBERS = (*PLACE, *(unit.name for unit in UNITS), *EXPRESSIONS, *POSE)
+NUMBERS = (*PLACE, *(unit.name for unit in UNITS), *EXPRESSIONS, *POSE, "confidence")
 """The numbers of a face, in the order of the native table."""
 
 
@@ -46,7 +46,7 @@ def dicts(photo: Photo) -> list[dict[str, Any]]:
     faces = [face for face in photo.faces if face.error is None]
     if not faces:
         return [{"file": photo.file, "face": None, **error}]
-    return [{"file": photo.file, **_dict(face), **error} for face in faces]
+    return [{"file": photo.file, **_dict(face), **_doubts(face), **error} for face in faces]
 
 
 def _dict(face: Face) -> dict[str, Any]:
@@ -59,7 +59,12 @@ def _dict(face: Face) -> dict[str, Any]:
     known["action_units"] = dict(face.units)
     if face.head_pose is not None:
         known["head_pose"] = dict(zip(POSE, face.head_pose))
+    known["confidence"] = face.confidence
     return known
+
+
+def _doubts(face: Face) -> dict[str, list[str]]:
+    return {"doubts": face.doubts} if face.doubts else {}
 
 
 def timed_dict(row: Row) -> dict[str, Any]:
