@@ -3,24 +3,29 @@
 //! A training step of these small networks spends most of its time outside of matrix products when
 //! every operation is a tensor of its own (see `docs/decisions.md`). Faces are independent of each
 //! other here, since the backbone normalises within a face, so each thread walks groups of faces
-//! forth and back; a group is as large as the products of its smallest maps need. Everything else of a step (heads, losses,
-//! optimiser, checkpoints) stays with burn; a test holds these gradients against burn's own.
+//! forth and back; a group is as large as the products of its smallest maps need. Everything else
+//! of a step (heads, losses, optimiser, checkpoints) stays with burn; a test holds these gradients
+//! against burn's own.
 
 mod conv;
 mod layer;
 mod norm;
 mod product;
+#[cfg(test)]
+mod tests;
 mod tiled;
+mod weights;
 
-use burn::module::{Module, ModuleVisitor, Param, ParamId};
+use burn::module::Module;
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, ElementConversion, Shape, Tensor, TensorData};
+use burn::tensor::{Device, ElementConversion, Tensor, TensorData};
 use expllm_face::backbone::{Backbone, BackboneConfig};
 use rayon::prelude::*;
 
 use conv::ConvShape;
 use layer::{Kernel, Layer, LayerTape, LayerWeights, Scratch};
 use tiled::{TiledConv, TiledKernel};
+pub use weights::BackboneWeights;
 
 /// Faces that a thread walks together: the last maps have so few positions that a product over
 /// those of one face spends its time reading weights.
@@ -57,13 +62,6 @@ pub struct BackboneByHand {
 struct Tape {
     layers: Vec<LayerTape>,
     blocks: Vec<Vec<f32>>,
-}
-
-/// The weights of a backbone as numbers, with what is needed to hand gradients back.
-#[derive(Debug)]
-pub struct BackboneWeights {
-    layers: Vec<LayerWeights>,
-    tensors: Vec<(ParamId, Shape)>,
 }
 
 impl BackboneByHand {
@@ -391,168 +389,5 @@ impl BackboneByHand {
                 above = below;
             }
         }
-    }
-}
-
-impl BackboneWeights {
-    /// The weights of a backbone.
-    #[must_use]
-    pub fn read(backbone: &Backbone) -> Self {
-        let mut reader = Reader::default();
-        backbone.visit(&mut reader);
-        let mut values = reader.values.into_iter();
-        let mut layers = Vec::new();
-        while let (Some(kernel), Some(gamma), Some(beta)) =
-            (values.next(), values.next(), values.next())
-        {
-            layers.push(LayerWeights {
-                kernel,
-                gamma,
-                beta,
-            });
-        }
-        Self {
-            layers,
-            tensors: reader.tensors,
-        }
-    }
-
-    fn zeros(&self) -> Self {
-        Self {
-            layers: self.layers.iter().map(LayerWeights::zeros).collect(),
-            tensors: self.tensors.clone(),
-        }
-    }
-
-    fn plus(mut self, mut other: Self) -> Self {
-        for (own, other) in self.layers.iter_mut().zip(&mut other.layers) {
-            for (own, other) in own.parts().into_iter().zip(other.parts()) {
-                own.iter_mut().zip(other.iter()).for_each(|(a, b)| *a += b);
-            }
-        }
-        self
-    }
-
-    /// Adds these gradients to those of an optimiser step; `device` is one without gradients.
-    pub fn register(mut self, gradients: &mut GradientsParams, device: &Device) {
-        let values = self.layers.iter_mut().flat_map(LayerWeights::parts);
-        for ((id, shape), values) in self.tensors.iter().zip(values) {
-            let data = TensorData::new(std::mem::take(values), shape.clone());
-            match shape.rank() {
-                4 => gradients.register(*id, Tensor::<4>::from_data(data, device)),
-                _ => gradients.register(*id, Tensor::<1>::from_data(data, device)),
-            }
-        }
-    }
-}
-
-/// Collects float tensors in the order of the module.
-#[derive(Default)]
-struct Reader {
-    values: Vec<Vec<f32>>,
-    tensors: Vec<(ParamId, Shape)>,
-}
-
-impl ModuleVisitor for Reader {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let tensor = param.val();
-        self.tensors.push((param.id, tensor.shape()));
-        let data = tensor.into_data().convert::<f32>();
-        self.values.push(data.try_to_vec().unwrap_or_default());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use expllm_face::device::default_device;
-
-    use super::*;
-
-    fn crops(batch: usize, side: usize) -> Vec<f32> {
-        (0..batch * side * side)
-            .map(|i| ((i * 37 % 101) as f32 / 50.0 - 1.0) + (i as f32 * 0.01).sin())
-            .collect()
-    }
-
-    /// Features and gradients of `sum(features * direction)` agree with burn's own: exact sums to
-    /// one in five thousand, tiles in direction.
-    fn agrees(config: &BackboneConfig, side: usize) {
-        let exact = BackboneByHand::exact(config, side);
-        agree(config, side, exact, close);
-        agree(config, side, BackboneByHand::new(config, side), along);
-    }
-
-    fn agree(
-        config: &BackboneConfig,
-        side: usize,
-        mut by_hand: BackboneByHand,
-        compare: impl Fn(&[f32], &[f32], &str),
-    ) {
-        let device = default_device().autodiff();
-        let network = config.init(&device);
-        // A whole group and a part of another.
-        let (batch, width) = (FACES + 3, config.features());
-        let crops = crops(batch, side);
-        let direction: Vec<f32> = (0..batch * width).map(|i| (i as f32 * 0.7).cos()).collect();
-
-        let faces = TensorData::new(crops.clone(), [batch, 1, side, side]);
-        let features = network.forward(Tensor::from_data(faces, &device));
-        let along = TensorData::new(direction.clone(), [batch, width]);
-        let loss = (features.clone() * Tensor::from_data(along, &device)).sum();
-        let expected = GradientsParams::from_grads(loss.backward(), &network);
-
-        let weights = BackboneWeights::read(&network);
-        let found = by_hand.forward(&weights, &crops);
-        let wanted: Vec<f32> = features.into_data().try_to_vec().unwrap();
-        compare(&found, &wanted, "features");
-        let mut gradients = GradientsParams::new();
-        let sums = by_hand.backward(&weights, &crops, &direction);
-        sums.register(&mut gradients, &device.clone().inner());
-        assert_eq!(gradients.len(), expected.len());
-        for (id, shape) in &weights.tensors {
-            let numbers = |from: &GradientsParams| -> Vec<f32> {
-                match shape.rank() {
-                    4 => from
-                        .get::<4>(*id)
-                        .unwrap()
-                        .into_data()
-                        .try_to_vec()
-                        .unwrap(),
-                    _ => from
-                        .get::<1>(*id)
-                        .unwrap()
-                        .into_data()
-                        .try_to_vec()
-                        .unwrap(),
-                }
-            };
-            let (found, wanted) = (numbers(&gradients), numbers(&expected));
-            compare(&found, &wanted, &format!("{shape:?}"));
-        }
-    }
-
-    fn close(found: &[f32], wanted: &[f32], what: &str) {
-        assert_eq!(found.len(), wanted.len(), "{what}");
-        let most = wanted.iter().fold(1e-3f32, |m, v| m.max(v.abs()));
-        for (a, b) in found.iter().zip(wanted) {
-            assert!((a - b).abs() <= 2e-4 * most, "{what}: {a} is not {b}");
-        }
-    }
-
-    /// Whether two gradients point the same way. Numbers of bf16 err by one in 256, and the
-    /// rectifiers that they turn on and off add to that.
-    fn along(found: &[f32], wanted: &[f32], what: &str) {
-        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
-        let cosine = dot(found, wanted) / (dot(found, found) * dot(wanted, wanted)).sqrt();
-        assert!(cosine > 0.97, "{what}: {cosine}");
-    }
-
-    #[test]
-    fn gradients_equal_those_of_the_framework() {
-        let config = BackboneConfig::new(vec![8, 16], vec![16, 24], vec![2, 1]).with_grid(2);
-        agrees(&config, 40);
-        // Sides that do not halve evenly, and a grid that does not divide the map.
-        agrees(&config.clone().with_grid(3), 50);
-        agrees(&BackboneConfig::new(vec![8], vec![16], vec![1]), 13);
     }
 }

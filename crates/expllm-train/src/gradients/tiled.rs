@@ -7,6 +7,7 @@
 //! Weights, maps and gradients are rounded to bf16 for the products; sums are f32.
 
 mod pack;
+mod padded;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,7 @@ use expllm_kernels::{Isa, IsaKind, Store, TILE_LINE, TILE_LINES, Tiles, multiply
 use half::bf16;
 
 use super::conv::ConvShape;
+use padded::Padded;
 
 /// Numbers of a tile.
 const TILE: usize = TILE_LINES * TILE_LINE;
@@ -58,53 +60,6 @@ pub(super) struct TiledScratch {
     above: Vec<u32>,
     across: Vec<u32>,
     sums: Vec<f32>,
-}
-
-/// Where the positions of some faces lie in a padded map.
-#[derive(Debug, Clone, Copy)]
-struct Padded {
-    faces: usize,
-    side: usize,
-    /// From a line to the next.
-    width: usize,
-    /// From a face to the next.
-    area: usize,
-    /// Zeros before the first face.
-    lead: usize,
-    /// Positions of all faces, whole tiles.
-    positions: usize,
-    /// Numbers of a channel.
-    length: usize,
-}
-
-impl Padded {
-    fn new(side: usize, faces: usize) -> Self {
-        let width = side + 1;
-        let (area, lead) = (width * width, width + 1);
-        let positions = (faces * area).next_multiple_of(TILE_LINE);
-        // Not a multiple of a page, which would put all lines of a tile in one place of the cache.
-        let length = (lead + positions + width + 1).next_multiple_of(TILE_LINE) + TILE_LINES;
-        Self {
-            faces,
-            side,
-            width,
-            area,
-            lead,
-            positions,
-            length,
-        }
-    }
-
-    /// Where a line begins, the zeros before the first face not counted.
-    fn line(&self, face: usize, y: usize) -> usize {
-        face * self.area + y * self.width
-    }
-
-    /// Where what a place reads for the first position begins, or what it wrote it from.
-    fn moved(&self, [lines, columns]: [isize; 2]) -> usize {
-        let by = lines * self.width as isize + columns;
-        self.lead.saturating_add_signed(by)
-    }
 }
 
 impl TiledConv {
