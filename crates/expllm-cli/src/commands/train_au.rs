@@ -8,7 +8,7 @@ use expllm_face::LandmarkNet;
 use expllm_face::backbone::BackboneConfig;
 use expllm_face::device::{Backend, reading_device};
 use expllm_train::au::{
-    DevSet, Finish, LookSizes, Pupil, Renders, Witness, averaged, finish, teach,
+    DevSet, Finish, LookSizes, Pupil, PupilPlan, Renders, Witness, averaged, finish, teach,
 };
 use expllm_train::{Progress, RunConfig, TrainError, TrainingData, save_weights};
 
@@ -120,7 +120,7 @@ fn train(
     let backend = args.device.unwrap_or_else(Backend::preferred);
     teach(
         &faces,
-        (sizes, looks),
+        PupilPlan { sizes, looks },
         &run,
         &args.run,
         backend,

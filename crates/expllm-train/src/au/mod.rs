@@ -39,6 +39,6 @@ pub use london::score_london;
 pub use panel_score::{FaceFindings, MovementFigures, PanelFigures, panel_figures};
 pub use path::FacePath;
 pub use place::{PlacedFace, placed_faces};
-pub use recipe::{LookSizes, Pupil, Witness, averaged, teach};
+pub use recipe::{LookSizes, Pupil, PupilPlan, Witness, averaged, teach};
 pub use score::{AuScores, Figure, ScoredFaces, fit_temperature, score_au};
 pub use score_panel::score_panel;

@@ -75,6 +75,15 @@ pub struct LookSizes {
     pub share: f64,
 }
 
+/// Sizes of the network and of what it looks at.
+#[derive(Debug, Clone, Copy)]
+pub struct PupilPlan<'a> {
+    /// Sizes of the backbone.
+    pub sizes: &'a BackboneConfig,
+    /// Sides of its looks.
+    pub looks: LookSizes,
+}
+
 impl LookSizes {
     fn side(&self, step: usize, steps: usize) -> usize {
         match (step as f64) < self.share * steps as f64 {
@@ -104,12 +113,13 @@ pub trait Witness {
 /// [`TrainError::Diverged`], a backend that the build lacks, or trouble with checkpoints.
 pub fn teach(
     faces: &TaughtFaces,
-    (sizes, looks): (&BackboneConfig, LookSizes),
+    plan: PupilPlan<'_>,
     run: &RunConfig,
     dir: &Path,
     backend: Backend,
     witness: &mut dyn Witness,
 ) -> Result<Pupil, TrainError> {
+    let PupilPlan { sizes, looks } = plan;
     let by_side = [looks.first, looks.last].map(|side| BackboneSteps::new(sizes, side, backend));
     let [first, last] = by_side;
     let (first, last) = (first?, last?);
@@ -276,7 +286,10 @@ mod tests {
         let (dir, mut losses) = (tempfile::tempdir().unwrap(), Losses::default());
         let pupil = teach(
             &faces(),
-            (&sizes, looks),
+            PupilPlan {
+                sizes: &sizes,
+                looks,
+            },
             &run,
             dir.path(),
             Backend::Cpu,

@@ -51,6 +51,21 @@ impl ConvShape {
     }
 }
 
+/// Maps of some faces, laid out by channel, face and position.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Maps<'a> {
+    pub values: &'a [f32],
+    pub faces: usize,
+}
+
+/// Where the way back adds what it finds.
+#[derive(Debug)]
+pub(super) struct ConvGradients<'a> {
+    pub weights: &'a mut [f32],
+    /// `None` where nobody asks for it.
+    pub input: Option<&'a mut [f32]>,
+}
+
 /// A range of the faces of a group.
 type Faces = std::ops::Range<usize>;
 
@@ -68,18 +83,12 @@ impl ConvShape {
     }
 }
 
-/// The input values under the kernel at every position of some faces, `[depth, positions]`; the
-/// input is laid out by channel, face and position.
-fn unfold(
-    shape: &ConvShape,
-    input: &[f32],
-    (some, faces): (&Faces, usize),
-    columns: &mut Vec<f32>,
-) {
+/// The input values under the kernel at every position of some faces, `[depth, positions]`.
+fn unfold(shape: &ConvShape, input: Maps<'_>, some: &Faces, columns: &mut Vec<f32>) {
     let (so, positions, area) = (shape.side_out(), shape.positions(), shape.side * shape.side);
     columns.resize(shape.depth() * positions * some.len(), 0.0);
     let mut rows = columns.chunks_exact_mut(positions * some.len());
-    for channel in input.chunks_exact(area * faces) {
+    for channel in input.values.chunks_exact(area * input.faces) {
         for ky in 0..shape.kernel {
             for kx in 0..shape.kernel {
                 let Some(row) = rows.next() else { return };
@@ -138,18 +147,19 @@ fn fold(shape: &ConvShape, columns: &[f32], (some, faces): (&Faces, usize), inpu
     }
 }
 
-/// `weights * unfold(input)` for `faces` faces; `columns` is scratch.
+/// `weights * unfold(input)`; `columns` is scratch.
 pub(super) fn forward(
     shape: &ConvShape,
     weights: &[f32],
-    (input, faces): (&[f32], usize),
+    input: Maps<'_>,
     columns: &mut Vec<f32>,
     output: &mut Vec<f32>,
 ) {
+    let faces = input.faces;
     let (depth, positions) = (shape.depth(), shape.positions());
     output.resize(shape.channels_out * positions * faces, 0.0);
     for some in shape.portions(faces) {
-        unfold(shape, input, (&some, faces), columns);
+        unfold(shape, input, &some, columns);
         let whole = view_mut(output, shape.channels_out, positions * faces);
         product(
             &view(weights, shape.channels_out, depth),
@@ -160,26 +170,28 @@ pub(super) fn forward(
     }
 }
 
-/// Adds the gradient of the weights; with `input_gradient` also that of the input.
+/// Adds the gradients that are asked for.
 pub(super) fn backward(
     shape: &ConvShape,
-    (weights, weight_gradient): (&[f32], &mut [f32]),
-    (input, faces, mut input_gradient): (&[f32], usize, Option<&mut [f32]>),
+    weights: &[f32],
+    input: Maps<'_>,
     output_gradient: &[f32],
+    mut gradients: ConvGradients<'_>,
     columns: &mut Vec<f32>,
 ) {
+    let faces = input.faces;
     let (depth, positions) = (shape.depth(), shape.positions());
     let above = view(output_gradient, shape.channels_out, positions * faces);
     for some in shape.portions(faces) {
         let above = above.slice(s![.., some.start * positions..some.end * positions]);
-        unfold(shape, input, (&some, faces), columns);
+        unfold(shape, input, &some, columns);
         product(
             &above,
             &view(columns, depth, positions * some.len()).t(),
             Into::Sum,
-            &mut view_mut(weight_gradient, shape.channels_out, depth),
+            &mut view_mut(gradients.weights, shape.channels_out, depth),
         );
-        let Some(input_gradient) = input_gradient.as_deref_mut() else {
+        let Some(input_gradient) = gradients.input.as_deref_mut() else {
             continue;
         };
         product(

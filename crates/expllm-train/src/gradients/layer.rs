@@ -1,6 +1,6 @@
 //! Convolution, normalisation and rectifier of a group of faces.
 
-use super::conv::{self, ConvShape};
+use super::conv::{self, ConvGradients, ConvShape, Maps};
 use super::norm::{self, Groups};
 use super::tiled::{TiledConv, TiledKernel, TiledScratch};
 
@@ -51,6 +51,28 @@ pub(super) enum Kernel<'a> {
     Tiled(&'a TiledConv, &'a TiledKernel),
 }
 
+/// What a layer multiplies and scales by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Weighted<'a> {
+    pub weights: &'a LayerWeights,
+    pub kernel: Kernel<'a>,
+}
+
+/// What came out of a layer, and the gradient of that.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Above<'a> {
+    pub tape: &'a LayerTape,
+    pub gradient: &'a [f32],
+}
+
+/// Where the way back adds what it finds.
+#[derive(Debug)]
+pub(super) struct LayerGradients<'a> {
+    pub weights: &'a mut LayerWeights,
+    /// `None` where nobody asks for it.
+    pub input: Option<&'a mut [f32]>,
+}
+
 /// A layer and its place among the weights.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Layer {
@@ -69,24 +91,24 @@ impl Layer {
         }
     }
 
-    /// Fills the tape with the output for the maps of `faces` faces.
+    /// Fills the tape with the output for some maps.
     pub fn forward(
         &self,
-        (weights, kernel): (&LayerWeights, Kernel<'_>),
-        (input, faces): (&[f32], usize),
+        own: Weighted<'_>,
+        input: Maps<'_>,
         tape: &mut LayerTape,
         scratch: &mut Scratch,
     ) {
-        let (maps, normal) = ((input, faces), &mut tape.normal);
-        match kernel {
+        let normal = &mut tape.normal;
+        match own.kernel {
             Kernel::Plain(kernel) => {
-                conv::forward(&self.shape, kernel, maps, &mut scratch.columns, normal);
+                conv::forward(&self.shape, kernel, input, &mut scratch.columns, normal);
             }
-            Kernel::Tiled(conv, kernel) => conv.forward(kernel, maps, &mut scratch.tiled, normal),
+            Kernel::Tiled(conv, kernel) => conv.forward(kernel, input, &mut scratch.tiled, normal),
         }
         pulp::Arch::new().dispatch(
             #[inline(always)]
-            || self.normalise(weights, faces, tape),
+            || self.normalise(own.weights, input.faces, tape),
         );
     }
 
@@ -108,34 +130,31 @@ impl Layer {
         }
     }
 
-    /// Adds the gradients of the weights, and of the input where that is asked for.
+    /// Adds the gradients that are asked for.
     pub fn backward(
         &self,
-        (weights, kernel, gradients): (&LayerWeights, Kernel<'_>, &mut LayerWeights),
-        (input, faces, input_gradient): (&[f32], usize, Option<&mut [f32]>),
-        (tape, output_gradient): (&LayerTape, &[f32]),
+        own: Weighted<'_>,
+        input: Maps<'_>,
+        above: Above<'_>,
+        gradients: LayerGradients<'_>,
         scratch: &mut Scratch,
     ) {
         pulp::Arch::new().dispatch(
             #[inline(always)]
-            || {
-                self.backward_norm(
-                    (weights, gradients),
-                    faces,
-                    (tape, output_gradient),
-                    scratch,
-                )
-            },
+            || self.backward_norm(own.weights, input.faces, above, gradients.weights, scratch),
         );
-        let (maps, above) = ((input, faces, input_gradient), &scratch.gradient);
-        let gradient = &mut gradients.kernel;
-        match kernel {
+        let above = &scratch.gradient;
+        let found = ConvGradients {
+            weights: &mut gradients.weights.kernel,
+            input: gradients.input,
+        };
+        match own.kernel {
             Kernel::Plain(kernel) => {
-                let pair = (kernel, &mut gradient[..]);
-                conv::backward(&self.shape, pair, maps, above, &mut scratch.columns);
+                let columns = &mut scratch.columns;
+                conv::backward(&self.shape, kernel, input, above, found, columns);
             }
             Kernel::Tiled(conv, kernel) => {
-                conv.backward((kernel, gradient), maps, above, &mut scratch.tiled);
+                conv.backward(kernel, input, above, found, &mut scratch.tiled);
             }
         }
     }
@@ -144,14 +163,16 @@ impl Layer {
     #[inline(always)]
     fn backward_norm(
         &self,
-        (weights, gradients): (&LayerWeights, &mut LayerWeights),
+        weights: &LayerWeights,
         faces: usize,
-        (tape, output_gradient): (&LayerTape, &[f32]),
+        above: Above<'_>,
+        gradients: &mut LayerWeights,
         scratch: &mut Scratch,
     ) {
+        let tape = above.tape;
         let area = self.shape.positions() * faces;
         scratch.gradient.clear();
-        scratch.gradient.extend_from_slice(output_gradient);
+        scratch.gradient.extend_from_slice(above.gradient);
         for (channel, gradient) in scratch.gradient.chunks_exact_mut(area).enumerate() {
             let at = channel * area..(channel + 1) * area;
             if self.rectified {

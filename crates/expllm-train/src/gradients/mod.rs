@@ -10,6 +10,7 @@
 mod conv;
 mod layer;
 mod norm;
+mod pool;
 mod product;
 #[cfg(test)]
 mod tests;
@@ -22,8 +23,8 @@ use burn::tensor::{Device, ElementConversion, Tensor, TensorData};
 use expllm_face::backbone::{Backbone, BackboneConfig};
 use rayon::prelude::*;
 
-use conv::ConvShape;
-use layer::{Kernel, Layer, LayerTape, LayerWeights, Scratch};
+use conv::{ConvShape, Maps};
+use layer::{Above, Kernel, Layer, LayerGradients, LayerTape, Scratch, Weighted};
 use tiled::{TiledConv, TiledKernel};
 pub use weights::BackboneWeights;
 
@@ -62,6 +63,15 @@ pub struct BackboneByHand {
 struct Tape {
     layers: Vec<LayerTape>,
     blocks: Vec<Vec<f32>>,
+}
+
+/// What the way back of a group needs: its crops, what its way forth kept, and the gradient of its
+/// features.
+#[derive(Debug, Clone, Copy)]
+struct Group<'a> {
+    crops: &'a [f32],
+    tape: &'a Tape,
+    features: &'a [f32],
 }
 
 impl BackboneByHand {
@@ -193,71 +203,43 @@ impl BackboneByHand {
         let Tape { layers, blocks } = tape;
         for (i, layer) in self.stem.iter().enumerate() {
             let (before, rest) = layers.split_at_mut(i);
-            let input = before.last().map_or(crops, |tape| &tape.output);
-            let weights = self.weights_of(weights, layer);
-            layer.forward(weights, (input, faces), &mut rest[0], scratch);
+            let values = before.last().map_or(crops, |tape| &tape.output);
+            let own = self.weights_of(weights, layer);
+            layer.forward(own, Maps { values, faces }, &mut rest[0], scratch);
         }
         for (i, block) in self.blocks.iter().enumerate() {
             let (before, rest) = blocks.split_at_mut(i);
             let from_stem = self.stem.len().checked_sub(1);
             let (own, others) = layers.split_at_mut(block.first.index);
             let stem = from_stem.map_or(crops, |last| &own[last].output);
-            let input = before.last().map_or(stem, |output| output);
+            let values = before.last().map_or(stem, |output| output);
+            let input = Maps { values, faces };
             let output = &mut rest[0];
             let (first, others) = others.split_at_mut(1);
             let (second, others) = others.split_at_mut(1);
             let of = |layer: &Layer| self.weights_of(weights, layer);
             block
                 .first
-                .forward(of(&block.first), (input, faces), &mut first[0], scratch);
-            let middle = (&first[0].output[..], faces);
+                .forward(of(&block.first), input, &mut first[0], scratch);
+            let middle = Maps {
+                values: &first[0].output,
+                faces,
+            };
             block
                 .second
                 .forward(of(&block.second), middle, &mut second[0], scratch);
             let beside = match &block.shortcut {
                 Some(layer) => {
-                    layer.forward(of(layer), (input, faces), &mut others[0], scratch);
+                    layer.forward(of(layer), input, &mut others[0], scratch);
                     &others[0].output
                 }
-                None => input,
+                None => values,
             };
             output.clear();
             let sums = second[0].output.iter().zip(beside);
             output.extend(sums.map(|(a, b)| (a + b).max(0.0)));
         }
         self.pool(blocks.last().map_or(&[], |map| map), faces)
-    }
-
-    /// Averages of the cells of the grid, face by face.
-    fn pool(&self, map: &[f32], faces: usize) -> Vec<f32> {
-        let width = self.channels * self.grid * self.grid;
-        let mut features = vec![0.0; width * faces];
-        for (face, features) in features.chunks_exact_mut(width).enumerate() {
-            self.each_cell((face, faces), |feature, position, weight| {
-                features[feature] += weight * map[position];
-            });
-        }
-        features
-    }
-
-    /// Visits every pair of a feature of a face and a position of the last map that it averages.
-    fn each_cell(&self, (face, faces): (usize, usize), mut visit: impl FnMut(usize, usize, f32)) {
-        let (side, grid) = (self.last_side, self.grid);
-        let bounds = |i: usize| (i * side / grid, ((i + 1) * side).div_ceil(grid));
-        for channel in 0..self.channels {
-            for gy in 0..grid {
-                for gx in 0..grid {
-                    let ((y0, y1), (x0, x1)) = (bounds(gy), bounds(gx));
-                    let weight = 1.0 / ((y1 - y0) * (x1 - x0)) as f32;
-                    for y in y0..y1 {
-                        for x in x0..x1 {
-                            let position = ((channel * faces + face) * side + y) * side + x;
-                            visit((channel * grid + gy) * grid + gx, position, weight);
-                        }
-                    }
-                }
-            }
-        }
     }
 
     /// Gradients of the weights from those of the features of the last [`BackboneByHand::forward`].
@@ -274,20 +256,20 @@ impl BackboneByHand {
         let groups = crops
             .par_chunks(size)
             .zip(features.par_chunks(width))
-            .zip(&self.tapes);
+            .zip(&self.tapes)
+            .map(|((crops, features), tape)| Group {
+                crops,
+                tape,
+                features,
+            });
         // One share per thread: the gradients of a share are as large as the weights.
         let share = self.tapes.len().div_ceil(rayon::current_num_threads());
         groups
             .chunks(share.max(1))
             .map(|groups| {
                 let (mut gradients, mut scratch) = (zeros(), Scratch::default());
-                for ((crops, features), tape) in groups {
-                    self.backward_group(
-                        (weights, &mut gradients),
-                        crops,
-                        (tape, features),
-                        &mut scratch,
-                    );
+                for group in groups {
+                    self.backward_group(weights, &group, &mut gradients, &mut scratch);
                 }
                 gradients
             })
@@ -304,17 +286,13 @@ impl BackboneByHand {
         self.kernels = kernels.collect();
     }
 
-    fn weights_of<'a>(
-        &'a self,
-        weights: &'a BackboneWeights,
-        layer: &Layer,
-    ) -> (&'a LayerWeights, Kernel<'a>) {
+    fn weights_of<'a>(&'a self, weights: &'a BackboneWeights, layer: &Layer) -> Weighted<'a> {
         let weights = &weights.layers[layer.index];
         let kernel = match (&self.layers[layer.index], self.kernels.get(layer.index)) {
             (Some(conv), Some(Some(kernel))) => Kernel::Tiled(conv, kernel),
             _ => Kernel::Plain(&weights.kernel),
         };
-        (weights, kernel)
+        Weighted { weights, kernel }
     }
 
     /// No gradients yet, laid out as they are summed.
@@ -341,16 +319,21 @@ impl BackboneByHand {
 
     fn backward_group(
         &self,
-        (weights, gradients): (&BackboneWeights, &mut BackboneWeights),
-        crops: &[f32],
-        (tape, features): (&Tape, &[f32]),
+        weights: &BackboneWeights,
+        group: &Group<'_>,
+        gradients: &mut BackboneWeights,
         scratch: &mut Scratch,
     ) {
+        let &Group {
+            crops,
+            tape,
+            features,
+        } = group;
         let faces = crops.len() / (self.side * self.side);
         let mut above = vec![0.0; self.channels * faces * self.last_side * self.last_side];
         let width = self.channels * self.grid * self.grid;
         for (face, features) in features.chunks_exact(width).enumerate() {
-            self.each_cell((face, faces), |feature, position, weight| {
+            self.each_cell(face, faces, |feature, position, weight| {
                 above[position] += weight * features[feature];
             });
         }
@@ -358,10 +341,20 @@ impl BackboneByHand {
         let stem_output = self.stem.len().checked_sub(1);
         let stem_output = stem_output.map_or(crops, |last| &layers[last].output);
         let mut step = |layer: &Layer, input: &[f32], below: Option<&mut [f32]>, above: &[f32]| {
-            let (own, kernel) = self.weights_of(weights, layer);
-            let all = (own, kernel, &mut gradients.layers[layer.index]);
-            let input = (input, faces, below);
-            layer.backward(all, input, (&layers[layer.index], above), scratch);
+            let own = self.weights_of(weights, layer);
+            let input = Maps {
+                values: input,
+                faces,
+            };
+            let above = Above {
+                tape: &layers[layer.index],
+                gradient: above,
+            };
+            let found = LayerGradients {
+                weights: &mut gradients.layers[layer.index],
+                input: below,
+            };
+            layer.backward(own, input, above, found, scratch);
         };
         for (i, block) in self.blocks.iter().enumerate().rev() {
             let input: &[f32] = if i == 0 { stem_output } else { &blocks[i - 1] };
@@ -381,13 +374,12 @@ impl BackboneByHand {
         }
         for (i, layer) in self.stem.iter().enumerate().rev() {
             if i == 0 {
-                step(layer, crops, None, &above);
-            } else {
-                let input = &layers[i - 1].output;
-                let mut below = vec![0.0; input.len()];
-                step(layer, input, Some(&mut below), &above);
-                above = below;
+                return step(layer, crops, None, &above);
             }
+            let input = &layers[i - 1].output;
+            let mut below = vec![0.0; input.len()];
+            step(layer, input, Some(&mut below), &above);
+            above = below;
         }
     }
 }

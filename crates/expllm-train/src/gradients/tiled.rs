@@ -14,7 +14,7 @@ mod tests;
 use expllm_kernels::{Isa, IsaKind, Store, TILE_LINE, TILE_LINES, Tiles, multiply_tiles};
 use half::bf16;
 
-use super::conv::ConvShape;
+use super::conv::{ConvGradients, ConvShape, Maps};
 use padded::Padded;
 
 /// Numbers of a tile.
@@ -160,14 +160,15 @@ impl TiledConv {
             .map(move |first| first..(first + size).min(faces))
     }
 
-    /// The convolution of `faces` faces, laid out by channel, face and position.
+    /// The convolution of some faces, laid out by channel, face and position.
     pub fn forward(
         &self,
         kernel: &TiledKernel,
-        (input, faces): (&[f32], usize),
+        input: Maps<'_>,
         scratch: &mut TiledScratch,
         output: &mut Vec<f32>,
     ) {
+        let faces = input.faces;
         output.resize(
             self.shape.channels_out * self.shape.positions() * faces,
             0.0,
@@ -177,7 +178,7 @@ impl TiledConv {
             || {
                 for some in self.portions(faces) {
                     let padded = Padded::new(self.shape.side_out(), some.len());
-                    self.pack_input((input, faces), some.start, &padded, &mut scratch.input);
+                    self.pack_input(input, some.start, &padded, &mut scratch.input);
                     self.multiply_forth(kernel, &padded, scratch);
                     self.take_out(&padded, &scratch.sums, (output, faces, some.start));
                 }
@@ -185,28 +186,33 @@ impl TiledConv {
         );
     }
 
-    /// Adds the gradient of the weights; with `input_gradient` also that of the input.
+    /// Adds the gradients that are asked for, from that of the output.
     pub fn backward(
         &self,
-        (kernel, weight_gradient): (&TiledKernel, &mut [f32]),
-        (input, faces, mut input_gradient): (&[f32], usize, Option<&mut [f32]>),
-        output_gradient: &[f32],
+        kernel: &TiledKernel,
+        input: Maps<'_>,
+        above: &[f32],
+        mut gradients: ConvGradients<'_>,
         scratch: &mut TiledScratch,
     ) {
+        let faces = input.faces;
+        let above = Maps {
+            values: above,
+            faces,
+        };
         pulp::Arch::new().dispatch(
             #[inline(always)]
             || {
                 for some in self.portions(faces) {
                     let padded = Padded::new(self.shape.side_out(), some.len());
                     let first = some.start;
-                    self.pack_lines((input, faces), first, &padded, &mut scratch.lines);
-                    self.pack_across((output_gradient, faces), first, &padded, scratch);
-                    self.multiply_weights(&padded, scratch, weight_gradient);
-                    let Some(below) = input_gradient.as_deref_mut() else {
+                    self.pack_lines(input, first, &padded, &mut scratch.lines);
+                    self.pack_across(above, first, &padded, scratch);
+                    self.multiply_weights(&padded, scratch, gradients.weights);
+                    let Some(below) = gradients.input.as_deref_mut() else {
                         continue;
                     };
-                    let above = &mut scratch.above;
-                    self.pack_above((output_gradient, faces), first, &padded, above);
+                    self.pack_above(above, first, &padded, &mut scratch.above);
                     for phase in self.phases() {
                         self.multiply_back(kernel, phase, &padded, scratch);
                         self.put_back(phase, &padded, &scratch.sums, (below, faces, first));

@@ -2,14 +2,14 @@
 
 use expllm_kernels::TILE_LINES;
 
-use super::{Padded, TiledConv, TiledScratch};
+use super::{Maps, Padded, TiledConv, TiledScratch};
 
 impl TiledConv {
     /// The input as pairs of channels.
     #[inline(always)]
     pub(super) fn pack_input(
         &self,
-        (input, faces): (&[f32], usize),
+        input: Maps<'_>,
         first: usize,
         padded: &Padded,
         packed: &mut Vec<u32>,
@@ -20,10 +20,10 @@ impl TiledConv {
         packed.clear();
         packed.resize(phases * planes * padded.length, 0);
         for (index, phase) in self.phases().enumerate() {
-            for (pair, two) in input.chunks(2 * area * faces).enumerate() {
+            for (pair, two) in input.values.chunks(2 * area * input.faces).enumerate() {
                 let plane = (index * planes + pair) * padded.length;
                 let plane = &mut packed[plane..plane + padded.length];
-                let (one, other) = two.split_at(area * faces);
+                let (one, other) = two.split_at(area * input.faces);
                 self.each_line(first, phase, padded, |line, at| {
                     let own = &mut plane[padded.lead + line..][..padded.side];
                     let other = other.get(at..).unwrap_or(&[]);
@@ -37,7 +37,7 @@ impl TiledConv {
     #[inline(always)]
     pub(super) fn pack_lines(
         &self,
-        (input, faces): (&[f32], usize),
+        input: Maps<'_>,
         first: usize,
         padded: &Padded,
         packed: &mut Vec<u16>,
@@ -49,7 +49,7 @@ impl TiledConv {
         packed.resize(phases * planes * padded.length, 0);
         let stride = self.shape.stride;
         for (index, phase) in self.phases().enumerate() {
-            for (channel, input) in input.chunks(area * faces).enumerate() {
+            for (channel, input) in input.values.chunks(area * input.faces).enumerate() {
                 let plane = (index * planes + channel) * padded.length;
                 let plane = &mut packed[plane..plane + padded.length];
                 self.each_line(first, phase, padded, |line, at| {
@@ -117,7 +117,7 @@ impl TiledConv {
     #[inline(always)]
     pub(super) fn pack_above(
         &self,
-        (above, faces): (&[f32], usize),
+        above: Maps<'_>,
         first: usize,
         padded: &Padded,
         packed: &mut Vec<u32>,
@@ -127,10 +127,11 @@ impl TiledConv {
         packed.clear();
         packed.resize(planes * padded.length, 0);
         for (two, plane) in above
-            .chunks(2 * area * faces)
+            .values
+            .chunks(2 * area * above.faces)
             .zip(packed.chunks_exact_mut(padded.length))
         {
-            let (one, other) = two.split_at(area * faces);
+            let (one, other) = two.split_at(area * above.faces);
             for face in 0..padded.faces {
                 for y in 0..padded.side {
                     let at = ((first + face) * padded.side + y) * padded.side;
@@ -155,7 +156,7 @@ impl TiledConv {
     #[inline(always)]
     pub(super) fn pack_across(
         &self,
-        (above, faces): (&[f32], usize),
+        above: Maps<'_>,
         first: usize,
         padded: &Padded,
         scratch: &mut TiledScratch,
@@ -167,7 +168,8 @@ impl TiledConv {
         lines.clear();
         lines.resize(columns * padded.positions, 0.0);
         for (channel, own) in above
-            .chunks(area * faces)
+            .values
+            .chunks(area * above.faces)
             .zip(lines.chunks_exact_mut(padded.positions))
         {
             for face in 0..padded.faces {

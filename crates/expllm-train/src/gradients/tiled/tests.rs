@@ -27,29 +27,41 @@ fn agrees(shape: ConvShape, faces: usize) {
     );
     let input = values(shape.channels_in * shape.side * shape.side * faces, 2);
     let above = values(shape.channels_out * shape.positions() * faces, 3);
+    let maps = Maps {
+        values: &input,
+        faces,
+    };
     let (mut columns, mut wanted) = (Vec::new(), Vec::new());
-    conv::forward(&shape, &weights, (&input, faces), &mut columns, &mut wanted);
+    conv::forward(&shape, &weights, maps, &mut columns, &mut wanted);
     let mut wanted_weights = vec![0.0; weights.len()];
     let mut wanted_input = vec![1.0; input.len()];
     conv::backward(
         &shape,
-        (&weights, &mut wanted_weights),
-        (&input, faces, Some(&mut wanted_input)),
+        &weights,
+        maps,
         &above,
+        ConvGradients {
+            weights: &mut wanted_weights,
+            input: Some(&mut wanted_input),
+        },
         &mut columns,
     );
     for isa in Isa::available() {
         let conv = TiledConv::with(shape, isa);
         let kernel = conv.pack(&weights);
         let (mut scratch, mut found) = (TiledScratch::default(), Vec::new());
-        conv.forward(&kernel, (&input, faces), &mut scratch, &mut found);
+        conv.forward(&kernel, maps, &mut scratch, &mut found);
         close(&found, &wanted, "output");
         let mut gradient = vec![0.0; conv.gradient_len()];
         let mut below = vec![1.0; input.len()];
         conv.backward(
-            (&kernel, &mut gradient),
-            (&input, faces, Some(&mut below)),
+            &kernel,
+            maps,
             &above,
+            ConvGradients {
+                weights: &mut gradient,
+                input: Some(&mut below),
+            },
             &mut scratch,
         );
         close(&conv.unpack(&gradient), &wanted_weights, "weights");
