@@ -2,11 +2,12 @@
 
 use burn::module::Module;
 use burn::tensor::activation::{sigmoid, softmax};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use expllm_core::{
     ActionUnit, AlignedFace, AuDetector, AuReading, AuVector, Expression, ExpressionClassifier,
     ExpressionProbabilities, Similarity, Stage, StageError,
 };
+use expllm_face::backbone::Features;
 use expllm_face::{ALIGNED_SIZE, FaceError, GreyImage, load_weights, standardise};
 
 use crate::{AuNetwork, AuNetworkConfig, Calibration};
@@ -25,9 +26,9 @@ const BATCH: usize = 32;
 #[derive(Debug, Clone)]
 pub struct AuNet {
     network: AuNetwork,
+    features: Features,
     calibration: Calibration,
     side: usize,
-    device: Device,
 }
 
 impl AuNet {
@@ -46,11 +47,13 @@ impl AuNet {
     /// A detector around any network of this kind, moved to `device`.
     #[must_use]
     pub fn new(network: AuNetwork, config: &AuNetworkConfig, device: &Device) -> Self {
+        let network = network.valid().to_device(device);
+        let width = config.backbone.features();
         Self {
             calibration: network.calibration(),
-            network: network.valid().to_device(device),
+            features: Features::new(network.backbone(), width, device),
+            network,
             side: config.side,
-            device: device.clone(),
         }
     }
 
@@ -89,10 +92,8 @@ impl AuNet {
             .iter()
             .flat_map(|face| face_pixels(face, self.side))
             .collect();
-        let data = TensorData::new(pixels, [n, 1, self.side, self.side]);
-        let plain = Tensor::<4>::from_data(data, &self.device);
-        let both = Tensor::cat(vec![plain.clone(), plain.flip([3])], 0);
-        let output = self.network.forward(both);
+        let features = self.features.with_mirrored(pixels, self.side);
+        let output = self.network.decode(features);
         let logits = output.expressions;
         let mean = (logits.clone().narrow(0, 0, n) + logits.narrow(0, n, n)) * 0.5;
         let numbers = |t: Tensor<2>| {

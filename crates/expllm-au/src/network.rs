@@ -76,11 +76,23 @@ impl AuNetwork {
     /// - `faces`: `[batch, 1, side, side]`, standardised grey
     #[must_use]
     pub fn forward(&self, faces: Tensor<4>) -> AuOutput {
-        let features = self.backbone.forward(faces);
+        self.decode(self.backbone.forward(faces))
+    }
+
+    /// The second half of [`forward`](Self::forward): scores from the features of the backbone,
+    /// `[batch, features]`.
+    #[must_use]
+    pub fn decode(&self, features: Tensor<2>) -> AuOutput {
         AuOutput {
             units: self.units.forward(features.clone()),
             expressions: self.expressions.forward(features),
         }
+    }
+
+    /// The network that looks.
+    #[must_use]
+    pub fn backbone(&self) -> &Backbone {
+        &self.backbone
     }
 
     /// What intensities mean, which [`forward`](Self::forward) leaves out.

@@ -108,6 +108,11 @@ pub fn default_device() -> Device {
         .unwrap_or_default()
 }
 
+/// Whether a device is the processor.
+pub(crate) fn is_processor(device: &Device) -> bool {
+    Backend::Cpu.device().is_ok_and(|cpu| cpu == *device)
+}
+
 /// The processor where the build has it, else [`default_device`]: many small networks that each
 /// read one face at a time are quicker there.
 ///

@@ -13,6 +13,7 @@ mod landmarks;
 mod orientation;
 mod read;
 mod reference;
+mod simd;
 mod warp;
 
 pub use align::{ALIGNED_SIZE, SimilarityAligner, TEMPLATE};

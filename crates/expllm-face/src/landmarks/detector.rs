@@ -2,14 +2,14 @@
 
 use burn::module::Module;
 use burn::store::{FloatCastAdapter, ModuleSnapshot, SafetensorsStore};
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor};
 use expllm_core::{
     Degrees, FaceBox, HeadPose, LANDMARK_COUNT, LandmarkDetector, Landmarks, Photo, Point,
     Similarity, Stage, StageError,
 };
 
 use super::network::{ANGLE_UNIT, LandmarkNetwork, LandmarkNetworkConfig, face_crop, square};
-use crate::backbone::Backbone;
+use crate::backbone::{Backbone, Features};
 use crate::detect::roll;
 use crate::error::FaceError;
 use crate::grey::{GreyImage, standardise};
@@ -39,8 +39,8 @@ const BOX_MARGIN: f32 = 1.15;
 #[derive(Debug, Clone)]
 pub struct LandmarkNet {
     network: LandmarkNetwork,
+    features: Features,
     side: usize,
-    device: Device,
 }
 
 impl LandmarkNet {
@@ -59,10 +59,12 @@ impl LandmarkNet {
     /// A detector around any network of this kind, moved to `device`.
     #[must_use]
     pub fn new(network: LandmarkNetwork, config: &LandmarkNetworkConfig, device: &Device) -> Self {
+        let network = network.valid().to_device(device);
+        let width = config.backbone.features();
         Self {
-            network: network.valid().to_device(device),
+            features: Features::new(network.backbone(), width, device),
+            network,
             side: config.side,
-            device: device.clone(),
         }
     }
 
@@ -87,25 +89,27 @@ impl LandmarkNet {
                 standardise(&mut face);
                 pixels.extend(face);
             }
-            let data = TensorData::new(pixels, [batch.len(), 1, self.side, self.side]);
-            let faces = Tensor::<4>::from_data(data, &self.device);
-            let mut seen = self.read(faces.clone())?;
-            if how == Look::Mirrored {
-                let mirrored = self.read(faces.flip([3]))?;
-                let side = self.side as f32;
-                let pairs = seen.iter().zip(&mirrored);
-                seen = pairs.map(|(a, b)| mean(a, &b.mirrored(side))).collect();
-            }
+            let seen = match how {
+                Look::Plain => self.read(self.features.of(pixels, self.side))?,
+                Look::Mirrored => {
+                    let both = self.read(self.features.with_mirrored(pixels, self.side))?;
+                    let (plain, mirrored) = both.split_at(batch.len());
+                    let pairs = plain.iter().zip(mirrored);
+                    pairs
+                        .map(|(a, b)| mean(a, &b.mirrored(self.side as f32)))
+                        .collect()
+                }
+            };
             found.extend(batch.iter().zip(&seen).map(|(crop, l)| on_photo(crop, l)));
         }
         Ok(found)
     }
 
-    /// Landmarks of faces in pixels of their crops.
-    fn read(&self, faces: Tensor<4>) -> Result<Vec<Landmarks>, FaceError> {
+    /// Landmarks of faces in pixels of their crops, from their features.
+    fn read(&self, features: Tensor<2>) -> Result<Vec<Landmarks>, FaceError> {
         let rows: Vec<f32> = self
             .network
-            .forward(faces)
+            .decode(features)
             .into_data()
             .convert::<f32>()
             .try_to_vec()

@@ -5,7 +5,7 @@ use std::ops::Range;
 use pulp::Simd;
 
 use super::depthwise::Depthwise;
-use super::pointwise::{Pointwise, Store};
+use crate::simd::{Pointwise, Store};
 
 /// An image with channels last, `[height, width, channels]`.
 #[derive(Debug, Clone, Default)]

@@ -4,7 +4,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::isa::multiply_add;
+use crate::simd::multiply_add;
 
 /// Weights and bias of a depthwise convolution with padding of one pixel, then the rectifier.
 #[derive(Debug, Clone)]

@@ -2,9 +2,9 @@
 
 mod block;
 mod depthwise;
-mod isa;
+
 mod neck;
-mod pointwise;
+
 mod stem;
 mod weights;
 
@@ -13,11 +13,11 @@ use std::ops::Range;
 use pulp::Simd;
 use rayon::prelude::*;
 
+use crate::simd::{Isa, Pointwise, Store, Work};
 use block::{Expanded, Map, Narrow, Part, Scratch, Widen};
 use depthwise::Depthwise;
-use isa::{Isa, Work};
 use neck::{CHANNELS, Head, OUTPUTS, Up};
-use pointwise::{Pointwise, Store};
+
 pub(super) use stem::Pixels;
 use stem::Seen;
 use weights::Weights;

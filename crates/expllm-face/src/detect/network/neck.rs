@@ -5,9 +5,9 @@ use std::ops::Range;
 use pulp::Simd;
 
 use super::block::Map;
-use super::pointwise::{Pointwise, Store};
 use super::weights::Weights;
 use crate::FaceError;
+use crate::simd::{Pointwise, Store};
 
 /// Channels of the neck.
 pub(super) const CHANNELS: usize = 24;

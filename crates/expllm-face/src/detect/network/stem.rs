@@ -3,9 +3,9 @@
 use pulp::Simd;
 
 use super::block::Widen;
-use super::pointwise::{Pointwise, STEP, Store};
 use super::weights::Weights;
 use crate::FaceError;
+use crate::simd::{Pointwise, STEP, Store};
 
 /// Numbers under one tap of the convolution, row by row.
 const TAPS: usize = 27;

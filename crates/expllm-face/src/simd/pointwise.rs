@@ -2,26 +2,28 @@
 // Loops over registers of several arrays at once, unrolled.
 #![allow(clippy::needless_range_loop)]
 
+use std::ops::Range;
+
 use pulp::{Simd, WithSimd};
 
-use super::isa::multiply_add;
+use super::multiply_add;
 
 /// Most pixels of a tile.
 const MAX_PIXELS: usize = 12;
 
 /// Inputs that are multiplied between two checks of bounds; divides the number of inputs.
-pub(super) const STEP: usize = 4;
+pub(crate) const STEP: usize = 4;
 
 /// What becomes of the numbers in the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Store {
+pub(crate) enum Store {
     Set,
     Add,
 }
 
 /// A matrix and a bias from the channels of a pixel to others, and what is done with the sum.
 #[derive(Debug, Clone)]
-pub(super) struct Pointwise {
+pub(crate) struct Pointwise {
     inputs: usize,
     outputs: usize,
     /// Vectors of outputs per panel.
@@ -37,7 +39,7 @@ pub(super) struct Pointwise {
 impl Pointwise {
     /// Packs `weight`, `[outputs, inputs]` with a multiple of [`STEP`] inputs, for vectors of
     /// `lanes` numbers.
-    pub(super) fn pack(lanes: usize, weight: &[f32], bias: &[f32], relu: bool) -> Self {
+    pub(crate) fn pack(lanes: usize, weight: &[f32], bias: &[f32], relu: bool) -> Self {
         let outputs = bias.len();
         let inputs = weight.len() / outputs.max(1);
         let total = outputs.div_ceil(lanes);
@@ -68,12 +70,35 @@ impl Pointwise {
     }
 
     /// Channels that go out.
-    pub(super) fn outputs(&self) -> usize {
+    pub(crate) fn outputs(&self) -> usize {
         self.outputs
     }
 
     /// The outputs of every pixel of `input`, `[pixels, inputs]`, into `[pixels, outputs]`.
-    pub(super) fn run<S: Simd>(&self, simd: S, input: &[f32], output: &mut [f32], store: Store) {
+    pub(crate) fn run<S: Simd>(&self, simd: S, input: &[f32], output: &mut [f32], store: Store) {
+        self.run_panels(simd, 0..self.panels(), input, output, store);
+    }
+
+    /// The same panel by panel: quicker where the weights of all panels fill more than the cache
+    /// that is near.
+    pub(crate) fn run_by_panel<S: Simd>(&self, simd: S, input: &[f32], output: &mut [f32]) {
+        for panel in 0..self.panels() {
+            self.run_panels(simd, panel..panel + 1, input, output, Store::Set);
+        }
+    }
+
+    fn panels(&self) -> usize {
+        self.outputs.div_ceil(self.width)
+    }
+
+    fn run_panels<S: Simd>(
+        &self,
+        simd: S,
+        panels: Range<usize>,
+        input: &[f32],
+        output: &mut [f32],
+        store: Store,
+    ) {
         let pixels = input.len() / self.inputs;
         let most = (sums::<S>() / self.vectors).min(MAX_PIXELS);
         let tiles = pixels.div_ceil(most).max(1);
@@ -82,6 +107,7 @@ impl Pointwise {
             let end = (tile + 1) * pixels / tiles;
             let part = Part {
                 layer: self,
+                panels: panels.clone(),
                 input: &input[start * self.inputs..end * self.inputs],
                 output: &mut output[start * self.outputs..end * self.outputs],
                 store,
@@ -99,6 +125,7 @@ impl Pointwise {
 /// A few pixels.
 struct Part<'a> {
     layer: &'a Pointwise,
+    panels: Range<usize>,
     input: &'a [f32],
     output: &'a mut [f32],
     store: Store,
@@ -151,6 +178,7 @@ impl<const P: usize, const V: usize> WithSimd for Tile<'_, P, V> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Part {
             layer,
+            panels: some,
             input,
             output,
             store,
@@ -159,9 +187,10 @@ impl<const P: usize, const V: usize> WithSimd for Tile<'_, P, V> {
             let pixel = &input[p * layer.inputs..(p + 1) * layer.inputs];
             pixel.as_chunks::<STEP>().0
         });
-        let panels = layer.panels.chunks_exact(layer.width * layer.inputs);
-        let biases = layer.bias.chunks_exact(layer.width);
-        for (index, (panel, bias)) in panels.zip(biases).enumerate() {
+        let size = layer.width * layer.inputs;
+        for index in some {
+            let panel = &layer.panels[index * size..(index + 1) * size];
+            let bias = &layer.bias[index * layer.width..(index + 1) * layer.width];
             let bias: [S::f32s; V] = std::array::from_fn(|v| S::as_simd_f32s(bias).0[v]);
             let mut sums = [bias; P];
             let panel = S::as_simd_f32s(panel).0;

@@ -1,5 +1,8 @@
 //! The small residual network that the landmark and action unit networks share.
 
+mod features;
+mod packed;
+
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -7,6 +10,9 @@ use burn::nn::pool::{AdaptiveAvgPool2d, AdaptiveAvgPool2dConfig};
 use burn::nn::{GroupNorm, GroupNormConfig, Initializer, PaddingConfig2d};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
+
+pub use features::Features;
+pub use packed::PackedBackbone;
 
 /// Channels per group of the normalisation.
 const GROUP: usize = 8;

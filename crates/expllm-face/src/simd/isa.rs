@@ -4,7 +4,7 @@ use pulp::Simd;
 
 /// An instruction set that this processor has.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Isa {
+pub(crate) enum Isa {
     /// 512 bits on x86-64.
     #[cfg(target_arch = "x86_64")]
     Wide(pulp::x86::V4),
@@ -19,7 +19,7 @@ pub(super) enum Isa {
 }
 
 /// Work that is compiled for each instruction set.
-pub(super) trait Work {
+pub(crate) trait Work {
     /// What it gives.
     type Output;
 
@@ -29,7 +29,7 @@ pub(super) trait Work {
 
 impl Isa {
     /// Every set that this processor has, the widest first.
-    pub(super) fn available() -> Vec<Self> {
+    pub(crate) fn available() -> Vec<Self> {
         let mut found = Vec::new();
         #[cfg(target_arch = "x86_64")]
         {
@@ -43,7 +43,7 @@ impl Isa {
     }
 
     /// Does the work with this set.
-    pub(super) fn run<W: Work>(self, work: W) -> W::Output {
+    pub(crate) fn run<W: Work>(self, work: W) -> W::Output {
         match self {
             #[cfg(target_arch = "x86_64")]
             Self::Wide(simd) => work.with(simd),
@@ -56,7 +56,7 @@ impl Isa {
     }
 
     /// Numbers per vector.
-    pub(super) fn lanes(self) -> usize {
+    pub(crate) fn lanes(self) -> usize {
         struct Lanes;
         impl Work for Lanes {
             type Output = usize;
@@ -70,7 +70,7 @@ impl Isa {
 
 /// `a * b + c`, in one step where the processor has one.
 #[inline(always)]
-pub(super) fn multiply_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
+pub(crate) fn multiply_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
     // Plain loops would call a function of the C library for each number.
     if cfg!(target_arch = "aarch64") || S::F32_LANES > 4 {
         simd.mul_add_e_f32s(a, b, c)
