@@ -37,7 +37,7 @@ mod parallel;
 mod tiles;
 
 pub use attention::{Attention, AttentionShape, Cached, CachedNumbers, Visible};
-pub use elementwise::{gelu, layer_norm, rms_norm, rotate, silu_times, softmax};
+pub use elementwise::{exp, gelu, layer_norm, rms_norm, rotate, silu_times, softmax};
 pub use error::KernelError;
 pub use format::{BLOCK, Format, check_row, decode_row, encode_row};
 pub use input::Input;
