@@ -9,6 +9,7 @@
 
 mod conv;
 mod layer;
+pub mod llama;
 mod norm;
 mod pool;
 mod product;

@@ -9,6 +9,7 @@
 mod annotations;
 mod augment;
 mod average;
+mod by_hand;
 mod chains;
 mod claim;
 mod config;
@@ -30,6 +31,7 @@ mod writer;
 pub use annotations::AnnotatedExamples;
 pub use augment::Augmentation;
 pub use average::Average;
+pub use by_hand::StepWays;
 pub use config::{
     AnnotationsConfig, Data, FacesConfig, NewModel, OptimiserConfig, Precision, ReadingsConfig,
     RecordMix, SetViews, Start, StepsConfig, TrainConfig, TrainStage, ValidationConfig,

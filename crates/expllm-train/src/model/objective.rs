@@ -22,15 +22,7 @@ pub fn part_loss(
     part: &MicroBatch,
     device: &Device,
 ) -> Result<Tensor<1>, TrainError> {
-    let dtype = model.llm.dtype();
-    let options = || (device, dtype);
-    let images = match part.images.shape().to_vec().len() {
-        4 => model.encode_images(Tensor::from_data(part.images.clone(), options()))?,
-        _ => {
-            let tokens = Tensor::<3>::from_data(part.images.clone(), options());
-            model.projector.forward(tokens)
-        }
-    };
+    let images = image_tokens(model, part, device)?;
     let hidden = model.forward(&part.tokens, &part.mask, Some(&images), None)?;
     let [rows, length, width] = hidden.dims();
     let count = part.targets.len();
@@ -48,4 +40,24 @@ pub fn part_loss(
     let picked = log_softmax(scores, 1).gather(1, targets).reshape([count]);
     let weights = Tensor::<1>::from_data(TensorData::new(part.weights.clone(), [count]), device);
     Ok((picked * weights).sum().neg())
+}
+
+/// The tokens of the images of a part for the language model.
+///
+/// # Shapes
+///
+/// - output: `[rows, patches, width]`
+pub(super) fn image_tokens(
+    model: &ExpLlm,
+    part: &MicroBatch,
+    device: &Device,
+) -> Result<Tensor<3>, TrainError> {
+    let options = || (device, model.llm.dtype());
+    Ok(match part.images.shape().to_vec().len() {
+        4 => model.encode_images(Tensor::from_data(part.images.clone(), options()))?,
+        _ => {
+            let tokens = Tensor::<3>::from_data(part.images.clone(), options());
+            model.projector.forward(tokens)
+        }
+    })
 }

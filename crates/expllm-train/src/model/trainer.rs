@@ -14,13 +14,14 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::average::Average;
+use super::by_hand::StepWays;
 use super::claim::{check_claim, claim};
 use super::config::{TrainConfig, TrainStage};
 use super::events::Events;
 use super::example::{Example, ExampleSource, MicroBatch};
 use super::judge::{Judgement, judge};
 use super::objective::part_loss;
-use super::parallel::{clip, gradients};
+use super::parallel::clip;
 use super::start::{Prepared, prepare, training_device};
 use super::writer::Writer;
 use crate::TrainError;
@@ -110,7 +111,7 @@ pub fn train_model(
     let valid = validation_parts(valid.as_ref(), config, &language)?;
     let mut steps = ModelSteps {
         config,
-        devices: vec![on; config.run.devices],
+        ways: StepWays::new(&model, vec![on; config.run.devices]),
         average: (ema > 0.0).then(|| Average::new(&model, ema)),
         valid,
         judged,
@@ -222,7 +223,7 @@ struct Meter {
 
 struct ModelSteps<'a> {
     config: &'a TrainConfig,
-    devices: Vec<Device>,
+    ways: StepWays,
     average: Option<Average<ExpLlm>>,
     valid: Vec<MicroBatch>,
     judged: Option<super::FaceExamples>,
@@ -244,7 +245,7 @@ impl Steps<ExpLlm, Batch> for ModelSteps<'_> {
         for reason in &batch.skipped {
             self.observer.skipped(reason);
         }
-        let (loss, found) = gradients(model, &batch.parts, &self.devices, step)?;
+        let (loss, found) = self.ways.gradients(model, &batch.parts, step)?;
         let (length, clipped) = clip(model, found, self.config.optimiser.clip_norm);
         if !length.is_finite() {
             return Err(TrainError::DivergedOn {
@@ -254,7 +255,7 @@ impl Steps<ExpLlm, Batch> for ModelSteps<'_> {
             });
         }
         self.meter.gradient = length;
-        let on = self.devices[0].clone().inner();
+        let on = self.ways.main().inner();
         let gradients = MultiGradientsParams {
             grads: vec![(clipped, on)],
         };

@@ -52,7 +52,7 @@ impl Rotary {
     }
 
     /// Appends the cosines and sines of one position, one of each per pair.
-    pub(crate) fn append(&self, position: usize, cos: &mut Vec<f32>, sin: &mut Vec<f32>) {
+    pub fn append(&self, position: usize, cos: &mut Vec<f32>, sin: &mut Vec<f32>) {
         let angles = self.frequencies.iter().map(|f| position as f32 * f);
         for (sine, cosine) in angles.map(f32::sin_cos) {
             cos.push(cosine * self.magnitude);
