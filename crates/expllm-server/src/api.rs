@@ -1,36 +1,79 @@
 //! The JSON routes.
 
+use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::header;
+use axum::response::sse::Event;
 use axum::response::{IntoResponse, Response};
-use expllm::reports::{FaceReport, PhotoReport};
-use expllm_core::{
-    ActionUnit, ChainPart, ExplainQuestion, ExplainRequest, Explanation, ExpressionSet,
-    FaceReading, Photo, StageError,
-};
+use expllm::reports::PhotoReport;
+use expllm_core::{ActionUnit, ChainPart, Explanation, FaceReading};
 use expllm_cot::{ground, sentences};
 use serde_json::{Value, json};
 
 use crate::App;
+use crate::analysis::{Analysis, Stop};
 use crate::error::Refusal;
-use crate::photo::{decode, uploaded};
+use crate::photo::uploaded;
+use crate::queue::Until;
+use crate::stream::{Events, streamed};
 
 /// `POST /api/au`: what is read from each face.
-pub(crate) async fn au(State(app): State<App>, request: Request) -> Result<Response, Refusal> {
-    let bytes = uploaded(&app, request).await?;
-    let report = app
-        .work(move |app| read(app, &decode(&bytes)?, false))
-        .await?;
-    rows(&report, false)
+pub(crate) async fn au(
+    State(app): State<App>,
+    Extension(until): Extension<Until>,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let bytes = uploaded(&app, request, until).await?;
+    let job = move |analysis: &Analysis<'_>| rows(&analysis.read(&bytes)?.1, false);
+    Ok(of_json(&app.work(until, job).await?))
 }
 
-/// `POST /api/analyze`: what is read from each face, and its explanation.
-pub(crate) async fn analyze(State(app): State<App>, request: Request) -> Result<Response, Refusal> {
-    let bytes = uploaded(&app, request).await?;
-    let report = app
-        .work(move |app| read(app, &decode(&bytes)?, true))
-        .await?;
-    rows(&report, true)
+/// `POST /api/analyze`: what is read from each face, and its explanation; as events where the
+/// client accepts them.
+pub(crate) async fn analyze(
+    State(app): State<App>,
+    Extension(until): Extension<Until>,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let accepted = request.headers().get(header::ACCEPT);
+    let accepted = accepted.and_then(|value| value.to_str().ok()).unwrap_or("");
+    let as_events = accepted.contains("text/event-stream");
+    let bytes = uploaded(&app, request, until).await?;
+    if as_events {
+        return streamed(&app, until, move |analysis, events| {
+            tell(analysis, &bytes, events)
+        })
+        .await;
+    }
+    let job = move |analysis: &Analysis<'_>| {
+        let (photo, mut report) = analysis.read(&bytes)?;
+        let said = analysis.explain((&photo, &mut report), 0, &mut |_, _| Ok(()));
+        said.or_else(refused)?;
+        rows(&report, true)
+    };
+    Ok(of_json(&app.work(until, job).await?))
+}
+
+/// Tells first what is read, then the words as they come, then everything.
+fn tell(analysis: &Analysis<'_>, bytes: &[u8], events: &Events) -> Result<(), Refusal> {
+    let send = |name: &str, value: &Value| {
+        events.send(Event::default().event(name).data(value.to_string()))
+    };
+    let (photo, mut report) = analysis.read(bytes)?;
+    send("faces", &rows(&report, false)?)?;
+    let said = analysis.explain((&photo, &mut report), 0, &mut |face, text| {
+        Ok(send("words", &json!({"face": face, "text": text}))?)
+    });
+    said.or_else(refused)?;
+    send("done", &rows(&report, true)?)
+}
+
+/// What ends a request; a listener that has heard enough does not.
+fn refused(stop: Stop) -> Result<(), Refusal> {
+    match stop {
+        Stop::Refused(refusal) => Err(refusal),
+        Stop::Enough | Stop::Failed(_) => Ok(()),
+    }
 }
 
 /// `GET /api/units`: the crosswalk of action units.
@@ -45,55 +88,11 @@ pub(crate) async fn units() -> Response {
     of_json(&Value::Array(ActionUnit::ALL.map(row).to_vec()))
 }
 
-/// Everything about the faces of a photo.
-pub(crate) fn read(app: &App, photo: &Photo, explained: bool) -> Result<PhotoReport, Refusal> {
-    let faces = app.reader().read(photo);
-    let faces = faces.map_err(|e| Refusal::bad(e.to_string()))?;
-    app.metrics().read(faces.len());
-    let mut report = PhotoReport {
-        file: "photo".to_owned(),
-        faces: Vec::new(),
-        error: None,
-    };
-    for (place, face) in faces.into_iter().enumerate() {
-        match face {
-            Ok(face) => {
-                let explanation = explained.then(|| explain(app, (photo, &face), place as u64));
-                let explanation = explanation.transpose();
-                if let Err(error) = &explanation {
-                    report.fails(format!("face {}: {error}", place + 1));
-                }
-                report.faces.push(FaceReport {
-                    face,
-                    explanation: explanation.ok().flatten(),
-                    picture: None,
-                });
-            }
-            Err(unread) => report.fails(format!("face {}: {unread}", place + 1)),
-        }
-    }
-    Ok(report)
-}
-
-fn explain(
-    app: &App,
-    (photo, face): (&Photo, &FaceReading),
-    seed: u64,
-) -> Result<Explanation, StageError> {
-    let (question, set) = (ExplainQuestion::LabelFirst, ExpressionSet::Eight);
-    let request = ExplainRequest::of_reading(face, question, set).with_seed(seed);
-    let side = app.explainer().crop_side();
-    let request = app.reader().with_pixels(request, (photo, face), side)?;
-    let mut said = app.explainer().explain_all(&[request])?;
-    let none = || StageError::count(expllm_core::Stage::Explanation, 1, 0);
-    said.pop().ok_or_else(none)
-}
-
 /// The rows of `analyze --format json`, with landmarks and the sentences of the chain, each with
 /// the units that it speaks of.
-fn rows(report: &PhotoReport, explained: bool) -> Result<Response, Refusal> {
+pub(crate) fn rows(report: &PhotoReport, explained: bool) -> Result<Value, Refusal> {
     let texts = report.json_rows(explained);
-    let wrong = |e: serde_json::Error| Refusal::bad(e.to_string());
+    let wrong = |e: serde_json::Error| Refusal::internal(e.to_string());
     let mut rows = Vec::new();
     for (index, text) in texts.map_err(wrong)?.iter().enumerate() {
         let mut row: Value = serde_json::from_str(text).map_err(wrong)?;
@@ -105,7 +104,7 @@ fn rows(report: &PhotoReport, explained: bool) -> Result<Response, Refusal> {
         }
         rows.push(row);
     }
-    Ok(of_json(&Value::Array(rows)))
+    Ok(Value::Array(rows))
 }
 
 fn landmarks(face: &FaceReading) -> Value {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use expllm_face::FaceError;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Why a server cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +25,12 @@ pub enum ServerError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// The client for photos of other hosts could not be made.
+    #[error("photos cannot be fetched: {0}; leave --allow-fetch out")]
+    Fetch(#[from] reqwest::Error),
+    /// The access log cannot be written.
+    #[error("no thread for the access log: {0}")]
+    Log(std::io::Error),
 }
 
 /// Why one request is refused: a status and a sentence.
@@ -44,14 +50,30 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, reason)
     }
 
+    pub fn internal(reason: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, reason)
+    }
+
     pub fn busy() -> Self {
         let reason = "too many requests wait already; try again shortly";
         Self::new(StatusCode::TOO_MANY_REQUESTS, reason)
     }
 
-    pub fn late() -> Self {
-        let reason = "the request took too long; send a smaller photo";
+    /// The client sends too slowly.
+    pub fn slow() -> Self {
+        let reason = "the body took too long to arrive; send a smaller photo";
         Self::new(StatusCode::REQUEST_TIMEOUT, reason)
+    }
+
+    /// The server works too slowly.
+    pub fn overdue() -> Self {
+        let reason = "the work took longer than the server allows (--deadline); try again later";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, reason)
+    }
+
+    /// Nobody hears this one.
+    pub fn gone() -> Self {
+        Self::internal("the client went away")
     }
 
     pub fn too_large() -> Self {
@@ -59,26 +81,30 @@ impl Refusal {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, reason)
     }
 
+    pub fn media_type(reason: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason)
+    }
+
     /// The body as OpenAI clients know it.
-    fn body(&self) -> String {
+    pub fn body(&self) -> Value {
         let kind = match self.status.as_u16() {
             401 => "authentication_error",
+            403 => "permission_error",
             429 => "rate_limit_error",
             500.. => "server_error",
             _ => "invalid_request_error",
         };
         json!({"error": {"message": self.reason, "type": kind, "param": null, "code": null}})
-            .to_string()
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let json = [(header::CONTENT_TYPE, "application/json")];
-        let mut response = (self.status, json, self.body()).into_response();
+        let mut response = (self.status, json, self.body().to_string()).into_response();
         let headers = response.headers_mut();
         match self.status {
-            StatusCode::TOO_MANY_REQUESTS => {
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             StatusCode::UNAUTHORIZED => {

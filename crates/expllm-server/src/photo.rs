@@ -1,4 +1,4 @@
-//! Photos out of requests: a multipart field, or a data URI.
+//! Photos out of requests: a multipart field, a data URI, or an address of a named host.
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Multipart, Request};
@@ -6,11 +6,11 @@ use axum::http::{StatusCode, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use expllm_core::Photo;
-use expllm_face::PhotoReader;
 use serde::Deserialize;
 
 use crate::App;
 use crate::error::Refusal;
+use crate::queue::Until;
 
 /// The JSON form of an upload.
 #[derive(Debug, Deserialize)]
@@ -20,25 +20,31 @@ struct Upload {
 }
 
 /// The encoded photo of an upload: the first file of a form, or `{"image": "data:…"}`.
-pub(crate) async fn uploaded(app: &App, request: Request) -> Result<Vec<u8>, Refusal> {
-    let read = async {
-        match content_type(&request).as_str() {
-            "multipart/form-data" => of_form(request).await,
-            "application/json" => {
-                let upload: Upload = json(request).await?;
-                of_data_uri(&upload.image)
-            }
-            other => Err(Refusal::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                format!(
-                    "the content type is {other:?}; send multipart/form-data with a file, or \
-                     application/json with {{\"image\": \"data:image/jpeg;base64,...\"}}"
-                ),
-            )),
+pub(crate) async fn uploaded(
+    app: &App,
+    request: Request,
+    until: Until,
+) -> Result<Vec<u8>, Refusal> {
+    match content_type(&request).as_str() {
+        "multipart/form-data" => in_time(until, of_form(request)).await,
+        "application/json" => {
+            let upload: Upload = in_time(until, json(request)).await?;
+            image(app, &upload.image, until).await
         }
-    };
-    let read = tokio::time::timeout(app.deadline(), read).await;
-    read.unwrap_or_else(|_| Err(Refusal::late()))
+        other => Err(Refusal::media_type(format!(
+            "the content type is {other:?}; send multipart/form-data with a file, or \
+             application/json with {{\"image\": \"data:image/jpeg;base64,...\"}}"
+        ))),
+    }
+}
+
+/// What a client sends, as long as it does so in time.
+async fn in_time<T>(
+    until: Until,
+    read: impl Future<Output = Result<T, Refusal>>,
+) -> Result<T, Refusal> {
+    let read = tokio::time::timeout_at(until.0, read).await;
+    read.unwrap_or_else(|_| Err(Refusal::slow()))
 }
 
 fn content_type(request: &Request) -> String {
@@ -61,8 +67,21 @@ async fn of_form(request: Request) -> Result<Vec<u8>, Refusal> {
     Err(Refusal::bad("the form holds no file"))
 }
 
+/// A JSON body of a request that says so, in time.
+pub(crate) async fn stated_json<T: for<'de> Deserialize<'de>>(
+    request: Request,
+    until: Until,
+) -> Result<T, Refusal> {
+    match content_type(&request).as_str() {
+        "application/json" => in_time(until, json(request)).await,
+        other => Err(Refusal::media_type(format!(
+            "the content type is {other:?}; send application/json"
+        ))),
+    }
+}
+
 /// A JSON body, read to its end within the limit of the router.
-pub(crate) async fn json<T: for<'de> Deserialize<'de>>(request: Request) -> Result<T, Refusal> {
+async fn json<T: for<'de> Deserialize<'de>>(request: Request) -> Result<T, Refusal> {
     let body = Bytes::from_request(request, &()).await;
     let body = body.map_err(|e| match e.status() {
         StatusCode::PAYLOAD_TOO_LARGE => Refusal::too_large(),
@@ -71,22 +90,28 @@ pub(crate) async fn json<T: for<'de> Deserialize<'de>>(request: Request) -> Resu
     serde_json::from_slice(&body).map_err(|e| Refusal::bad(format!("the body is not right: {e}")))
 }
 
-/// The bytes of a `data:` URI with base64.
-pub(crate) fn of_data_uri(uri: &str) -> Result<Vec<u8>, Refusal> {
-    let Some(rest) = uri.strip_prefix("data:") else {
-        return Err(Refusal::bad(
-            "the image must be a data: URI; addresses are not fetched by this server",
-        ));
-    };
+/// The bytes of an image that a client names: in a data URI, or at an address.
+pub(crate) async fn image(app: &App, uri: &str, until: Until) -> Result<Vec<u8>, Refusal> {
+    match uri.strip_prefix("data:") {
+        Some(rest) => of_data(rest),
+        None => {
+            let fetched = tokio::time::timeout_at(until.0, app.fetcher().fetch(uri)).await;
+            fetched.unwrap_or_else(|_| Err(Refusal::overdue()))
+        }
+    }
+}
+
+/// The bytes behind `data:`, which must be in base64.
+fn of_data(rest: &str) -> Result<Vec<u8>, Refusal> {
     let data = rest.split_once(";base64,").map(|(_, data)| data);
     let data = data.ok_or_else(|| Refusal::bad("the data: URI of the image has no base64"))?;
     let bytes = STANDARD.decode(data.trim());
     bytes.map_err(|e| Refusal::bad(format!("the base64 of the image is not right: {e}")))
 }
 
-/// Decodes a photo within the limits of the reader.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Photo, Refusal> {
-    let photo = PhotoReader::default().decode(bytes);
+/// Decodes a photo within the limits of the server.
+pub(crate) fn decode(app: &App, bytes: &[u8]) -> Result<Photo, Refusal> {
+    let photo = app.photos().decode(bytes);
     photo.map_err(|e| Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, e.to_string()))
 }
 
@@ -95,22 +120,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_data_uris_with_base64_are_images() {
-        assert_eq!(
-            of_data_uri("data:image/png;base64,AAEC").unwrap(),
-            [0, 1, 2]
-        );
-        for wrong in [
-            "http://x/y.png",
-            "file:///etc/passwd",
-            "data:image/png,abc",
-            "data:;base64,?",
-        ] {
-            assert_eq!(
-                of_data_uri(wrong).unwrap_err().status,
-                StatusCode::BAD_REQUEST,
-                "{wrong}"
-            );
+    fn only_base64_is_read_from_data_uris() {
+        assert_eq!(of_data("image/png;base64,AAEC").unwrap(), [0, 1, 2]);
+        for wrong in ["image/png,abc", ";base64,?", "", ";base64,AAE"] {
+            let refused = of_data(wrong).unwrap_err();
+            assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{wrong}");
         }
     }
 }

@@ -1,213 +1,286 @@
-"use strict";
+// The page: photos, a clip or the camera in, pictures and readings out.
+
+import { draw, unitsAt } from "/picture.js";
+import { activeUnits, capital, mark, plural, showChain, showReading, showWords } from "/reading.js";
+import { analyze, setToken } from "/server.js";
+import { Live, frame } from "/live.js";
+import { csv, json, save } from "/save.js";
 
 const $ = (id) => document.getElementById(id);
-const REGIONS = [
-  [/brow/, { left: [22, 26], right: [17, 21] }],
-  [/eye|lid/, { left: [42, 47], right: [36, 41] }],
-  [/nose/, { both: [27, 35] }],
-  [/cheek/, { left: [12, 15, 45, 35], right: [1, 4, 36, 31] }],
-  [/jaw|chin/, { both: [5, 11] }],
-  [/lip|dimple/, { left: [51, 57], right: [48, 51, 57, 59], both: [48, 59] }],
-];
-let photo = null, faces = [], shown = 0, lit = [];
+/** Photos with what was read: {name, picture, faces, words}. */
+let entries = [];
+/** What is before the eyes: an entry, the index of its chosen face, the units that are lit. */
+let view = { picture: null, faces: [], shown: 0, lit: [] };
+let live = null, stream = null, waiting = [], held = [], busy = false;
+/** Faces of a clip or camera as they were read, with their times. */
+let series = [];
+/** Rows of a series that are kept, about half an hour of one person. */
+const LONGEST = 18_000;
 
-function plural(n, word) { return `${n} ${word}${n === 1 ? "" : "s"}`; }
+function say(text) { $("status").textContent = text; }
 
-async function take(file) {
-  if (!file) return;
-  $("status").textContent = "Reading the photo …";
-  document.body.classList.add("loading");
-  try {
-    const form = new FormData();
-    form.append("file", file, file.name || "photo");
-    const [answer, bitmap] = await Promise.all([
-      fetch("/api/analyze", { method: "POST", body: form }),
-      createImageBitmap(file).catch(() => null),
-    ]);
-    const body = await answer.json();
-    if (!answer.ok) throw new Error(body.error.message);
-    photo = bitmap;
-    faces = body.filter((row) => row.face !== null && row.face !== undefined);
-    const trouble = body.map((row) => row.error).find(Boolean);
-    $("status").textContent = trouble || (faces.length ? plural(faces.length, "face") + " found." : "No face was found.");
-    $("stage").hidden = !photo;
-    $("out").hidden = faces.length === 0;
-    show(0);
-  } catch (error) {
-    $("status").textContent = "This did not work: " + error.message;
-  } finally {
-    document.body.classList.remove("loading");
-  }
+// Photos.
+
+function take(files) {
+  const all = [...files];
+  const clip = all.find((file) => file.type.startsWith("video/"));
+  if (clip) return play(clip);
+  if (!all.length) return;
+  leave();
+  series = [];
+  waiting.push(...all);
+  work();
 }
 
-function show(index) {
-  shown = index;
-  lit = [];
+/** Reads the photos that wait, one after the other. */
+async function work() {
+  if (busy) return;
+  busy = true;
+  document.body.classList.add("loading");
+  for (let file; (file = waiting.shift());) {
+    try {
+      await read(file);
+    } catch (error) {
+      failed(error, file);
+    }
+  }
+  document.body.classList.remove("loading");
+  busy = false;
+}
+
+async function read(file) {
+  say(`Reading ${file.name || "the photo"} …`);
+  const picture = await createImageBitmap(file).catch(() => null);
+  const entry = { name: file.name || "photo", picture, faces: [], words: [] };
+  const faces = await analyze(file, (name, value) => {
+    if (name === "words") {
+      entry.words[value.face] = (entry.words[value.face] || "") + value.text;
+      if (view.entry === entry && view.shown === value.face) showWords(entry.words[value.face]);
+    } else if (name === "faces") {
+      entry.faces = value;
+      entries.push(entry);
+      open(entry);
+    }
+  });
+  entry.faces = faces;
+  if (view.entry === entry) open(entry, view.shown);
+  say(faces.trouble || (faces.length ? plural(faces.length, "face") + " found." : "No face was found."));
+}
+
+function failed(error, file) {
+  $("key").hidden = error.status !== 401;
+  if (error.status === 401) {
+    held = [file, ...waiting.splice(0)].filter(Boolean);
+    $("token").focus();
+  }
+  say("This did not work: " + error.message);
+}
+
+function open(entry, shown = 0) {
+  view = { entry, picture: entry.picture, faces: entry.faces, shown, lit: [] };
+  strip();
+  show();
+}
+
+/** Thumbnails of the photos, where there are several. */
+function strip() {
+  $("strip").hidden = entries.length < 2;
+  for (const entry of entries) {
+    entry.item ??= thumbnail(entry);
+    if (entry.item.parentNode !== $("strip")) $("strip").append(entry.item);
+    entry.item.firstChild.setAttribute("aria-current", entry === view.entry);
+  }
+  if (!entries.length) $("strip").replaceChildren();
+}
+
+function thumbnail(entry) {
+  const [item, button, thumb] = ["li", "button", "canvas"].map((kind) => document.createElement(kind));
+  const { name, picture } = entry;
+  button.type = "button";
+  button.setAttribute("aria-label", name);
+  button.onclick = () => open(entry);
+  thumb.width = thumb.height = 64;
+  if (picture) {
+    const side = Math.min(picture.width, picture.height);
+    thumb.getContext("2d").drawImage(picture, (picture.width - side) / 2, (picture.height - side) / 2, side, side, 0, 0, 64, 64);
+  }
+  button.append(thumb);
+  item.append(button);
+  return item;
+}
+
+// The chosen face.
+
+function show() {
+  const face = view.faces[view.shown];
+  $("stage").hidden = !view.picture;
+  $("out").hidden = !face;
   tabs();
-  draw();
-  const face = faces[index];
+  paint();
   if (!face) return;
-  const shares = Object.entries(face.probabilities || {}).sort((a, b) => b[1] - a[1]);
-  $("label").textContent = capital(face.expression || "");
-  $("shares").replaceChildren(...shares.slice(0, 3).map(([name, value]) => bar("div", capital(name), value)));
-  const active = Object.entries(face.action_units).filter(([, v]) => v >= 0.2).sort((a, b) => b[1] - a[1]);
-  $("units").replaceChildren(...active.map(([name, value]) => {
-    const item = bar("li", capital(name.replaceAll("_", " ")), value);
-    item.dataset.units = name;
-    return listen(item);
-  }));
-  if (!active.length) $("units").textContent = "None above 0.2.";
-  chain(face);
+  showReading(face, face.listed || activeUnits(face), light);
+  $("said").hidden = !view.entry;
+  if (!view.entry) return;
+  const words = view.entry.words[view.shown];
+  if (face.chain) showChain(face, light);
+  else if (words) showWords(words);
 }
 
 function tabs() {
-  $("tabs").hidden = faces.length < 2;
-  $("tabs").replaceChildren(...faces.map((face, at) => {
-    const tab = document.createElement("button");
-    tab.type = "button";
-    tab.role = "tab";
-    tab.setAttribute("aria-selected", at === shown);
-    tab.textContent = `Face ${at + 1}: ${capital(face.expression || "")}`;
-    tab.onclick = () => show(at);
-    return tab;
-  }));
-}
-
-function bar(kind, name, value) {
-  const row = document.createElement(kind);
-  const label = document.createElement("span");
-  const number = document.createElement("span");
-  const meter = document.createElement("meter");
-  label.textContent = name;
-  number.textContent = value.toFixed(2);
-  meter.max = 1;
-  meter.value = value;
-  meter.setAttribute("aria-label", name);
-  row.append(label, number, meter);
-  return row;
-}
-
-function chain(face) {
-  const parts = new Map();
-  for (const sentence of face.sentences || []) {
-    if (!parts.has(sentence.part)) {
-      const paragraph = document.createElement("p");
-      const heading = document.createElement("strong");
-      heading.textContent = sentence.part + " ";
-      paragraph.append(heading);
-      parts.set(sentence.part, paragraph);
-    }
-    const span = document.createElement("span");
-    span.className = "sentence" + (sentence.supported ? "" : " unsupported");
-    span.textContent = sentence.text;
-    if (sentence.units.length) {
-      span.dataset.units = sentence.units.join(" ");
-      listen(span);
-    }
-    parts.get(sentence.part).append(span, " ");
+  const several = view.faces.length > 1;
+  $("tabs").hidden = !several;
+  const wanted = several ? view.faces.length : 0;
+  if ($("tabs").children.length !== wanted) {
+    $("tabs").replaceChildren(...Array.from({ length: wanted }, (_, at) => tab(at)));
   }
-  $("chain").replaceChildren(...parts.values());
-  const unsupported = (face.sentences || []).filter((s) => !s.supported).length;
-  $("grounding").textContent = unsupported
-    ? `${plural(unsupported, "sentence")} not supported by the action units.`
-    : "Every sentence agrees with the action units.";
+  view.faces.slice(0, wanted).forEach((face, at) => {
+    const tab = $("tabs").children[at], text = `Face ${at + 1}: ${capital(face.expression || "")}`;
+    if (tab.textContent !== text) tab.textContent = text;
+    tab.setAttribute("aria-selected", at === view.shown);
+    tab.tabIndex = at === view.shown ? 0 : -1;
+  });
 }
 
-function listen(element) {
-  const on = () => light(element.dataset.units.split(" "));
-  element.tabIndex = 0;
-  element.onmouseenter = on;
-  element.onfocus = on;
-  element.onmouseleave = () => light([]);
-  element.onblur = () => light([]);
-  return element;
+function tab(at) {
+  const tab = document.createElement("button");
+  tab.type = "button";
+  tab.role = "tab";
+  tab.setAttribute("aria-controls", "out");
+  tab.onclick = () => choose(at);
+  tab.onkeydown = (event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!step) return;
+    choose((at + step + view.faces.length) % view.faces.length);
+    $("tabs").children[view.shown].focus();
+  };
+  return tab;
+}
+
+function choose(at) {
+  view.shown = at;
+  view.lit = [];
+  show();
 }
 
 function light(units) {
-  lit = units;
-  for (const element of document.querySelectorAll("[data-units]")) {
-    const shares = element.dataset.units.split(" ").some((unit) => lit.includes(unit));
-    element.classList.toggle("lit", shares);
+  view.lit = units;
+  mark(units);
+  paint();
+}
+
+function paint() {
+  if (!view.picture) return;
+  draw($("canvas"), view);
+  const found = view.faces.map((face) => face.expression || "no expression").join(", ");
+  const label = `The picture with ${plural(view.faces.length, "face")} marked${found && ": " + found}`;
+  if ($("canvas").getAttribute("aria-label") !== label) $("canvas").setAttribute("aria-label", label);
+}
+
+// The camera and clips.
+
+async function camera() {
+  if (stream) return leave();
+  leave();
+  try {
+    stream = await navigator.mediaDevices.getUserMedia({ video: { width: 640, height: 480 }, audio: false });
+  } catch (error) {
+    return say("The camera cannot be used: " + error.message);
   }
-  draw();
+  $("camera").setAttribute("aria-pressed", "true");
+  $("camera").textContent = "Stop the camera";
+  stream.getVideoTracks()[0].onended = () => {
+    leave();
+    say("The camera was unplugged or taken away.");
+  };
+  $("video").srcObject = stream;
+  begin("camera");
 }
 
-function draw() {
-  if (!photo) return;
-  const canvas = $("canvas");
-  const scale = Math.min(1, 1600 / photo.width);
-  canvas.width = Math.round(photo.width * scale);
-  canvas.height = Math.round(photo.height * scale);
-  const pen = canvas.getContext("2d");
-  pen.drawImage(photo, 0, 0, canvas.width, canvas.height);
-  pen.scale(scale, scale);
-  faces.forEach((face, at) => outline(pen, face, at === shown));
-  const face = faces[shown];
-  if (face) lit.forEach((unit) => glow(pen, face, unit));
+function play(clip) {
+  leave();
+  $("video").src = URL.createObjectURL(clip);
+  $("video").controls = true;
+  $("video").hidden = false;
+  $("video").onerror = () => say("This clip cannot be played here.");
+  begin(clip.name);
 }
 
-function outline(pen, face, chosen) {
-  const b = face.box, thick = Math.max(1, b.width / 100);
-  pen.lineWidth = thick * (chosen ? 1.6 : 1);
-  pen.strokeStyle = chosen ? "#4da3ff" : "rgba(255,255,255,.7)";
-  pen.strokeRect(b.x, b.y, b.width, b.height);
-  if (!chosen) return;
-  pen.fillStyle = "#fff";
-  for (const [x, y] of face.landmarks || []) {
-    pen.beginPath();
-    pen.arc(x, y, thick * 0.9, 0, 7);
-    pen.fill();
-  }
+function begin(name) {
+  series = [];
+  entries = [];
+  view = { picture: null, faces: [], shown: 0, lit: [] };
+  strip();
+  show();
+  live = new Live($("video"), ({ picture, faces, raw, time, rate }) => {
+    view = { ...view, picture, faces, shown: Math.min(view.shown, Math.max(0, faces.length - 1)) };
+    series.push(...raw.map((face) => ({ name, time, face })));
+    series.splice(0, series.length - LONGEST);
+    $("rate").textContent = `${rate.toFixed(0)} frames a second`;
+    show();
+  }, (error) => {
+    leave();
+    failed(error);
+  });
+  $("live").hidden = $("rate").hidden = false;
+  say("");
+  $("video").play().catch((error) => say("This did not work: " + error.message));
 }
 
-function glow(pen, face, unit) {
-  const region = REGIONS.find(([pattern]) => pattern.test(unit));
-  if (!region || !(face.landmarks || []).length) return;
-  const side = unit.startsWith("left") ? "left" : unit.startsWith("right") ? "right" : "both";
-  const sides = region[1][side] ? [region[1][side]] : Object.values(region[1]);
-  for (const ends of sides) {
-    const picked = ends.length === 2 ? face.landmarks.slice(ends[0], ends[1] + 1) : ends.map((i) => face.landmarks[i]);
-    const xs = picked.map((p) => p[0]), ys = picked.map((p) => p[1]);
-    const pad = face.box.width * 0.06;
-    pen.beginPath();
-    pen.ellipse((Math.min(...xs) + Math.max(...xs)) / 2, (Math.min(...ys) + Math.max(...ys)) / 2,
-      (Math.max(...xs) - Math.min(...xs)) / 2 + pad, (Math.max(...ys) - Math.min(...ys)) / 2 + pad, 0, 0, 7);
-    pen.fillStyle = "rgba(255,170,60,.35)";
-    pen.strokeStyle = "rgba(255,170,60,.95)";
-    pen.lineWidth = Math.max(1, face.box.width / 90);
-    pen.fill();
-    pen.stroke();
-  }
+function leave() {
+  live?.stop();
+  stream?.getTracks().forEach((track) => track.stop());
+  live = stream = null;
+  const video = $("video");
+  video.onerror = null;
+  if (video.src) URL.revokeObjectURL(video.src);
+  video.removeAttribute("src");
+  video.srcObject = null;
+  video.controls = false;
+  video.hidden = $("live").hidden = $("rate").hidden = true;
+  $("camera").setAttribute("aria-pressed", "false");
+  $("camera").textContent = "Use the camera";
 }
 
-function capital(text) { return text.charAt(0).toUpperCase() + text.slice(1); }
-
-function save(name, blob) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  URL.revokeObjectURL(link.href);
+/** The present frame becomes a photo. */
+async function explain() {
+  const picture = frame($("video"), 1920);
+  leave();
+  series = [];
+  const file = await picture.convertToBlob({ type: "image/png" });
+  file.name = "frame";
+  waiting.push(file);
+  work();
 }
 
-function table() {
-  if (!faces.length) return "";
-  const units = Object.keys(faces[0].action_units), labels = Object.keys(faces[0].probabilities || {});
-  const head = ["face", "x", "y", "width", "height", ...units, ...labels];
-  const rows = faces.map((f, at) => [at, f.box.x, f.box.y, f.box.width, f.box.height,
-    ...units.map((u) => f.action_units[u] ?? ""), ...labels.map((l) => f.probabilities[l] ?? "")]);
-  return [head, ...rows].map((row) => row.join(",")).join("\n") + "\n";
+/** What is saved: the series of a clip, or all photos. */
+function rows() {
+  if (series.length) return series;
+  return entries.flatMap(({ name, faces }) => faces.map((face) => ({ name, face })));
 }
 
-$("file").onchange = (event) => take(event.target.files[0]);
-$("json").onclick = () => save("faces.json", new Blob([JSON.stringify(faces, null, 1)], { type: "application/json" }));
-$("csv").onclick = () => save("faces.csv", new Blob([table()], { type: "text/csv" }));
+$("file").onchange = (event) => take(event.target.files);
+$("camera").onclick = camera;
+$("explain").onclick = explain;
+$("json").onclick = () => save("faces.json", json(rows()));
+$("csv").onclick = () => save("faces.csv", csv(rows()));
 $("png").onclick = () => $("canvas").toBlob((blob) => save("faces.png", blob));
+$("canvas").onmousemove = (event) => {
+  const face = view.faces[view.shown];
+  if (face) light(unitsAt($("canvas"), view, event, face.listed || activeUnits(face)));
+};
+$("canvas").onmouseleave = () => light([]);
+$("key").onsubmit = (event) => {
+  event.preventDefault();
+  setToken($("token").value);
+  $("key").hidden = true;
+  waiting.push(...held.splice(0));
+  work();
+};
 for (const name of ["dragover", "dragleave", "drop"]) {
   document.addEventListener(name, (event) => {
     event.preventDefault();
     $("drop").classList.toggle("over", name === "dragover");
-    if (name === "drop") take(event.dataTransfer.files[0]);
+    if (name === "drop") take(event.dataTransfer.files);
   });
 }
-document.addEventListener("paste", (event) => take(event.clipboardData.files[0]));
+document.addEventListener("paste", (event) => take(event.clipboardData.files));

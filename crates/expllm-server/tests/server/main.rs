@@ -1,0 +1,10 @@
+//! The server over loopback, as its clients see it.
+
+#![allow(clippy::unwrap_used)] // A failure ends the test.
+
+mod answers;
+mod common;
+mod hostile;
+mod limits;
+mod openapi;
+mod schema;
