@@ -21,7 +21,7 @@ impl Checker<'_> {
         let schema = document.pointer(pointer).and_then(Value::as_object);
         let schema = schema.unwrap_or_else(|| panic!("{pointer} is no schema"));
         for (keyword, wanted) in schema {
-            let fine = match keyword.as_str() {
+            match keyword.as_str() {
                 "$ref" => self.check(wanted.as_str().unwrap().trim_start_matches('#'), value)?,
                 "properties" => self.properties((pointer, wanted), value)?,
                 "items" => {
@@ -32,8 +32,7 @@ impl Checker<'_> {
                 "additionalProperties" => self.additional((pointer, schema), value)?,
                 "anyOf" => self.any((pointer, wanted), value)?,
                 _ => holds(keyword, wanted, value).map_err(|why| format!("{pointer}: {why}"))?,
-            };
-            let () = fine;
+            }
         }
         Ok(())
     }
