@@ -12,6 +12,8 @@ mod content;
 mod error;
 mod faces;
 mod outputs;
+mod shard;
+mod tables;
 
 use commands::Command;
 use error::CliError;

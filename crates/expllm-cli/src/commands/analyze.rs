@@ -9,8 +9,10 @@ use crate::faces::{
     Failures, Found, Job, JsonRows, Output, find_photos, for_each_report, for_each_step,
 };
 use crate::outputs::Kind;
+use crate::shard::Shard;
 use crate::{CliError, Outcome};
 
+mod columns;
 mod page;
 pub(super) mod stage;
 pub(super) mod text;
@@ -37,6 +39,10 @@ pub struct Args {
     /// for a single photo.
     #[arg(long)]
     stream: bool,
+    /// Read only the I-th of N parts of the photos, counted from 0: for many machines, whose tables
+    /// `expllm merge` joins.
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
     #[command(flatten)]
     stage: stage::StageArgs,
 }
@@ -49,6 +55,9 @@ enum Format {
     Json,
     /// The same objects, one a line.
     Jsonl,
+    /// The columns of `au` with expression, chain and its agreement; the file is whole once the run
+    /// has ended.
+    Parquet,
     /// One self-contained page with a picture of every face.
     Html,
 }
@@ -58,6 +67,7 @@ impl Format {
         match self {
             Self::Text => Kind::Text,
             Self::Json | Self::Jsonl => Kind::Json,
+            Self::Parquet => Kind::Parquet,
             Self::Html => Kind::Html,
         }
     }
@@ -79,13 +89,25 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
     let found = find_photos(&args.paths);
     let mut job = Job::new(args.cropped, Some(args.stage.load()?))?;
     job.pictures = args.format == Format::Html;
-    let mut output = Output::open(args.out.as_deref(), args.format.kind(), &found)?;
-    if let Some(folder) = &args.annotate {
-        job.annotate_in(folder, &found)?;
-    }
-    let failures = write(args, (&job, &found), &mut output)?;
-    output.finish()?;
-    Ok(failures.outcome(args.out.as_deref()))
+    job.shard = args.shard.unwrap_or_default();
+    let out = args.out.as_deref();
+    let failures = if args.format == Format::Parquet {
+        let table = columns::begin(out, &found)?;
+        annotate(args, &mut job, &found)?;
+        columns::write(table, (&job, &found))?
+    } else {
+        let mut output = Output::open(out, args.format.kind(), &found)?;
+        annotate(args, &mut job, &found)?;
+        let failures = write(args, (&job, &found), &mut output)?;
+        output.finish()?;
+        failures
+    };
+    Ok(failures.outcome(out))
+}
+
+fn annotate(args: &Args, job: &mut Job, found: &[Found]) -> Result<(), CliError> {
+    let folder = args.annotate.as_ref();
+    folder.map_or(Ok(()), |folder| job.annotate_in(folder, found))
 }
 
 /// Writes the reports in the format that was asked for; returns the photos with an error.
@@ -107,7 +129,7 @@ fn write(
             output.text(page.foot())?;
             Ok(ended)
         }
-        Format::Json | Format::Jsonl => {
+        Format::Json | Format::Jsonl | Format::Parquet => {
             let mut rows = JsonRows::begin(args.format == Format::Json, output)?;
             let ended = for_each_report(job, found, |report| {
                 let texts = report.json_rows(true).map_err(CliError::library)?;

@@ -11,6 +11,7 @@ mod convert;
 mod cot;
 mod data;
 mod eval;
+mod merge;
 mod model;
 mod number_format;
 mod reason;
@@ -46,6 +47,8 @@ pub enum Command {
     Data(data::Args),
     /// Judge a model on a data set.
     Eval(eval::Args),
+    /// Join the tables that `au`, `analyze` or `video` wrote on many machines into one.
+    Merge(merge::Args),
     /// Look into checkpoint folders of ExpLLM.
     Model(model::Args),
     /// Have people hold explanations against the photographs.
@@ -77,6 +80,7 @@ impl Command {
             Self::Cot(args) => cot::run(args),
             Self::Data(args) => data::run(&args),
             Self::Eval(args) => eval::run(&args),
+            Self::Merge(args) => merge::run(&args),
             Self::Model(args) => model::run(&args),
             Self::Review(args) => review::run(&args),
             Self::Reason(args) => reason::run(&args),

@@ -15,6 +15,7 @@ use rayon::prelude::*;
 
 use super::Found;
 use crate::outputs::{FreeNames, Inputs, Kind};
+use crate::shard::Shard;
 use crate::{CliError, Outcome};
 
 /// Photos read and not yet written at a time, per thread.
@@ -45,6 +46,8 @@ pub struct Job {
     annotate: Option<PathBuf>,
     /// Whether a picture of each face is wanted.
     pub pictures: bool,
+    /// The part of the photos that is read.
+    pub shard: Shard,
 }
 
 /// A file to read, its place among the files, and the name of its annotated photo.
@@ -88,6 +91,7 @@ impl Job {
             cropped,
             annotate: None,
             pictures: false,
+            shard: Shard::default(),
         })
     }
 
@@ -292,7 +296,7 @@ impl Failures {
     }
 }
 
-/// Hands a report on each photo to `write`, in the order of `found`.
+/// Hands a report on each photo of the job's part to `write`, in the order of `found`.
 ///
 /// Several photos are worked on at a time where the explaining stage allows it, and only a few
 /// reports are held. A progress bar runs on the error output when that is a terminal and there is
@@ -302,8 +306,8 @@ pub fn for_each_report(
     found: &[Found],
     mut write: impl FnMut(&PhotoReport) -> Result<(), CliError>,
 ) -> Result<Failures, CliError> {
-    let entries = entries(found);
-    let bar = progress(found.len());
+    let entries = entries(job, found);
+    let bar = progress(entries.len());
     let mut failures = Failures::default();
     let chunk = match job.in_parallel() {
         true => AHEAD * rayon::current_num_threads(),
@@ -338,7 +342,7 @@ pub fn for_each_step(
     listener: Listener<'_>,
 ) -> Result<Failures, CliError> {
     let mut failures = Failures::default();
-    for entry in entries(found) {
+    for entry in entries(job, found) {
         failures.note(&job.report(&entry, &mut *listener)?);
     }
     Ok(failures)
@@ -354,9 +358,11 @@ fn progress(count: usize) -> ProgressBar {
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-fn entries(found: &[Found]) -> Vec<Entry<'_>> {
+/// The photos of the job's part; what depends on the place of a photo is the same as in the whole.
+fn entries<'a>(job: &Job, found: &'a [Found]) -> Vec<Entry<'a>> {
     let names = found.iter().zip(annotated_names(found)).enumerate();
-    names
+    job.shard
+        .of(names)
         .map(|(number, (found, annotated))| Entry {
             number,
             found,

@@ -9,4 +9,4 @@ mod report;
 pub use grounding::Grounding;
 pub use picture::{drawing, picture};
 pub use reasons::Reasoner;
-pub use report::{FaceReport, PhotoReport};
+pub use report::{FaceReport, FaceRow, PhotoReport};

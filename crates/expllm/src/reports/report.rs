@@ -30,6 +30,26 @@ pub struct FaceReport {
     pub picture: Option<Vec<u8>>,
 }
 
+impl FaceReport {
+    /// The expression that was said, or the likeliest where nothing was said.
+    #[must_use]
+    pub fn expression(&self) -> Option<Expression> {
+        match &self.explanation {
+            Some(said) => said.expression,
+            None => self.face.probabilities.map(|p| p.top()),
+        }
+    }
+
+    /// The probabilities behind [`Self::expression`].
+    #[must_use]
+    pub fn probabilities(&self) -> Option<&ExpressionProbabilities> {
+        match &self.explanation {
+            Some(said) => said.probabilities.as_ref(),
+            None => self.face.probabilities.as_ref(),
+        }
+    }
+}
+
 /// The chain in JSON.
 #[derive(Debug, Serialize)]
 struct ChainRow<'a> {
@@ -52,10 +72,9 @@ struct GroundingRow {
     unsupported: Vec<String>,
 }
 
-/// One row of JSON.
+/// What was read of a face in JSON, the same wherever a face is written.
 #[derive(Debug, Default, Serialize)]
-struct Row<'a> {
-    file: &'a str,
+pub struct FaceRow<'a> {
     face: Option<usize>,
     #[serde(rename = "box", skip_serializing_if = "Option::is_none")]
     face_box: Option<FaceBox>,
@@ -71,6 +90,14 @@ struct Row<'a> {
     confidence: Option<f32>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     doubts: Vec<Doubt>,
+}
+
+/// One row of JSON.
+#[derive(Debug, Default, Serialize)]
+struct Row<'a> {
+    file: &'a str,
+    #[serde(flatten)]
+    face: FaceRow<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     chain: Option<ChainRow<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -110,27 +137,42 @@ impl PhotoReport {
 
     fn row<'a>(&'a self, index: usize, report: &'a FaceReport, chains: bool) -> Row<'a> {
         let explanation = report.explanation.as_ref();
-        let face = &report.face;
         Row {
             file: &self.file,
+            face: FaceRow {
+                expression: report.expression().map(Expression::snake_case),
+                probabilities: report.probabilities().map(ByName),
+                ..FaceRow::new(index, &report.face)
+            },
+            chain: explanation.filter(|_| chains).map(chain_row),
+            grounding: Grounding::of(report).filter(|_| chains).map(grounding_row),
+            error: self.error.as_deref(),
+        }
+    }
+}
+
+impl<'a> FaceRow<'a> {
+    /// A face by its place in the picture, from 0.
+    #[must_use]
+    pub fn new(index: usize, face: &'a FaceReading) -> Self {
+        Self {
             face: Some(index),
             face_box: Some(face.face_box),
-            expression: match explanation {
-                Some(said) => said.expression,
-                None => face.probabilities.map(|p| p.top()),
-            }
-            .map(Expression::snake_case),
-            probabilities: match explanation {
-                Some(said) => said.probabilities.as_ref().map(ByName),
-                None => face.probabilities.as_ref().map(ByName),
-            },
+            expression: face.probabilities.map(|p| p.top().snake_case()),
+            probabilities: face.probabilities.as_ref().map(ByName),
             action_units: Some(face.action_units),
             head_pose: face.head_pose,
             confidence: Some(face.confidence.get()),
             doubts: face.confidence.doubts().collect(),
-            chain: explanation.filter(|_| chains).map(chain_row),
-            grounding: Grounding::of(report).filter(|_| chains).map(grounding_row),
-            error: self.error.as_deref(),
+        }
+    }
+
+    /// A face of which nothing could be read.
+    #[must_use]
+    pub fn unread(index: usize) -> Self {
+        Self {
+            face: Some(index),
+            ..Self::default()
         }
     }
 }

@@ -2,7 +2,6 @@
 
 mod bookmark;
 mod judge;
-mod parquet;
 mod progress;
 mod report;
 mod rows;
@@ -19,6 +18,7 @@ use clap::ValueEnum;
 pub use run::run;
 
 use crate::outputs::Kind;
+use crate::shard::Shard;
 
 /// Arguments of `expllm video`.
 #[derive(Debug, clap::Args)]
@@ -71,9 +71,10 @@ pub struct Args {
     /// is.
     #[arg(long, requires = "out", conflicts_with_all = ["events", "report", "annotate", "truth", "coded"])]
     resume: bool,
-    /// Read only the I-th of N parts of the clips, counted from 0: for many machines.
-    #[arg(long, value_name = "I/N", value_parser = shard)]
-    shard: Option<(usize, usize)>,
+    /// Read only the I-th of N parts of the clips, counted from 0: for many machines, whose tables
+    /// `expllm merge` joins.
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -92,29 +93,6 @@ impl Format {
             Self::Csv => Kind::Csv(rows::TIME[0]),
             Self::Jsonl => Kind::Json,
             Self::Parquet => Kind::Parquet,
-        }
-    }
-}
-
-/// Reads `I/N`.
-fn shard(text: &str) -> Result<(usize, usize), String> {
-    let wanted = || "must be like 0/4: the part, counted from 0, and how many there are".to_owned();
-    let (part, all) = text.split_once('/').ok_or_else(wanted)?;
-    match (part.trim().parse(), all.trim().parse()) {
-        (Ok(part), Ok(all)) if part < all => Ok((part, all)),
-        _ => Err(wanted()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shards_are_counted_from_zero() {
-        assert_eq!(shard("3/4"), Ok((3, 4)));
-        for bad in ["4/4", "1", "0/0", "-1/2", "a/b"] {
-            assert!(shard(bad).is_err(), "{bad}");
         }
     }
 }

@@ -1,15 +1,16 @@
 //! Readings of frames as rows.
 
-use expllm_core::{AuVector, ExpressionProbabilities, FaceBox, FaceOutcome, FaceReading, HeadPose};
+use expllm::reports::FaceRow;
+use expllm_core::FaceOutcome;
 use expllm_video::FrameReading;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::bookmark::Bookmark;
-use super::parquet::ParquetTable;
 use super::{Args, Format};
 use crate::CliError;
 use crate::commands::au;
 use crate::faces::{Found, Output};
+use crate::tables::{Cell, Column, ColumnKind, ParquetTable};
 
 /// Columns before those of `expllm au`.
 pub const TIME: [&str; 3] = ["time", "frame", "person"];
@@ -29,30 +30,10 @@ struct Row<'a> {
     frame: u64,
     person: Option<u32>,
     file: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    face: Option<usize>,
-    #[serde(rename = "box", skip_serializing_if = "Option::is_none")]
-    face_box: Option<FaceBox>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expression: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "by_name")]
-    probabilities: Option<ExpressionProbabilities>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    action_units: Option<AuVector>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    head_pose: Option<HeadPose>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    confidence: Option<f32>,
+    #[serde(flatten)]
+    face: Option<FaceRow<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
-}
-
-/// Probabilities as a map by the names of the table's columns.
-fn by_name<S: Serializer>(
-    all: &Option<ExpressionProbabilities>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(all.iter().flat_map(ExpressionProbabilities::by_name))
 }
 
 impl Rows {
@@ -64,21 +45,16 @@ impl Rows {
     ) -> Result<Self, CliError> {
         let (format, out) = (args.format, args.out.as_deref());
         let mut output = match (format, bookmark, out) {
-            (Format::Parquet, _, Some(path)) => {
-                let file = Output::file(path, format.kind(), clips)?;
-                let table = ParquetTable::begin(path, file)?;
+            (Format::Parquet, ..) => {
+                let table = ParquetTable::open(out, columns(), clips)?;
                 return Ok(Self::Columns(Box::new(table)));
-            }
-            (Format::Parquet, _, None) => {
-                let text = "--format parquet writes a file; name it by --out";
-                return Err(CliError::Usage(text.to_owned()));
             }
             (_, Some(bookmark), Some(path)) => Output::append(path, bookmark.bytes)?,
             _ => Output::open(out, format.kind(), clips)?,
         };
         if format == Format::Csv && bookmark.is_none() {
             let names = TIME.map(str::to_owned).into_iter().chain(au::header());
-            output.text(&au::csv_line(&names.collect::<Vec<_>>())?)?;
+            output.text(&au::csv_line(names)?)?;
         }
         Ok(Self::Lines(output, format))
     }
@@ -100,13 +76,13 @@ impl Rows {
     ) -> Result<(), CliError> {
         match self {
             Self::Lines(output, Format::Csv) => {
-                output.text(&au::csv_line(&fields(file, frame, person))?)
+                output.text(&au::csv_line(fields(file, frame, person))?)
             }
             Self::Lines(output, _) => {
                 let row = serde_json::to_string(&object(file, frame, person));
                 output.text(&(row.map_err(CliError::library)? + "\n"))
             }
-            Self::Columns(table) => table.row(file, frame, person),
+            Self::Columns(table) => table.row(cells(file, frame, person)),
         }
     }
 
@@ -129,10 +105,10 @@ impl Rows {
 }
 
 /// Somebody's place in the frame, number and face.
-pub type Person<'a> = Option<(usize, &'a (u32, FaceOutcome))>;
+type Person<'a> = Option<(usize, &'a (u32, FaceOutcome))>;
 
 /// What went wrong with a face or the whole frame.
-pub fn error_of(frame: &FrameReading, person: Person<'_>) -> Option<String> {
+fn error_of(frame: &FrameReading, person: Person<'_>) -> Option<String> {
     let unread = person.and_then(|(_, (_, face))| face.as_ref().err().map(ToString::to_string));
     unread.or_else(|| frame.error.clone())
 }
@@ -155,21 +131,42 @@ fn fields(file: &str, frame: &FrameReading, person: Person<'_>) -> Vec<String> {
     row
 }
 
-fn object<'a>(file: &'a str, frame: &FrameReading, person: Person<'_>) -> Row<'a> {
-    let reading: Option<&FaceReading> = person.and_then(|(_, (_, face))| face.as_ref().ok());
-    let probabilities = reading.and_then(|r| r.probabilities);
+/// The columns of the table, typed.
+fn columns() -> Vec<Column> {
+    let mut all = vec![
+        Column::always(TIME[0], ColumnKind::Precise),
+        Column::always(TIME[1], ColumnKind::Whole),
+        Column::maybe(TIME[2], ColumnKind::Whole),
+    ];
+    all.extend(au::columns(std::iter::empty()));
+    all
+}
+
+fn cells(file: &str, frame: &FrameReading, person: Person<'_>) -> Vec<Cell> {
+    let number = person.map(|(_, (number, _))| *number as usize);
+    let reading = person.and_then(|(_, (_, face))| face.as_ref().ok());
+    let mut row = vec![
+        Cell::Precise(frame.time),
+        Cell::Whole(frame.number as i64),
+        Cell::whole(number),
+    ];
+    let face = reading.map(|reading| (reading, reading.probabilities));
+    row.extend(au::cells(file, person.map(|(index, _)| index), face));
+    row.push(Cell::text(error_of(frame, person).as_deref()));
+    row
+}
+
+fn object<'a>(file: &'a str, frame: &FrameReading, person: Person<'a>) -> Row<'a> {
+    let face = |(index, (_, face)): (usize, &'a (u32, FaceOutcome))| match face {
+        Ok(reading) => FaceRow::new(index, reading),
+        Err(_) => FaceRow::unread(index),
+    };
     Row {
         time: frame.time,
         frame: frame.number,
         person: person.map(|(_, (number, _))| *number),
         file,
-        face: person.map(|(index, _)| index),
-        face_box: reading.map(|r| r.face_box),
-        expression: probabilities.map(|p| p.top().snake_case()),
-        probabilities,
-        action_units: reading.map(|r| r.action_units),
-        head_pose: reading.and_then(|r| r.head_pose),
-        confidence: reading.map(|r| r.confidence.get()),
+        face: person.map(face),
         error: error_of(frame, person),
     }
 }
@@ -195,5 +192,8 @@ mod tests {
         let json = serde_json::to_string(&object("a.mp4", &frame, None)).unwrap();
         let wanted = r#"{"time":0.28,"frame":7,"person":null,"file":"a.mp4","error":"broken"}"#;
         assert_eq!(json, wanted);
+        let cells = cells("a.mp4", &frame, None);
+        assert_eq!(cells.len(), columns().len());
+        assert_eq!(cells.last(), Some(&Cell::Text("broken".into())));
     }
 }

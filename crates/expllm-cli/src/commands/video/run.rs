@@ -98,8 +98,7 @@ fn clips(args: &Args) -> Result<Vec<PathBuf>, CliError> {
         let text = format!("{name} takes one clip, not {}", clips.len());
         return Err(CliError::Usage(text));
     }
-    let (part, all) = args.shard.unwrap_or((0, 1));
-    Ok(clips.into_iter().skip(part).step_by(all).collect())
+    Ok(args.shard.unwrap_or_default().of(clips).collect())
 }
 
 /// Refuses outputs that are clips or files of somebody else, before anything is written; gives the
