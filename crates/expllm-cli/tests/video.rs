@@ -1,13 +1,14 @@
 //! `expllm video` as its users run it. Videos are made by `ffmpeg` where it is installed; what
 //! needs it is skipped, saying so, where it is not.
 
-#![allow(clippy::print_stdout, clippy::unwrap_used)] // Helpers of tests.
+#![allow(clippy::unwrap_used)] // Helpers of tests.
 
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use expllm_testing::{ffmpeg, has_ffmpeg};
 use image::codecs::gif::GifEncoder;
 use image::{Delay, RgbImage, RgbaImage, imageops};
 
@@ -60,23 +61,11 @@ fn gif(path: &Path, count: u32) {
     }
 }
 
-/// Whether `ffmpeg` is there; says so where it is not.
-fn has_ffmpeg() -> bool {
-    let found = ["ffmpeg", "ffprobe"]
-        .iter()
-        .all(|program| Command::new(program).arg("-version").output().is_ok());
-    if !found {
-        println!("skipped: ffmpeg is absent");
-    }
-    found
-}
-
 /// A video of the frames of a folder with other arguments in between.
 fn encoded(folder: &Path, arguments: &[&str], out: &Path) {
-    let mut command = Command::new("ffmpeg");
-    command.args(["-v", "error", "-y", "-framerate", "25", "-i"]);
-    command.arg(folder.join("%d.jpg")).args(arguments).arg(out);
-    assert!(command.status().unwrap().success());
+    let frames = folder.join("%d.jpg").display().to_string();
+    let source = ["-framerate", "25", "-i", &frames];
+    ffmpeg(&[&source[..], arguments].concat(), out);
 }
 
 #[test]
@@ -160,9 +149,7 @@ fn a_cut_video_keeps_its_rows_and_one_without_pictures_is_refused() {
         errors(&output)
     );
     let sound = dir.path().join("sound.mp4");
-    let mut command = Command::new("ffmpeg");
-    command.args(["-v", "error", "-f", "lavfi", "-i", "sine=duration=0.2"]);
-    assert!(command.arg(&sound).status().unwrap().success());
+    ffmpeg(&["-f", "lavfi", "-i", "sine=duration=0.2"], &sound);
     let table = dir.path().join("table.csv");
     let output = video(&["--out", table.to_str().unwrap()], &[&sound]);
     assert_eq!(output.status.code(), Some(1));

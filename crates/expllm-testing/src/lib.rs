@@ -2,6 +2,10 @@
 
 #![allow(clippy::print_stdout)] // A test that is skipped says so.
 
+mod ffmpeg;
+
+pub use ffmpeg::{ffmpeg, has_ffmpeg};
+
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};

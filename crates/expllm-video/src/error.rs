@@ -12,8 +12,8 @@ pub enum VideoError {
     #[error(
         "{path}: videos are read through the programs ffmpeg and ffprobe, and {program} was not \
          found; install them (Debian and Ubuntu: apt-get install ffmpeg; macOS: brew install \
-         ffmpeg; Windows: winget install ffmpeg), or give an animated GIF, WebP or PNG or a \
-         folder of frames", path = path.display()
+         ffmpeg; Windows: winget install ffmpeg), or give an animated GIF, WebP or PNG, a \
+         stream of JPEG pictures (.mjpeg) or a folder of frames", path = path.display()
     )]
     NoFfmpeg {
         /// The clip.

@@ -1,6 +1,6 @@
 //! Clips through the networks that ship.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout)] // A failure ends the test.
+#![allow(clippy::unwrap_used)] // A failure ends the test.
 
 use std::num::NonZeroU32;
 use std::path::Path;
@@ -9,6 +9,7 @@ use std::process::Command;
 use expllm_au::{FaceReader, PhotoReader};
 use expllm_core::Photo;
 use expllm_face::write_png;
+use expllm_testing::{ffmpeg, has_ffmpeg};
 use expllm_video::{
     Clip, ClipOptions, CopyOptions, FrameReading, TrackOptions, VideoCopy, VideoError, VideoReader,
 };
@@ -65,26 +66,6 @@ fn a_face_is_one_person_before_and_after_it_is_away() {
     }
 }
 
-/// Whether the programs that decode videos are there; says so where they are not.
-fn has_ffmpeg() -> bool {
-    let found = ["ffmpeg", "ffprobe"]
-        .iter()
-        .all(|program| Command::new(program).arg("-version").output().is_ok());
-    if !found {
-        println!("skipped: ffmpeg is absent");
-    }
-    found
-}
-
-fn ffmpeg(arguments: &[&str], out: &Path) {
-    let made = Command::new("ffmpeg")
-        .args(["-v", "error", "-y"])
-        .args(arguments)
-        .arg(out)
-        .status();
-    assert!(made.unwrap().success());
-}
-
 /// Two seconds of a test picture with frames at uneven times.
 fn uneven(out: &Path) {
     let select = "select='lt(mod(n,5),3)'";
@@ -126,10 +107,6 @@ fn times_are_those_that_ffprobe_gives() {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-3)
         };
         assert!(near(&all, &wanted), "{name}: {all:?} {wanted:?}");
-        // Transport streams are entered at the next key frame (docs/video.md).
-        if name.ends_with(".ts") {
-            continue;
-        }
         let options = ClipOptions {
             from: wanted[7],
             to: Some(wanted[20]),
@@ -139,6 +116,41 @@ fn times_are_those_that_ffprobe_gives() {
         let some: Vec<_> = wanted[7..=20].iter().step_by(3).copied().collect();
         let found = times(&path, &options);
         assert!(near(&found, &some), "{name}: {found:?} {some:?}");
+    }
+}
+
+#[test]
+fn a_long_transport_stream_is_entered_at_its_time() {
+    if !has_ffmpeg() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("long.ts");
+    // Eight seconds between key frames.
+    let source = "testsrc=size=64x48:rate=25:duration=72";
+    ffmpeg(
+        &[
+            "-f",
+            "lavfi",
+            "-i",
+            source,
+            "-c:v",
+            "mpeg2video",
+            "-g",
+            "200",
+        ],
+        &path,
+    );
+    let all = times(&path, &ClipOptions::default());
+    assert_eq!(all.len(), 1800);
+    for first in [150, 1750] {
+        let options = ClipOptions {
+            from: all[first],
+            every: 3,
+            ..ClipOptions::default()
+        };
+        let wanted: Vec<_> = all[first..].iter().step_by(3).copied().collect();
+        assert_eq!(times(&path, &options), wanted, "from {}", all[first]);
     }
 }
 

@@ -10,7 +10,7 @@ use expllm_core::Photo;
 use super::input::Input;
 use super::log::Log;
 use super::probe::Probe;
-use super::{ClipInfo, ClipOptions, Frame, NO_FRAMES, Opened, Side, Start};
+use super::{ClipInfo, ClipOptions, Frame, NEAR, NO_FRAMES, Opened, Side, Start};
 use crate::VideoError;
 
 /// Opens a video or a camera.
@@ -198,6 +198,9 @@ impl Drop for Decoded {
     }
 }
 
+/// Seconds to go back further where the container has no index: longer than between key frames.
+const NO_INDEX_AHEAD: f64 = 60.0;
+
 /// Frames upright (ffmpeg turns them by itself), with square pixels and of one size, as raw RGB;
 /// times through the filter `showinfo`, those of files unchanged (`-copyts`). Raw frames carry no
 /// times, but two at one time would be dropped: the last filters set them far apart.
@@ -215,16 +218,25 @@ fn arguments(input: &Input, probe: &Probe, options: &ClipOptions) -> Vec<OsStrin
         add(&["-copyts"]);
     }
     if options.from > 0.0 && !input.live {
+        let ahead = if probe.no_index { NO_INDEX_AHEAD } else { 1e-3 };
         // The program counts from the beginning of the file, wherever its time stamps begin.
-        let seek = format!("{:.6}", (options.from - probe.start - 1e-3).max(0.0));
-        add(&["-ss", &seek]);
+        let seek = options.from - probe.start - ahead;
+        if seek > 0.0 {
+            add(&["-ss", &format!("{seek:.6}")]);
+        }
     }
     all.extend_from_slice(input.arguments());
     let mut add = |arguments: &[&str]| all.extend(arguments.iter().map(OsString::from));
     let Probe { width, height, .. } = probe;
     let every = options.every;
+    // What comes before the stretch is dropped first, since the others are counted from its
+    // beginning.
+    let from = match input.live {
+        true => String::new(),
+        false => format!("select=not(lt(t\\,{:.6})),", options.from - NEAR),
+    };
     let filters = format!(
-        "select=not(mod(n\\,{every})),showinfo=checksum=0,scale={width}:{height}:flags=bilinear,\
+        "{from}select=not(mod(n\\,{every})),showinfo=checksum=0,scale={width}:{height}:flags=bilinear,\
          settb=1/1000,setpts=100000*N"
     );
     add(&["-map", "0:V:0", "-vf", &filters]);
@@ -256,6 +268,7 @@ mod tests {
             frames: None,
             duration: None,
             start: 1.4,
+            no_index: false,
         };
         let options = ClipOptions {
             from: 2.0,
@@ -265,5 +278,11 @@ mod tests {
         assert!(all.contains(&OsString::from("file:-y.mp4")));
         assert!(all.contains(&OsString::from("0.599000")));
         assert!(!all.contains(&OsString::from("-y.mp4")));
+        let probe = Probe {
+            no_index: true,
+            ..probe
+        };
+        let all = arguments(&Input::file(Path::new("a.ts")), &probe, &options);
+        assert!(!all.contains(&OsString::from("-ss")));
     }
 }

@@ -11,9 +11,9 @@ use crate::VideoError;
 const FRAMES: [&str; 7] = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff"];
 
 /// Extensions of videos that are looked for in folders; a file that is named is always tried.
-const VIDEOS: [&str; 14] = [
+const VIDEOS: [&str; 15] = [
     "mp4", "mov", "m4v", "avi", "mkv", "webm", "mpg", "mpeg", "mts", "ts", "wmv", "flv", "gif",
-    "mjpeg",
+    "mjpeg", "mjpg",
 ];
 
 /// Opens a folder of frames at a rate; a frame that cannot be read is an error of that frame.

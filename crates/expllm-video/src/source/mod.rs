@@ -6,6 +6,7 @@ pub(crate) mod ffmpeg;
 mod folder;
 pub(crate) mod input;
 mod log;
+mod mjpeg;
 mod probe;
 
 use std::fs::File;
@@ -23,6 +24,9 @@ const MAX_PIXELS: u64 = 64_000_000;
 
 /// Bytes of frames that are read ahead, at most, once two are.
 const AHEAD_BYTES: u64 = 16 << 20;
+
+/// Seconds that count as nothing between two times.
+const NEAR: f64 = 5e-4;
 
 /// What is said of a clip without a single frame.
 const NO_FRAMES: &str = "holds no frames, or none in the stretch of time that was asked for";
@@ -51,7 +55,8 @@ pub struct ClipOptions {
     pub from: f64,
     /// Time stamp in seconds of the last frame that is wanted.
     pub to: Option<f64>,
-    /// Frames per second of a folder of frames, above 0; 25 by default.
+    /// Frames per second of a folder of frames or a stream of pictures (motion JPEG), above 0; 25
+    /// by default.
     pub rate: f64,
 }
 
@@ -100,8 +105,8 @@ impl ClipOptions {
     /// that times may be copied from a table.
     fn side(&self, time: f64) -> Side {
         match self.to {
-            _ if time < self.from - 5e-4 => Side::Before,
-            Some(to) if time > to + 5e-4 => Side::After,
+            _ if time < self.from - NEAR => Side::Before,
+            Some(to) if time > to + NEAR => Side::After,
             _ => Side::Within,
         }
     }
@@ -147,11 +152,12 @@ impl std::fmt::Debug for Clip {
 }
 
 impl Clip {
-    /// Opens a video, a camera (`camera:0`), an animated GIF, WebP or PNG, or a folder of frames in the natural order of
-    /// their names (`2.png` before `10.png`).
+    /// Opens a video, a camera (`camera:0`), an animated GIF, WebP or PNG, a stream of JPEG pictures
+    /// one after the other (`.mjpeg`), or a folder of frames in the natural order of their names
+    /// (`2.png` before `10.png`).
     ///
-    /// Animations and folders are read by this crate, everything else by the programs `ffmpeg`
-    /// and `ffprobe`, which must be on the search path. Frames come upright, with square pixels,
+    /// Animations, streams of pictures and folders are read by this crate, everything else by the
+    /// programs `ffmpeg` and `ffprobe`, which must be on the search path. Frames come upright, with square pixels,
     /// and are read ahead on a thread of their own.
     ///
     /// # Errors
@@ -163,6 +169,7 @@ impl Clip {
         let clip = match Kind::of(path)? {
             Kind::Folder => folder::open(path, options),
             Kind::Animation(format) => animation::open(path, format, options),
+            Kind::Pictures => mjpeg::open(path, options),
             Kind::Video(input) => ffmpeg::open(&input, options),
         }?;
         let (width, height) = clip.info.size.unwrap_or((1920, 1080));
@@ -188,6 +195,7 @@ pub(crate) struct Opened {
 enum Kind {
     Folder,
     Animation(image::ImageFormat),
+    Pictures,
     Video(Input),
 }
 
@@ -216,6 +224,7 @@ impl Kind {
         }
         Ok(match image::guess_format(&start) {
             Ok(format) if animation::reads(format) => Self::Animation(format),
+            Ok(image::ImageFormat::Jpeg) => Self::Pictures,
             _ => Self::Video(Input::file(path)),
         })
     }

@@ -13,7 +13,7 @@ use crate::VideoError;
 /// What is asked of a video.
 const ENTRIES: &str = "stream=codec_type,width,height,sample_aspect_ratio,avg_frame_rate,\
                        r_frame_rate,nb_frames,duration:stream_disposition=attached_pic:\
-                       stream_side_data=rotation:format=duration,start_time";
+                       stream_side_data=rotation:format=duration,start_time,format_name";
 
 /// A video as its container describes it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -32,6 +32,8 @@ pub struct Probe {
     pub duration: Option<f64>,
     /// Time stamp of the beginning in seconds.
     pub start: f64,
+    /// Whether the container has no index: to go to a time in it ends at some later key frame.
+    pub no_index: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -46,6 +48,7 @@ struct Answer {
 struct Format {
     duration: Option<String>,
     start_time: Option<String>,
+    format_name: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -112,6 +115,10 @@ impl Probe {
             frames: stream.nb_frames.as_ref().and_then(|n| n.parse().ok()),
             duration: number(length),
             start: number(answer.format.start_time.as_ref()).unwrap_or(0.0),
+            no_index: matches!(
+                answer.format.format_name.as_deref(),
+                Some("mpegts" | "mpeg")
+            ),
         })
     }
 
