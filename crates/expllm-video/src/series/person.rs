@@ -5,8 +5,10 @@ use expllm_core::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::micro::micro_expressions;
 use super::{
-    ExpressionSegment, Movement, MovementOptions, movements, quantile, segments, smoothed,
+    ExpressionSegment, MicroExpression, Movement, MovementOptions, movements, quantile, segments,
+    smoothed,
 };
 
 /// How events are found.
@@ -19,10 +21,14 @@ pub struct SeriesOptions {
     pub rest: f32,
     /// What counts as a movement of a unit.
     pub movement: MovementOptions,
-    /// What counts as a blink, of the mean of both eyes without smoothing.
+    /// What counts as a blink, of the mean of both eyes without smoothing; height and flank are 0.1
+    /// by default.
     pub blink: MovementOptions,
     /// Seconds that blinks and micro-expressions last at most; 0.5 by default.
     pub brief: f64,
+    /// Seconds within which a movement of the same unit makes a brief one part of speech or
+    /// chewing, not a micro-expression; 0.25 by default.
+    pub again: f64,
 }
 
 impl Default for SeriesOptions {
@@ -33,11 +39,11 @@ impl Default for SeriesOptions {
             rest: 0.2,
             movement,
             blink: MovementOptions {
-                height: 0.35,
-                flank: 0.2,
+                flank: 0.1,
                 ..movement
             },
             brief: 0.5,
+            again: 0.25,
         }
     }
 }
@@ -65,19 +71,6 @@ pub struct UnitMovement {
     pub movement: Movement,
 }
 
-/// A brief movement of one or more units at about the same time.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct MicroExpression {
-    /// Time in seconds of the first onset.
-    pub onset: f64,
-    /// Time in seconds of the highest apex.
-    pub apex: f64,
-    /// Time in seconds of the last offset.
-    pub offset: f64,
-    /// The units, in the order of their onsets.
-    pub units: Vec<ActionUnit>,
-}
-
 /// What happens in a series.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct PersonEvents {
@@ -85,7 +78,7 @@ pub struct PersonEvents {
     pub blinks: Vec<Movement>,
     /// Movements of units in the order of time.
     pub movements: Vec<UnitMovement>,
-    /// Movements of at most half a second that belong to no blink.
+    /// Movements of at most half a second that belong to no blink and do not come again at once.
     pub micro_expressions: Vec<MicroExpression>,
     /// Stretches of one expression.
     pub expressions: Vec<ExpressionSegment>,
@@ -123,7 +116,7 @@ impl PersonSeries {
         let blinks = self.blinks(options);
         let movements = self.movements(options);
         PersonEvents {
-            micro_expressions: micro_expressions(&movements, &blinks, options.brief),
+            micro_expressions: micro_expressions(&movements, &blinks, options),
             expressions: segments(&self.times, &self.probabilities, set),
             blinks,
             movements,
@@ -137,15 +130,20 @@ impl PersonSeries {
         blinks
     }
 
-    /// How far the eyes are closed, from 0 (as they mostly are) to 1: by the landmarks where all
-    /// frames have them, else by the units.
+    /// How far the eyes are closed, from 0 (as they mostly are) to 1: by the units where they were
+    /// measured, else by the landmarks of all frames.
     fn closed(&self) -> Vec<f32> {
+        let eyes = [ActionUnit::LeftEyeClose, ActionUnit::RightEyeClose];
+        if let [Some(left), Some(right)] = eyes.map(|eye| self.unit(eye)) {
+            return left
+                .iter()
+                .zip(&right)
+                .map(|(l, r)| (l + r) / 2.0)
+                .collect();
+        }
         let open: Option<Vec<f32>> = self.openness.iter().copied().collect();
-        let Some(open) = open.filter(|open| open.len() == self.times.len()) else {
-            let eyes = [ActionUnit::LeftEyeClose, ActionUnit::RightEyeClose];
-            let both = |units: &AuVector| eyes.map(|eye| units[eye].get()).iter().sum::<f32>();
-            return self.units.iter().map(|units| both(units) / 2.0).collect();
-        };
+        let open = open.filter(|open| open.len() == self.times.len());
+        let open = open.unwrap_or_else(|| vec![1.0; self.times.len()]);
         let usual = quantile(&open, OPEN).max(1e-3);
         open.iter().map(|open| 1.0 - open / usual).collect()
     }
@@ -184,51 +182,6 @@ fn less_rest(mut values: Vec<f32>, share: f32) -> Vec<f32> {
     values
 }
 
-/// Joins brief movements that overlap, without those of a blink.
-fn micro_expressions(
-    movements: &[UnitMovement],
-    blinks: &[Movement],
-    brief: f64,
-) -> Vec<MicroExpression> {
-    let overlaps = |a: (f64, f64), b: (f64, f64)| a.0 <= b.1 && b.0 <= a.1;
-    let span = |m: &Movement| (m.onset, m.offset);
-    let of_blink = |m: &UnitMovement| {
-        let near = |blink: &Movement| overlaps(span(&m.movement), span(blink));
-        is_of_eyes(m.unit) || blinks.iter().any(near)
-    };
-    let mut found: Vec<(MicroExpression, f32)> = Vec::new();
-    for m in movements
-        .iter()
-        .filter(|m| m.movement.duration() <= brief && !of_blink(m))
-    {
-        let UnitMovement { unit, movement } = *m;
-        match found.last_mut() {
-            Some((whole, height)) if movement.offset.max(whole.offset) - whole.onset <= brief => {
-                whole.offset = whole.offset.max(movement.offset);
-                whole.units.push(unit);
-                if movement.height > *height {
-                    (whole.apex, *height) = (movement.apex, movement.height);
-                }
-            }
-            _ => {
-                let whole = MicroExpression {
-                    onset: movement.onset,
-                    apex: movement.apex,
-                    offset: movement.offset,
-                    units: vec![unit],
-                };
-                found.push((whole, movement.height));
-            }
-        }
-    }
-    found.into_iter().map(|(whole, _)| whole).collect()
-}
-
-/// Whether a unit moves with every blink.
-const fn is_of_eyes(unit: ActionUnit) -> bool {
-    matches!(unit, ActionUnit::LeftEyeClose | ActionUnit::RightEyeClose)
-}
-
 #[cfg(test)]
 mod tests {
     use expllm_core::Intensity;
@@ -264,6 +217,9 @@ mod tests {
     #[test]
     fn eyes_that_close_by_their_landmarks_blink() {
         let mut series = series();
+        for units in &mut series.units {
+            units.clear(ActionUnit::LeftEyeClose);
+        }
         let open = |time: &f64| 0.3 - 0.25 * (1.0 - (time - 6.0).abs() / 0.1).max(0.0);
         let heights = series.times.iter().map(open);
         series.openness = heights.map(|open| Some(open as f32)).collect();

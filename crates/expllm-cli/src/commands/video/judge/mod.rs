@@ -2,6 +2,8 @@
 
 mod coded;
 mod figures;
+#[cfg(test)]
+mod spotting;
 mod truth;
 
 use std::collections::BTreeMap;
@@ -47,17 +49,16 @@ impl Judge {
             return;
         };
         let mut left: Vec<_> = frame.people.iter().collect();
-        for place in places {
-            let number = take_nearest(&mut left, place);
-            if place.hidden {
-                continue;
-            }
-            self.tracking.add(place.person, number);
+        let (hidden, in_sight): (Vec<_>, Vec<_>) = places.iter().partition(|place| place.hidden);
+        for (person, number) in take_nearest(&mut left, in_sight) {
+            self.tracking.add(person, number);
             if let Some(number) = number {
                 let numbers = self.shared.entry(number).or_default();
-                *numbers.entry(place.person).or_default() += 1;
+                *numbers.entry(person).or_default() += 1;
             }
         }
+        // Whoever is followed behind somebody is right, and nobody asks for it.
+        take_nearest(&mut left, hidden);
         self.tracking.made_up += left.len() as u64;
     }
 
@@ -115,15 +116,32 @@ impl Judge {
     }
 }
 
-/// The number at a place, which is taken from those that are left.
-fn take_nearest(left: &mut Vec<&(u32, FaceOutcome)>, place: &Place) -> Option<u32> {
-    let distance = |(_, face): &(u32, FaceOutcome)| match face {
-        Ok(face) => face.face_box.center().distance(place.center) / place.eyes,
+/// The number at each place, the nearest first; they are taken from those that are left.
+fn take_nearest(
+    left: &mut Vec<&(u32, FaceOutcome)>,
+    mut places: Vec<&Place>,
+) -> Vec<(u32, Option<u32>)> {
+    let mut numbers = Vec::new();
+    while let Some((at, face)) = nearest(left, &places) {
+        let place = places.swap_remove(at);
+        numbers.push((place.person, Some(left.swap_remove(face).0)));
+    }
+    numbers.extend(places.into_iter().map(|place| (place.person, None)));
+    numbers
+}
+
+/// The pair of a place and a face that are nearest to each other, if they are near enough.
+fn nearest(left: &[&(u32, FaceOutcome)], places: &[&Place]) -> Option<(usize, usize)> {
+    let distance = |(place, face): (usize, usize)| match &left[face].1 {
+        Ok(face) => {
+            let place = places[place];
+            face.face_box.center().distance(place.center) / place.eyes
+        }
         Err(_) => f32::INFINITY,
     };
-    let nearest = (0..left.len()).min_by(|&a, &b| distance(left[a]).total_cmp(&distance(left[b])));
-    let nearest = nearest.filter(|&i| distance(left[i]) <= NEAR)?;
-    Some(left.swap_remove(nearest).0)
+    let pairs = (0..places.len()).flat_map(|place| (0..left.len()).map(move |face| (place, face)));
+    let best = pairs.min_by(|&a, &b| distance(a).total_cmp(&distance(b)));
+    best.filter(|&pair| distance(pair) <= NEAR)
 }
 
 fn line(name: &str, counts: &Spotting) -> String {
