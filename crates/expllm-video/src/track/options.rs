@@ -25,6 +25,8 @@ pub struct TrackOptions {
     pub near: f32,
     /// See `near`; 4 by default.
     pub recent: f64,
+    /// The same for a person lost beside somebody who may have covered the face; 0 by default.
+    pub behind: f32,
 }
 
 impl Default for TrackOptions {
@@ -38,6 +40,7 @@ impl Default for TrackOptions {
             same: 0.8,
             near: 0.4,
             recent: 4.0,
+            behind: 0.0,
         }
     }
 }

@@ -108,6 +108,9 @@ pub struct Person {
     pub in_sight: bool,
     /// Time of the last sighting in seconds.
     pub seen: f64,
+    /// Whether somebody else was so close when the person was lost that they may have covered the
+    /// face.
+    pub covered: bool,
     /// Searches in a row that did not find the face where it was followed.
     pub missed: u32,
     /// The detector's box, in sides of the square of landmarks around its middle.
@@ -128,6 +131,7 @@ impl Person {
             looks: Looks::new(sighting.appearance),
             in_sight: true,
             seen: time,
+            covered: false,
             missed: 0,
             relation: Square::of(found),
             score: found.score,

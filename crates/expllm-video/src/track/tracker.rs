@@ -83,7 +83,7 @@ impl Tracker {
     {
         self.forget(time);
         let mut seen = self.follow(reader, photo, time);
-        self.part(&mut seen);
+        self.part(&mut seen, time);
         self.check(reader, photo, &mut seen, time)?;
         let mut tracked = self.keep(seen, photo, time);
         if self.must_search(time) {
@@ -136,33 +136,53 @@ impl Tracker {
             let within = |c: &Candidate| holds(photo, c.sighting.bounds.center);
             match candidate.filter(within) {
                 Some(candidate) => seen.push(candidate),
-                None => self.people[person].in_sight = false,
+                None => self.lose(person),
             }
         }
         seen
     }
 
     /// Of two people in one place, the one who looks less like before is hidden.
-    fn part(&mut self, seen: &mut Vec<Candidate>) {
+    fn part(&mut self, seen: &mut Vec<Candidate>, time: f64) {
         loop {
-            let Some(hidden) = self.hidden(seen) else {
+            let Some(hidden) = self.hidden(seen, time) else {
                 return;
             };
             let candidate = seen.remove(hidden);
-            self.people[candidate.person].in_sight = false;
+            self.lose(candidate.person);
         }
     }
 
-    fn hidden(&self, seen: &[Candidate]) -> Option<usize> {
+    /// Somebody is out of sight.
+    fn lose(&mut self, at: usize) {
+        let place = self.people[at].bounds;
+        let covers = |(other, person): (usize, &Person)| {
+            other != at && person.in_sight && person.bounds.is_close(&place)
+        };
+        let covered = self.people.iter().enumerate().any(covers);
+        let person = &mut self.people[at];
+        (person.in_sight, person.covered) = (false, covered);
+    }
+
+    fn hidden(&self, seen: &[Candidate], time: f64) -> Option<usize> {
         for (b, second) in seen.iter().enumerate() {
             for (a, first) in seen[..b].iter().enumerate() {
                 if first.sighting.bounds.overlap(&second.sighting.bounds) > HIDDEN {
-                    let first_is_hidden = self.likeness(first) < self.likeness(second);
+                    let first_is_hidden = self.credit(first, time) < self.credit(second, time);
                     return Some(if first_is_hidden { a } else { b });
                 }
             }
         }
         None
+    }
+
+    /// How sure it is whose face this is: its likeness, less the way in sides of the face from where
+    /// it should be, since landmarks that lose a covered face jump to the one before it.
+    fn credit(&self, candidate: &Candidate, time: f64) -> f32 {
+        let person = &self.people[candidate.person];
+        let bounds = &candidate.sighting.bounds;
+        let way = person.expected(time).center.distance(bounds.center) / bounds.side;
+        self.likeness(candidate) - way.min(1.0)
     }
 
     fn likeness(&self, candidate: &Candidate) -> f32 {
@@ -203,7 +223,7 @@ impl Tracker {
             if person.missed < patience {
                 kept.push(candidate);
             } else {
-                person.in_sight = false;
+                self.lose(candidate.person);
             }
         }
         *seen = kept;
@@ -300,7 +320,8 @@ impl Tracker {
     }
 
     /// The place of the person out of sight who can have come there and looks most like a face:
-    /// enough to be the same, or, of somebody just lost, clearly more than everybody else.
+    /// enough to be the same, or, of somebody just lost, clearly more than everybody else. Whoever
+    /// went behind somebody is expected to come out again, at first half covered.
     fn lost_person(&self, sighting: &Sighting, time: f64) -> Option<usize> {
         let likeness = |p: &Person| p.looks.likeness(&sighting.appearance);
         let may_be = |p: &Person| !p.in_sight && reachable(p, &sighting.bounds, time);
@@ -311,11 +332,16 @@ impl Tracker {
         let others = self.people.iter().filter(|p| p.number != person.number);
         let next = others.map(likeness).fold(f32::NEG_INFINITY, f32::max);
         let TrackOptions {
-            same, near, recent, ..
+            same,
+            near,
+            recent,
+            behind,
+            ..
         } = self.options;
         let like = likeness(person);
         let clear = time - person.seen <= recent && like >= near && like >= next + CLEARLY;
-        (like >= same || clear).then_some(best)
+        let behind = person.covered && like >= behind;
+        (like >= same || clear || behind).then_some(best)
     }
 }
 
