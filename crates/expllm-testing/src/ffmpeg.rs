@@ -11,7 +11,7 @@ pub fn has_ffmpeg() -> bool {
         .into_iter()
         .find(|program| Command::new(program).arg("-version").output().is_err());
     if let Some(program) = missing {
-        crate::skipped(Path::new(program));
+        crate::skipped(program);
     }
     missing.is_none()
 }
