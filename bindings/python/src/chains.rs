@@ -50,6 +50,7 @@ pub fn explain(
     let request = ExplainRequest {
         action_units: *units,
         probabilities,
+        confidence: expllm_core::Confidence::FULL,
         crop: None,
         question: given.map_or(ExplainQuestion::LabelFirst, ExplainQuestion::Given),
         set,

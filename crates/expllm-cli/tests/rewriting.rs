@@ -36,6 +36,7 @@ fn request(face: &AlignedFace, units: AuVector, question: ExplainQuestion) -> Ex
     ExplainRequest {
         action_units: units,
         probabilities: None,
+        confidence: expllm::core::Confidence::FULL,
         crop: Some(face.clone()),
         question,
         set: ExpressionSet::Eight,

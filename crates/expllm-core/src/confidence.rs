@@ -102,6 +102,13 @@ impl Ramp {
 }
 
 impl Confidence {
+    /// Nothing is known that would lower it.
+    pub const FULL: Self = Self {
+        small: 1.0,
+        turned_away: 1.0,
+        cut_off: 1.0,
+    };
+
     /// A face in a photo of a width and a height, in pixels.
     ///
     /// Without landmarks only the box counts; without a pose the turn does not.
@@ -145,11 +152,7 @@ impl Confidence {
 impl Default for Confidence {
     /// Nothing is known that would lower it.
     fn default() -> Self {
-        Self {
-            small: 1.0,
-            turned_away: 1.0,
-            cut_off: 1.0,
-        }
+        Self::FULL
     }
 }
 

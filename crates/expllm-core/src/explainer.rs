@@ -1,8 +1,8 @@
 //! The explaining path: the only seam for "a reading, and its pixels, become an explanation".
 
 use crate::{
-    AlignedFace, AuVector, ChainOfThought, CoreError, Expression, ExpressionProbabilities,
-    ExpressionSet, FaceReading, Photo, Stage, StageError,
+    AlignedFace, AuVector, ChainOfThought, Confidence, CoreError, Expression,
+    ExpressionProbabilities, ExpressionSet, FaceReading, Photo, Stage, StageError,
 };
 
 /// In which order label and chain are asked for.
@@ -35,6 +35,8 @@ pub struct ExplainRequest {
     pub action_units: AuVector,
     /// Probability of each expression.
     pub probabilities: Option<ExpressionProbabilities>,
+    /// How far the units can be trusted, by how the face lies in its photo.
+    pub confidence: Confidence,
     /// The upright face, [`Explainer::crop_side`] pixels wide; `None` where there are no pixels.
     pub crop: Option<AlignedFace>,
     /// What is asked for.
@@ -52,6 +54,7 @@ impl ExplainRequest {
         Self {
             action_units,
             probabilities: None,
+            confidence: Confidence::FULL,
             crop: None,
             question: ExplainQuestion::Given(label),
             set,
@@ -65,6 +68,7 @@ impl ExplainRequest {
         Self {
             action_units: face.action_units,
             probabilities: face.probabilities,
+            confidence: face.confidence,
             crop: Some(face.aligned.clone()),
             question,
             set,

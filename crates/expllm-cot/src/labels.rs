@@ -60,7 +60,8 @@ fn collect(text: &str, name: impl Fn(&str) -> Option<Expression>) -> Vec<(Expres
         let sentence = Sentence::read(text);
         for at in 0..sentence.len() {
             if let Some(expression) = name(sentence.word(at)) {
-                let is_first = !found.iter().any(|(_, stance)| *stance == Stance::Claimed);
+                let claims = |s: &Stance| matches!(s, Stance::Claimed | Stance::Supposed);
+                let is_first = !found.iter().any(|(_, stance)| claims(stance));
                 found.push((expression, stance(&sentence, at, is_first)));
             }
         }
@@ -70,15 +71,20 @@ fn collect(text: &str, name: impl Fn(&str) -> Option<Expression>) -> Vec<(Expres
 
 fn stance(sentence: &Sentence, at: usize, is_first: bool) -> Stance {
     if is_refused(sentence, at) {
-        Stance::Rival
+        match refuses_label(sentence, at) {
+            true => Stance::Unsupported,
+            false => Stance::Rival,
+        }
     } else if is_unsupported(sentence, at) {
         Stance::Unsupported
-    } else if is_compared(sentence, at)
-        || !is_first && is_aside(sentence, at)
-        || is_denied(sentence, at)
-    {
+    } else if is_compared(sentence, at) || !is_first && is_second(sentence, at) {
         Stance::Rival
-    } else if sentence.mood(at) != Mood::Told {
+    } else if is_denied(sentence, at) {
+        match speaks_of_label(sentence) {
+            true => Stance::Unsupported,
+            false => Stance::Rival,
+        }
+    } else if sentence.mood(at) != Mood::Told && is_conditional(sentence, at) {
         Stance::Supposed
     } else {
         Stance::Claimed
@@ -99,6 +105,55 @@ fn is_refused(sentence: &Sentence, at: usize) -> bool {
         || (1..6).any(|by| before(by + 1) == "with" && refuses(before(by)))
 }
 
+/// "Amounts to no fear", "is not fear, and the label must rest on the scene": the label is refused to
+/// the face, and no other takes its place.
+fn refuses_label(sentence: &Sentence, at: usize) -> bool {
+    let clause = sentence.clause_of(at);
+    speaks_of_label(sentence)
+        || is_refuted_by_relative(sentence, clause.end)
+        || (clause.start..at)
+            .any(|i| sentence.word(i).starts_with("amount") || sentence.word(i) == "support")
+}
+
+/// Whether the sentence says of a label that something else must stand behind it.
+fn speaks_of_label(sentence: &Sentence) -> bool {
+    let names = (0..sentence.len()).any(|i| matches!(sentence.word(i), "label" | "which"));
+    let elsewhere = |i: usize| {
+        matches!(
+            sentence.word(i),
+            "must" | "unsupported" | "elsewhere" | "another" | "other" | "beyond" | "outside"
+        )
+    };
+    names && (0..sentence.len()).any(elsewhere)
+}
+
+/// Whether the clause says what could or would be.
+fn is_conditional(sentence: &Sentence, at: usize) -> bool {
+    let clause = sentence.clause_of(at);
+    let mut words = clause.clone();
+    words.any(|i| sentence.is(i, Mark::Modal) || sentence.is(i, Mark::Condition))
+        || sentence.is(clause.start, Mark::Clause)
+}
+
+/// An expression behind the one that is claimed: in a clause that gives a reason, as a mere adjective,
+/// or as what "is not far off".
+fn is_second(sentence: &Sentence, at: usize) -> bool {
+    let clause = sentence.clause_of(at);
+    let near = (at + 1..clause.end).any(|i| sentence.is(i, Mark::Near));
+    let word = sentence.word(at);
+    let noun = Expression::ALL
+        .iter()
+        .any(|e| e.name().eq_ignore_ascii_case(word));
+    let neutral_look = word == "neutral"
+        && matches!(sentence.word(at - 1), "a" | "the")
+        && sentence.word(at + 1).parse::<Expression>().is_err()
+        && !sentence.breaks(at + 1)
+        && at + 1 < clause.end;
+    let beside = (at.saturating_sub(5)..at).any(|i| sentence.word(i) == "beside");
+    let too_little = sentence.word(at + 1) == "too";
+    is_aside(sentence, at) || near || !noun || neutral_look || beside || too_little
+}
+
 /// A denial of what would bear the label out, or a word of where else it comes from.
 fn is_unsupported(sentence: &Sentence, at: usize) -> bool {
     let clause = sentence.clause_of(at);
@@ -112,7 +167,9 @@ fn is_unsupported(sentence: &Sentence, at: usize) -> bool {
 fn is_refuted_before(sentence: &Sentence, from: usize, at: usize) -> bool {
     let supports = |i: usize| (i + 1..at).any(|k| sentence.is(k, Mark::Support));
     (from..at).any(|i| {
-        let denies = sentence.is(i, Mark::Deny) && sentence.word(i) != "without";
+        let without =
+            sentence.word(i) == "without" && !(i + 1..at).any(|k| sentence.word(k) == "support");
+        let denies = sentence.is(i, Mark::Deny) && !without;
         denies && supports(i) || sentence.is(i, Mark::Against)
     })
 }
@@ -122,7 +179,8 @@ fn is_refuted_after(sentence: &Sentence, at: usize, end: usize) -> bool {
     const NEAR: usize = 3;
     (at + 1..end.min(at + 1 + NEAR)).any(|i| {
         let denies = sentence.is(i, Mark::Deny) || sentence.is(i, Mark::Against);
-        denies && (i + 1..end.min(i + 1 + NEAR)).any(|k| sentence.is(k, Mark::Support))
+        let supports = (i + 1..end.min(i + 1 + NEAR)).any(|k| sentence.is(k, Mark::Support));
+        denies && supports || sentence.word(i) == "unsupported"
     })
 }
 
@@ -138,19 +196,23 @@ fn is_from_elsewhere(sentence: &Sentence, at: usize, clause: Range<usize>) -> bo
 fn is_refuted_by_relative(sentence: &Sentence, next: usize) -> bool {
     let clause = sentence.clause_of(next);
     let any = |mark: Mark| clause.clone().any(|i| sentence.is(i, mark));
-    sentence.word(next) == "which" && any(Mark::Deny) && any(Mark::Support)
+    let must = sentence.word(next + 1) == "must";
+    sentence.word(next) == "which" && (must || any(Mark::Deny) && any(Mark::Support))
 }
 
 /// "Better than fear", "from surprise to fear", "with fear close behind".
 fn is_compared(sentence: &Sentence, at: usize) -> bool {
     let before = |by: usize| at.checked_sub(by).map_or("", |i| sentence.word(i));
-    let than = (1..4).any(|by| before(by) == "than");
-    let beside = before(1) == "with"
-        && matches!(
-            sentence.word(at + 1),
-            "not" | "close" | "near" | "as" | "a" | "still" | "next"
-        );
-    than || beside || before(1) == "from"
+    let beside = (1..3).any(|by| matches!(before(by), "beside" | "over" | "behind"));
+    let no_more = before(1) == "than" && before(2) == "more" && before(3) == "no";
+    let than = beside || !no_more && (1..4).any(|by| before(by) == "than");
+    let with = before(1) == "with" || before(2) == "with" && matches!(before(1), "a" | "an");
+    let close = |i: usize| sentence.is(i, Mark::Near) || matches!(sentence.word(i), "a" | "still");
+    let near = with && (at + 1..sentence.len().min(at + 6)).any(close);
+    // "Clearly from disgust" names a cause.
+    let cause = matches!(before(2), "clearly" | "probably");
+    let from = before(1) == "from" && !cause || before(2) == "from";
+    than || near || from
 }
 
 /// Whether a word stands in a clause that gives a reason or a rival.
@@ -159,12 +221,19 @@ fn is_aside(sentence: &Sentence, at: usize) -> bool {
     (clause.start..at).any(|i| sentence.is(i, Mark::Aside))
 }
 
-/// A denial reaches five words, and not behind "but" and "while".
+/// A denial reaches five words within its clause; "a face without movement is fear" denies no fear.
 fn is_denied(sentence: &Sentence, at: usize) -> bool {
-    (at.saturating_sub(5)..at)
-        .rev()
-        .take_while(|&i| !matches!(sentence.word(i), "but" | "while" | ";"))
-        .any(|i| sentence.is(i, Mark::Deny))
+    let mut verb = false;
+    for i in (at.saturating_sub(5)..at).rev() {
+        if sentence.breaks(i) || matches!(sentence.word(i), "but" | "while") {
+            return false;
+        }
+        if sentence.is(i, Mark::Deny) && !(verb && sentence.word(i) == "without") {
+            return true;
+        }
+        verb |= sentence.is(i, Mark::Finite);
+    }
+    false
 }
 
 fn with_stance(conclusion: &str, wanted: Stance) -> Vec<Expression> {

@@ -4,7 +4,7 @@ use expllm_core::{ActionUnit, AuVector, ChainOfThought, ChainPart, Expression, P
 
 use super::{Check, Finding};
 use crate::labels;
-use crate::reader::{Action, Reading, Told, names_a_cue, sentences, words};
+use crate::reader::{Action, NO_ASYMMETRY, Reading, Told, names_a_cue, sentences, words};
 
 /// Movements from which on a face has enough to say for the shortest lengths.
 const SAYS_SOMETHING: usize = 3;
@@ -14,9 +14,6 @@ const WORDS_A_MOVEMENT: usize = 5;
 
 /// Intensities from here to the threshold are no evidence that a unit rests.
 const UNCERTAIN: f32 = 0.1;
-
-/// A difference between the sides that bears no asymmetry.
-const NO_ASYMMETRY: f32 = 0.1;
 
 /// How far outside the band of its word an intensity may lie.
 const TOLERANCE: f32 = 0.02;
@@ -191,7 +188,7 @@ fn absences(subject: &Subject<'_>) -> Vec<Finding> {
         .map(|t| (t.statement.unit, t.statement.sentence))
         .filter(|(unit, _)| is_uncertain(units, *unit))
         .collect();
-    for (sentence, still) in &subject.reading.still {
+    for (sentence, still) in subject.reading.still.iter().filter(|(_, s)| !s.loosely) {
         let at_rest = subject.reading.units_at_rest(still);
         let is_measured = |unit: &ActionUnit| units.get(*unit).is_some();
         let any_measured = at_rest.iter().any(is_measured);
@@ -226,7 +223,12 @@ fn absence(subject: &Subject<'_>, unit: ActionUnit, sentence: usize) -> String {
 
 /// One side told alone where the other is nearly as strong.
 fn asymmetries(subject: &Subject<'_>) -> Vec<Finding> {
-    let told = |unit: ActionUnit| present(subject).any(|t| t.statement.unit == unit);
+    // "A frown" names no side.
+    let of_each = |t: &&Told| t.of_each;
+    let told = |unit: ActionUnit| {
+        let mut each = present(subject).filter(of_each);
+        each.any(|t| t.statement.unit == unit)
+    };
     let units = subject.units;
     let apart = |a: ActionUnit, b: ActionUnit| (units[a].get() - units[b].get()).abs();
     let is_lone = |unit: &ActionUnit| {

@@ -7,12 +7,17 @@ use expllm_core::Expression;
 use serde::Deserialize;
 
 use super::condition::Condition;
-use crate::knowledge::Knowledge;
+use super::telling::Degree;
+use crate::knowledge::{CueSet, Knowledge};
+use crate::reader::{Said, said};
+use crate::reasoning::Face;
 
 /// What a sentence or a clause is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Role {
+    /// What keeps the face from being seen whole: before the observations.
+    Caveat,
     /// What a face at rest shows: a part of observations.
     Still,
     /// What the units do together: the first sentence of an interpretation.
@@ -21,6 +26,10 @@ pub(super) enum Role {
     Turn,
     /// The rival with the cue that decides, or the cue that is missing.
     Weigh,
+    /// What a movement adds that no sentence before has spoken of.
+    Aside,
+    /// What can be said of any such face, where little else is.
+    Last,
     /// What the label would need and the face does not show.
     Lack,
     /// A whole short interpretation.
@@ -29,10 +38,20 @@ pub(super) enum Role {
     Claim,
     /// A claim of the label, as the predicate of a singular or a plural subject.
     Makes,
+    /// That the face does not bear the label out, as such a predicate.
+    Fails,
+    /// What brows and eyes do, as a noun phrase; plural ones begin with `+`.
+    Upper,
+    /// What nose, mouth and chin do, as a noun phrase.
+    Lower,
+    /// What the whole face does, as a noun phrase.
+    Whole,
     /// A reason for the label, as a clause.
     Because,
     /// A reason for the label, as a noun phrase; plural ones begin with `+`.
     Noun,
+    /// What else speaks for the label, behind a conclusion.
+    Tail,
     /// What keeps the label from being sure, as a clause.
     Doubt,
     /// Why the units do not support the label, as a clause.
@@ -43,9 +62,63 @@ pub(super) enum Role {
 #[derive(Debug)]
 pub(super) struct Phrase {
     pub condition: Condition,
-    pub texts: Vec<String>,
+    pub texts: Vec<Text>,
     /// Subjects that no other sentence of the chain should touch.
     pub about: Vec<String>,
+}
+
+/// One wording, with what its own words say moves and rests.
+#[derive(Debug)]
+pub(super) struct Text {
+    pub words: String,
+    /// Said to move.
+    moving: CueSet,
+    /// Denied, and so measured and surely at rest, if the words are true.
+    denied: CueSet,
+    /// Called quiet, and so surely at rest as far as they were measured.
+    calm: CueSet,
+    /// Not active, if the words are true.
+    idle: CueSet,
+}
+
+impl Text {
+    fn read(knowledge: &Knowledge, words: String) -> Self {
+        let bare = [
+            "{label}",
+            "{rival}",
+            "{shown}",
+            "{main}",
+            "{missing}",
+            "{against}",
+            "{theirs}",
+            "{second}",
+        ]
+        .iter()
+        .fold(words.clone(), |text, slot| text.replace(slot, "it"));
+        let sided = words.contains("{side}") || words.contains("{other}");
+        let said = if sided { Said::default() } else { said(&bare) };
+        let cues = |units: &[expllm_core::ActionUnit]| {
+            let all = knowledge.cues().iter().enumerate();
+            all.filter(|(_, cue)| cue.units.iter().any(|unit| units.contains(unit)))
+                .map(|(place, _)| place)
+                .collect()
+        };
+        Self {
+            moving: cues(&said.moving),
+            denied: cues(&said.denied),
+            calm: cues(&said.calm),
+            idle: cues(&said.idle),
+            words,
+        }
+    }
+
+    /// Whether all that the words say moves does so in a face, and nothing that they call quiet.
+    pub(super) fn fits(&self, face: &Face) -> bool {
+        let calm = self.calm.and(face.measured);
+        self.moving.within(face.both)
+            && self.denied.union(calm).within(face.still)
+            && !self.calm.union(self.idle).meets(face.acting)
+    }
 }
 
 #[derive(Deserialize)]
@@ -81,6 +154,8 @@ pub(super) struct CueWords {
     pub nouns: Vec<String>,
     /// Name of the movement where room is short.
     pub short: String,
+    /// The part with its state, without an article: "wrinkled nose"; plural ones begin with `+`.
+    pub names: Vec<String>,
 }
 
 /// Everything that the composer can say.
@@ -94,7 +169,9 @@ pub(super) struct Bank {
 /// The place of phrases that fit every label.
 const ANY: usize = Expression::COUNT;
 
-const FILES: [(&str, usize); 11] = [
+const FILES: [(&str, usize); 13] = [
+    (include_str!("phrases/nouns.toml"), ANY),
+    (include_str!("phrases/asides.toml"), ANY),
     (include_str!("phrases/any_upper.toml"), ANY),
     (include_str!("phrases/any_lower.toml"), ANY),
     (include_str!("phrases/conclusion.toml"), ANY),
@@ -152,6 +229,12 @@ impl Bank {
         of(label.index()).chain(of(ANY))
     }
 
+    /// Words for a cue that goes so far.
+    pub(super) fn cue_at(&self, cue: usize, degree: Degree) -> &CueWords {
+        let name = &Knowledge::builtin().cues()[cue].name;
+        self.cue(cue, name == "eyes" && degree == Degree::Extreme)
+    }
+
     /// Words for a cue; closed eyes have words of their own.
     pub(super) fn cue(&self, cue: usize, closed: bool) -> &CueWords {
         match closed {
@@ -168,7 +251,11 @@ fn phrase(knowledge: &Knowledge, entry: Entry) -> Result<Phrase, String> {
     Ok(Phrase {
         about: about.map(str::to_owned).collect(),
         condition,
-        texts: entry.say,
+        texts: entry
+            .say
+            .into_iter()
+            .map(|words| Text::read(knowledge, words))
+            .collect(),
     })
 }
 
@@ -183,10 +270,21 @@ mod tests {
 
     #[test]
     fn the_files_are_read_and_every_slot_is_known() {
-        const SLOTS: [&str; 5] = ["{label}", "{side}", "{other}", "{rival}", "{shown}"];
+        const SLOTS: [&str; 10] = [
+            "{label}",
+            "{side}",
+            "{other}",
+            "{rival}",
+            "{shown}",
+            "{main}",
+            "{missing}",
+            "{against}",
+            "{theirs}",
+            "{second}",
+        ];
         for (role, _, phrase) in all() {
             assert!(!phrase.texts.is_empty(), "{role:?} {phrase:?}");
-            for text in &phrase.texts {
+            for text in phrase.texts.iter().map(|t| &t.words) {
                 let bare = SLOTS
                     .iter()
                     .fold(text.clone(), |t, slot| t.replace(slot, "x"));
@@ -204,9 +302,17 @@ mod tests {
         for (role, _, phrase) in all() {
             let sentence = matches!(
                 role,
-                Role::Still | Role::Open | Role::Turn | Role::Weigh | Role::Lack | Role::Brief
+                Role::Caveat
+                    | Role::Still
+                    | Role::Open
+                    | Role::Turn
+                    | Role::Weigh
+                    | Role::Aside
+                    | Role::Last
+                    | Role::Lack
+                    | Role::Brief
             );
-            for text in &phrase.texts {
+            for text in phrase.texts.iter().map(|t| &t.words) {
                 assert_eq!(text.ends_with('.'), sentence, "{role:?}: {text}");
                 let capital = text.starts_with(|c: char| c.is_uppercase());
                 assert_eq!(capital, sentence, "{role:?}: {text}");
@@ -232,7 +338,7 @@ mod tests {
             "genuine",
         ];
         for (_, _, phrase) in all() {
-            for text in &phrase.texts {
+            for text in phrase.texts.iter().map(|t| &t.words) {
                 let lower = text.to_lowercase();
                 assert!(!BANNED.iter().any(|word| lower.contains(word)), "{text}");
             }
@@ -243,10 +349,16 @@ mod tests {
     fn no_text_stands_twice() {
         let mut seen = std::collections::HashSet::new();
         for (role, label, phrase) in all() {
-            for text in &phrase.texts {
+            for text in phrase.texts.iter().map(|t| &t.words) {
                 let sentence = matches!(
                     role,
-                    Role::Open | Role::Turn | Role::Weigh | Role::Lack | Role::Brief
+                    Role::Open
+                        | Role::Turn
+                        | Role::Weigh
+                        | Role::Aside
+                        | Role::Last
+                        | Role::Lack
+                        | Role::Brief
                 );
                 assert!(!sentence || seen.insert(text), "{role:?} {label}: {text}");
             }

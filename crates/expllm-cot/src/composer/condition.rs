@@ -6,6 +6,8 @@
 //! |---|---|
 //! | `c` | acts, not on one side alone, and is no mere trace |
 //! | `c*` | acts in any way |
+//! | `~c` | acts as a mere trace |
+//! | `!c*` | does not act in any way |
 //! | `c/1` | acts on one side alone |
 //! | `c/u` | acts on both sides, one of them further |
 //! | `!c` | does not act, or is a mere trace beside stronger movements |
@@ -17,15 +19,20 @@
 //! `a|b` holds when one of the cues acts. `@name` and `!@name` ask for a combination, `only` that
 //! no other cue acts, `faint` that all that acts is slight, `still:upper` and `still:lower` that half of the face is surely at rest,
 //! `sure:`, `stance:`, `shown:`, `rival:` and `label:` (each also with `!`) for what the reasoning
-//! says.
+//! says. `main:`, `missing:`, `against:` and `theirs:` ask for the cue that decides, the first that
+//! is missing, the first that speaks against the label and the rival's own: a cue, or `any`.
+//! `main:slight` and `main:trace` ask for how far the deciding cue goes, `grimace` for raised corners
+//! that are no smile, and `seen:part` for a face of which only part could be read, with `seen:small`,
+//! `seen:turned` and `seen:cut` for why.
+//!
+//! What the words of a sentence deny or call quiet need not be asked for: the bank reads it from them.
 
-use expllm_core::Expression;
+use expllm_core::Doubt;
 
+use super::verdict::{Place, Verdict};
 use crate::knowledge::{CueSet, Knowledge, Pattern};
 use crate::reasoning::{Analysis, Certainty, Support};
 
-/// Intensity below which a face as a whole is faint.
-const FAINT: f32 = 0.3;
 /// By how much one cue must exceed another.
 const MORE: f32 = 0.08;
 
@@ -48,47 +55,12 @@ const LOWER: &[&str] = &[
     "thrust",
 ];
 
-/// What the reasoning must say.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Verdict {
-    Sure(Certainty),
-    Support(Support),
-    Open,
-    Shown(Expression),
-    Rival(Expression),
-    AnyRival,
-    Faint,
-    Label(Expression),
-}
-
-impl Verdict {
-    fn holds(self, analysis: &Analysis) -> bool {
-        match self {
-            Self::Sure(certainty) => analysis.certainty == certainty,
-            // A label other than neutral is as little supported by a face at rest.
-            Self::Support(Support::Unsupported) => {
-                let rest = analysis.stance == Support::Rest;
-                analysis.stance == Support::Unsupported
-                    || rest && analysis.label != Expression::Neutral
-            }
-            Self::Support(stance) => analysis.stance == stance,
-            Self::Open => analysis.open,
-            Self::Shown(expression) => analysis.shown == expression,
-            Self::Rival(expression) => analysis.rival.is_some_and(|(e, _)| e == expression),
-            Self::Faint => {
-                let face = &analysis.face;
-                face.acting.iter().all(|cue| face.level(cue) < FAINT)
-            }
-            Self::AnyRival => analysis.rival.is_some(),
-            Self::Label(expression) => analysis.label == expression,
-        }
-    }
-}
-
 /// When a sentence fits.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Condition {
     pattern: Pattern,
+    idle: CueSet,
+    traces: CueSet,
     uneven: CueSet,
     not_uneven: CueSet,
     more: Vec<(usize, usize)>,
@@ -97,6 +69,8 @@ pub(super) struct Condition {
     verdicts: Vec<(Verdict, bool)>,
     /// Cues that a sentence with this condition may speak of as acting.
     pub cues: CueSet,
+    /// Whether it speaks of the deciding cue, whichever it is.
+    pub names_main: bool,
     /// How much it asks for.
     pub weight: u32,
 }
@@ -114,6 +88,9 @@ impl Condition {
     pub(super) fn holds(&self, analysis: &Analysis) -> bool {
         let face = &analysis.face;
         self.pattern.matches(face)
+            && !self.idle.meets(face.acting)
+            && self.traces.within(face.acting)
+            && !self.traces.meets(face.telling())
             && self.uneven.within(face.uneven)
             && !self.not_uneven.meets(face.uneven)
             && self.combinations & !analysis.combinations == 0
@@ -128,15 +105,25 @@ impl Condition {
                 .all(|&(a, b)| face.acting.contains(a) && face.level(a) > face.level(b) + MORE)
     }
 
-    /// The side on which the first one-sided cue of the condition acts.
+    /// Cues whose sides it tells apart.
+    pub(super) const fn sides(&self) -> CueSet {
+        self.pattern.one_sided.union(self.uneven)
+    }
+
+    /// The first cue of which the condition asks for a side.
     pub(super) fn sided(&self) -> Option<usize> {
-        self.pattern.one_sided.union(self.uneven).iter().next()
+        self.sides().iter().next()
     }
 
     fn word(&mut self, knowledge: &Knowledge, word: &str) -> Option<()> {
         self.weight += 2;
         if word == "faint" {
             self.verdicts.push((Verdict::Faint, true));
+            return Some(());
+        }
+        if word == "grimace" {
+            self.cues.insert(knowledge.cue("corners")?);
+            self.verdicts.push((Verdict::Grimace, true));
             return Some(());
         }
         if word == "only" {
@@ -159,9 +146,19 @@ impl Condition {
             self.weight -= 2;
             return Some(());
         }
+        if let Some(name) = word.strip_prefix('!').and_then(|w| w.strip_suffix('*')) {
+            self.idle.insert(knowledge.cue(name)?);
+            self.weight -= 1;
+            return Some(());
+        }
         if let Some(name) = word.strip_prefix('!') {
             self.pattern.none.insert(knowledge.cue(name)?);
             self.weight -= 1;
+            return Some(());
+        }
+        if let Some(name) = word.strip_prefix('~') {
+            let cue = self.named(knowledge, name)?;
+            self.traces.insert(cue);
             return Some(());
         }
         if let Some(name) = word.strip_prefix('-') {
@@ -223,7 +220,10 @@ impl Condition {
 
     fn verdict(&mut self, knowledge: &Knowledge, kind: &str, value: &str) -> Option<()> {
         let (kind, wanted) = match kind.strip_prefix('!') {
-            Some(kind) => (kind, false),
+            Some(kind) => {
+                self.weight -= 2; // What is not so says little about the face.
+                (kind, false)
+            }
             None => (kind, true),
         };
         let verdict = match (kind, value) {
@@ -239,6 +239,20 @@ impl Condition {
             ("rival", "any") => Verdict::AnyRival,
             ("rival", name) => Verdict::Rival(name.parse().ok()?),
             ("label", name) => Verdict::Label(name.parse().ok()?),
+            ("seen", "part") => Verdict::InPart(None),
+            ("seen", "small") => Verdict::InPart(Some(Doubt::Small)),
+            ("seen", "turned") => Verdict::InPart(Some(Doubt::TurnedAway)),
+            ("seen", "cut") => Verdict::InPart(Some(Doubt::CutOff)),
+            ("main", "slight") => Verdict::MainWithin(0.25, 0.35),
+            ("main", "trace") => Verdict::MainWithin(0.0, 0.25),
+            ("main" | "missing" | "against" | "theirs" | "second", name) => {
+                let cue = match name {
+                    "any" => None,
+                    name => Some(knowledge.cue(name)?),
+                };
+                self.names_main |= kind == "main";
+                Verdict::Cue(Place::named(kind)?, cue)
+            }
             _ => return None,
         };
         self.verdicts.push((verdict, wanted));
@@ -262,7 +276,7 @@ impl Condition {
 
 #[cfg(test)]
 mod tests {
-    use expllm_core::{ActionUnit as Au, AuVector, ExpressionSet, Intensity};
+    use expllm_core::{ActionUnit as Au, AuVector, Expression, ExpressionSet, Intensity};
 
     use super::*;
 
@@ -297,6 +311,8 @@ mod tests {
             ("jaw|corners", [true, true, true]),
             ("@smile", [true, true, false]),
             ("!@smile still:upper", [false, false, true]),
+            ("!eyes* corners*", [true, true, true]),
+            ("main:corners missing:eyes", [true, true, false]),
             ("label:happiness", [true, true, true]),
             ("!label:happiness", [false, false, false]),
         ] {

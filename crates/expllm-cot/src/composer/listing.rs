@@ -3,7 +3,7 @@
 use expllm_core::Side;
 
 use super::bank::Bank;
-use super::telling::{Degree, capital, name};
+use super::telling::{Degree, capital, name, told_extent};
 use crate::knowledge::Knowledge;
 use crate::reasoning::{Analysis, Extent};
 
@@ -41,23 +41,22 @@ fn clause(bank: &Bank, cue: usize, side: Side, degree: Degree) -> String {
     format!("{} {}", part.replace("the ", ""), words.state[0])
 }
 
-/// For example `Extreme left: brow raise, lid raise.`, which is shorter still.
+/// For example `Extreme: left brow raise, lid raise.`, which is shorter still.
 pub(super) fn listing(bank: &Bank, analysis: &Analysis) -> String {
     let mut text = Vec::new();
     for (degree, _, word) in DEGREES {
+        let mut names = Vec::new();
         for (side, place) in [
             (Side::Both, ""),
-            (Side::Left, " left"),
-            (Side::Right, " right"),
+            (Side::Left, "left "),
+            (Side::Right, "right "),
         ] {
             let cues = cues(analysis, side, degree);
-            let short = cues
-                .iter()
-                .map(|&cue| bank.cue(cue, shut(cue, degree)).short.as_str());
-            if !cues.is_empty() {
-                let names: Vec<&str> = short.collect();
-                text.push(capital(&format!("{word}{place}: {}.", names.join(", "))));
-            }
+            let short = |cue: usize| bank.cue(cue, shut(cue, degree)).short.as_str();
+            names.extend(cues.iter().map(|&cue| format!("{place}{}", short(cue))));
+        }
+        if !names.is_empty() {
+            text.push(capital(&format!("{word}: {}.", names.join(", "))));
         }
     }
     text.join(" ")
@@ -73,7 +72,7 @@ fn cues(analysis: &Analysis, side: Side, degree: Degree) -> Vec<usize> {
     let acting = analysis.face.acting.iter();
     let fitting = acting.filter(|&cue| {
         let state = analysis.face.state(cue);
-        let (acts, level) = match (state.extent, side) {
+        let (acts, level) = match (told_extent(state), side) {
             (Extent::Single | Extent::Even, Side::Both) => (true, state.level()),
             (Extent::Uneven, Side::Left) => (true, state.left),
             (Extent::Uneven, Side::Right) => (true, state.right),

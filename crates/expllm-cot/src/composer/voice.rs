@@ -3,19 +3,29 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::bank::{Bank, Phrase, Role};
-use super::telling::{name, opposite};
+use super::bank::{Bank, Phrase, Role, Text};
+use super::slots;
+use super::telling::{Degree, Told, told_extent};
+use super::verdict::Place;
+use crate::knowledge::{CueSet, Knowledge};
 use crate::reasoning::{Analysis, Extent};
 
 /// How much less fitting a phrase may be than the most fitting one.
 const SLACK: u32 = 1;
 /// The same for reasons in conclusions, which need more variety.
-const CLAUSE_SLACK: u32 = 3;
+const CLAUSE_SLACK: u32 = 4;
+/// The same for what a face does as a noun phrase.
+const NOUN_SLACK: u32 = 3;
+/// How often the name of a cue has a word of strength.
+const WITH_STRENGTH: f64 = 0.4;
 
 /// Draws wordings; the same seed draws the same ones.
 pub(super) struct Voice {
     rng: ChaCha8Rng,
     used: Vec<&'static str>,
+    /// Cues that sentences have spoken of, and those whose sides they have told apart.
+    spoken: CueSet,
+    sides_told: CueSet,
 }
 
 impl Voice {
@@ -23,6 +33,8 @@ impl Voice {
         Self {
             rng: ChaCha8Rng::seed_from_u64(seed),
             used: Vec::new(),
+            spoken: CueSet::default(),
+            sides_told: CueSet::default(),
         }
     }
 
@@ -43,6 +55,12 @@ impl Voice {
         &list[self.below(list.len())]
     }
 
+    /// Whether a cue with its sides has been spoken of.
+    pub(super) fn has_told(&self, cue: usize, analysis: &Analysis) -> bool {
+        let sided = analysis.face.uneven.contains(cue) || analysis.face.one_sided.contains(cue);
+        self.spoken.contains(cue) && (!sided || self.sides_told.contains(cue))
+    }
+
     /// A text of a role that fits best; empty where none fits.
     pub(super) fn sentence(
         &mut self,
@@ -50,42 +68,136 @@ impl Voice {
         role: Role,
         analysis: &Analysis,
     ) -> String {
-        self.fitting(bank, role, analysis, 0)
+        self.fitting(bank, role, analysis, 0, None)
     }
 
-    /// The same, of phrases whose conditions weigh at least so much.
+    /// The same, of phrases whose conditions weigh at least so much and that speak of a cue.
     pub(super) fn fitting(
         &mut self,
         bank: &'static Bank,
         role: Role,
         analysis: &Analysis,
         least: u32,
+        about: Option<usize>,
     ) -> String {
+        let mut scored = self.scored(bank, role, analysis, least, about);
+        if matches!(role, Role::Because | Role::Noun) {
+            decide(&mut scored, analysis);
+        }
+        let texts = near(&scored, role, analysis);
+        if texts.is_empty() {
+            return String::new();
+        }
+        let (phrase, text) = texts[self.below(texts.len())];
+        self.used.extend(phrase.about.iter().map(String::as_str));
+        self.spoken = self.spoken.union(phrase.condition.cues);
+        self.sides_told = self.sides_told.union(phrase.condition.sides());
+        let text = self.with_cues(bank, &text.words, analysis);
+        slots::filled(&text, phrase, analysis)
+    }
+
+    /// The phrases of a role that fit, with how well they do.
+    fn scored(
+        &self,
+        bank: &'static Bank,
+        role: Role,
+        analysis: &Analysis,
+        least: u32,
+        about: Option<usize>,
+    ) -> Vec<(u32, &'static Phrase)> {
         let score = |phrase: &Phrase| match role {
-            Role::Open | Role::Brief => coverage(phrase, analysis) + phrase.condition.weight,
+            Role::Open | Role::Brief | Role::Upper | Role::Lower | Role::Whole => {
+                coverage(phrase, analysis) + phrase.condition.weight
+            }
             _ => phrase.condition.weight,
         };
         let fitting = bank.phrases(role, analysis.label).filter(|p| {
             p.condition.weight >= least
+                && about.is_none_or(|cue| p.condition.cues.contains(cue))
                 && p.condition.holds(analysis)
                 && !p.about.iter().any(|a| self.used.contains(&a.as_str()))
+                && p.texts.iter().any(|t| t.fits(&analysis.face))
         });
-        let scored: Vec<(u32, &'static Phrase)> = fitting.map(|p| (score(p), p)).collect();
-        let Some(best) = scored.iter().map(|(score, _)| *score).max() else {
-            return String::new();
+        fitting.map(|p| (score(p), p)).collect()
+    }
+
+    /// A text with the names of cues in their slots; a plural one in front keeps its `+`.
+    fn with_cues(&mut self, bank: &'static Bank, text: &str, analysis: &Analysis) -> String {
+        let mut text = text.to_owned();
+        for (slot, place) in Place::ALL {
+            let Some(cue) = place.cue(analysis).filter(|_| text.contains(slot)) else {
+                continue;
+            };
+            let (name, plural) = self.cue_name(bank, cue, place, analysis);
+            let mark = if plural && text == slot { "+" } else { "" };
+            text = slots::agreeing(&text, plural).replace(slot, &format!("{mark}{name}"));
+        }
+        text
+    }
+
+    /// A cue as "wide eyes" or "a slightly wrinkled nose", and whether it is plural.
+    fn cue_name(
+        &mut self,
+        bank: &'static Bank,
+        cue: usize,
+        place: Place,
+        analysis: &Analysis,
+    ) -> (String, bool) {
+        let degree = Told::new(Knowledge::builtin(), analysis, cue).degree;
+        let words = bank.cue_at(cue, degree);
+        let name = self.choose(&words.names);
+        let state = told_extent(analysis.face.state(cue));
+        let strong = place != Place::Missing
+            && degree != Degree::Trace
+            && matches!(state, Extent::Even | Extent::Single)
+            && self.chance(WITH_STRENGTH);
+        let how = match strong {
+            true => format!("{} ", self.pick(degree.before())),
+            false => String::new(),
         };
-        let slack = match role {
-            Role::Because | Role::Noun | Role::Doubt | Role::Against => CLAUSE_SLACK,
-            _ => SLACK,
-        };
-        let fits = |score: u32| score + slack >= best && (score > 0 || best == 0);
-        let near = scored.iter().filter(|(score, _)| fits(*score));
-        let texts: Vec<(&'static Phrase, &'static String)> = near
-            .flat_map(|(_, p)| p.texts.iter().map(move |t| (*p, t)))
-            .collect();
-        let (phrase, text) = texts[self.below(texts.len())];
-        self.used.extend(phrase.about.iter().map(String::as_str));
-        filled(text, phrase, analysis)
+        match name.strip_prefix('+') {
+            Some(many) => (format!("{how}{many}"), true),
+            None if how.is_empty() && name.starts_with(['a', 'e', 'i', 'o', 'u']) => {
+                (format!("an {name}"), false)
+            }
+            None => (format!("a {how}{name}"), false),
+        }
+    }
+}
+
+/// The wordings of the phrases that fit nearly as well as the best.
+fn near(
+    scored: &[(u32, &'static Phrase)],
+    role: Role,
+    analysis: &Analysis,
+) -> Vec<(&'static Phrase, &'static Text)> {
+    let best = scored.iter().map(|(score, _)| *score).max().unwrap_or(0);
+    let slack = match role {
+        Role::Because
+        | Role::Noun
+        | Role::Doubt
+        | Role::Against
+        | Role::Claim
+        | Role::Makes
+        | Role::Fails => CLAUSE_SLACK,
+        Role::Upper | Role::Lower | Role::Whole => NOUN_SLACK,
+        _ => SLACK,
+    };
+    let fits = |score: u32| score + slack >= best && (score > 0 || best == 0);
+    let near = scored.iter().filter(|(score, _)| fits(*score));
+    near.flat_map(|(_, p)| p.texts.iter().map(move |t| (*p, t)))
+        .filter(|(_, text)| text.fits(&analysis.face))
+        .collect()
+}
+
+/// Leaves the reasons that speak of the deciding cue, where there are such.
+fn decide(scored: &mut Vec<(u32, &'static Phrase)>, analysis: &Analysis) {
+    let Some(&main) = analysis.favour.first() else {
+        return;
+    };
+    let tells = |p: &Phrase| p.condition.names_main || p.condition.cues.contains(main);
+    if scored.iter().any(|(_, p)| tells(p)) {
+        scored.retain(|(_, p)| tells(p));
     }
 }
 
@@ -104,27 +216,4 @@ fn coverage(phrase: &Phrase, analysis: &Analysis) -> u32 {
     }
     let passed = if strongest.1 { 0 } else { 8 };
     (score - passed).max(0).unsigned_abs()
-}
-
-fn filled(text: &str, phrase: &Phrase, analysis: &Analysis) -> String {
-    if !text.contains('{') {
-        return text.to_owned();
-    }
-    let mut text = text.replace("{label}", &analysis.label.name().to_lowercase());
-    text = text.replace("{shown}", &analysis.shown.name().to_lowercase());
-    if let Some((rival, _)) = analysis.rival {
-        text = text.replace("{rival}", &rival.name().to_lowercase());
-    }
-    if let Some(cue) = phrase.condition.sided() {
-        let state = analysis.face.state(cue);
-        let side = match state.extent {
-            Extent::OneSided(side) => side,
-            _ if state.left > state.right => expllm_core::Side::Left,
-            _ => expllm_core::Side::Right,
-        };
-        text = text
-            .replace("{side}", name(side))
-            .replace("{other}", name(opposite(side)));
-    }
-    text
 }

@@ -38,6 +38,8 @@ pub struct Thresholds {
     pub sharpness: f32,
     /// Evidence for neutral in every face.
     pub rest: f32,
+    /// Probability of happiness below which raised corners in a grimace are not called a smile.
+    pub grimace_below: f32,
 }
 
 #[derive(Debug, Deserialize)]

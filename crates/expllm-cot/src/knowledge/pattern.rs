@@ -14,6 +14,10 @@ impl CueSet {
         self.0 |= 1 << cue;
     }
 
+    pub(crate) fn remove(&mut self, cue: usize) {
+        self.0 &= !(1 << cue);
+    }
+
     pub(crate) const fn contains(self, cue: usize) -> bool {
         self.0 & (1 << cue) != 0
     }

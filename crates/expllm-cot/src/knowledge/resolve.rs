@@ -66,6 +66,7 @@ fn check_thresholds(limits: &Thresholds) -> Result<(), Fault> {
     within("open_within", limits.open_within, 0.0, 1.0)?;
     within("sharpness", limits.sharpness, 0.1, 50.0)?;
     within("rest", limits.rest, 0.0, MOST)?;
+    within("grimace_below", limits.grimace_below, 0.0, 1.0)?;
     Ok(())
 }
 

@@ -13,6 +13,9 @@ use super::sentence::Sentence;
 /// A denial reaches this many words.
 const DENIAL_REACH: usize = 5;
 
+/// What a face lacks may be a list.
+const LACK_REACH: usize = 9;
+
 /// Units claimed or denied by one phrase.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Claim {
@@ -142,16 +145,26 @@ fn is_denied(sentence: &Sentence, pair: &Pair) -> bool {
     let (first, last) = pair.span();
     for (reach, at) in (0..first).rev().enumerate() {
         let opens = sentence.is(at, Mark::Clause) || sentence.is(at, Mark::Soft);
-        if sentence.breaks(at) || opens || reach >= DENIAL_REACH {
+        if sentence.breaks(at) || opens || reach >= LACK_REACH {
             break;
         }
-        if denies(sentence, at) {
+        let lacks = sentence.word(at).starts_with("lack") || sentence.word(at) == "misses";
+        if denies(sentence, at) && (reach < DENIAL_REACH || lacks) {
             return true;
         }
     }
-    (first..=last).any(|at| {
-        denies(sentence, at) && !is_aside(sentence, at) && !is_put_right(sentence, at, last)
-    }) || is_missed(sentence, last)
+    goes_on_denying(sentence, first)
+        || (first..=last).any(|at| {
+            denies(sentence, at) && !is_aside(sentence, at) && !is_put_right(sentence, at, last)
+        })
+        || is_missed(sentence, last)
+}
+
+/// "Nothing pinches the brows or stretches the lips".
+fn goes_on_denying(sentence: &Sentence, first: usize) -> bool {
+    let start = sentence.clause_of(first).start;
+    matches!(sentence.word(start), "nothing" | "neither")
+        && (start..=first).any(|at| sentence.word(at) == "or")
 }
 
 /// "Not lowered but raised": behind "but" the denial has ended.
@@ -163,7 +176,7 @@ fn is_put_right(sentence: &Sentence, denial: usize, last: usize) -> bool {
 fn is_missed(sentence: &Sentence, last: usize) -> bool {
     const FAR: usize = 8;
     (last + 1..sentence.len().min(last + 1 + FAR))
-        .take_while(|&at| !sentence.breaks(at))
+        .take_while(|&at| !sentence.breaks(at) || matches!(sentence.word(at + 1), "is" | "are"))
         .filter(|&at| sentence.is(at, Mark::Missing))
         .any(|at| {
             at <= last + 3 || matches!(sentence.word(at - 1), "is" | "are" | "remains" | "remain")
@@ -222,11 +235,12 @@ fn strength(sentence: &Sentence, pair: &Pair, unit_side: Side) -> Option<Degree>
     let stop = |at: usize| sentence.breaks(at) || other_part(at);
     let strength = |at: usize| sentence.sense(at).strength;
     beside_side(sentence, pair, unit_side)
+        .or_else(|| nearest_strength(sentence, pair))
         .or_else(|| (first..=last).find_map(strength))
         .or_else(|| {
             (0..first)
                 .rev()
-                .take_while(|&at| !stop(at) && sentence.word(at) != "and")
+                .take_while(|&at| !stop(at) && !parts_phrases(sentence.word(at)))
                 .take(4)
                 .find_map(strength)
         })
@@ -245,6 +259,38 @@ fn strength(sentence: &Sentence, pair: &Pair, unit_side: Side) -> Option<Degree>
                 .find_map(strength)
         })
         .or_else(|| list_strength(sentence, first))
+}
+
+/// The word of strength that stands nearest to the movement: "lowered moderately and raised slightly".
+fn nearest_strength(sentence: &Sentence, pair: &Pair) -> Option<Degree> {
+    const NEAR: usize = 3;
+    let ends = |i: usize| {
+        sentence.breaks(i)
+            || parts_phrases(sentence.word(i))
+            || sentence.part_at(i).is_some_and(|part| *part != pair.part)
+    };
+    let free = |from: usize, to: usize| !(from..to).any(ends);
+    let before = (pair.at.saturating_sub(NEAR)..pair.at).filter(|&i| free(i + 1, pair.at));
+    let after = (pair.at + 1..sentence.len().min(pair.at + 1 + NEAR))
+        .filter(|&i| free(pair.at + 1, i + 1) && !describes_next(sentence, i));
+    let has =
+        |i: &usize| sentence.sense(*i).strength.is_some() && !describes_other(sentence, pair, *i);
+    let mut found: Vec<usize> = before.chain(after).filter(has).collect();
+    found.sort_by_key(|&i| i.abs_diff(pair.at));
+    found.first().and_then(|&i| sentence.sense(i).strength)
+}
+
+/// Words between two phrases of which each has a strength of its own.
+fn parts_phrases(word: &str) -> bool {
+    matches!(
+        word,
+        "and" | "while" | "with" | "over" | "above" | "under" | "below" | "beneath" | "beside"
+    )
+}
+
+/// A word of strength right before another movement than that of the pair.
+fn describes_other(sentence: &Sentence, pair: &Pair, at: usize) -> bool {
+    at + 1 != pair.at && sentence.sense(at + 1).action.is_some()
 }
 
 /// "Rounded lips over a slightly open jaw": the word belongs to what follows it.

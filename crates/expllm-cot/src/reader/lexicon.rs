@@ -26,6 +26,8 @@ pub(crate) enum Action {
     Thrust,
     Protrude,
     Drop,
+    /// What sinks or droops: lids, brows, corners.
+    Sag,
     Smile,
     Squint,
     Dimple,
@@ -97,6 +99,8 @@ pub(crate) enum Mark {
     Against,
     /// Begins a clause with a reason or a rival.
     Aside,
+    /// Says that another reading is near.
+    Near,
     Still,
     Moving,
 }
@@ -296,6 +300,7 @@ fn action_named(name: &str) -> Option<Option<Action>> {
         "thrust" => A::Thrust,
         "protrude" => A::Protrude,
         "drop" => A::Drop,
+        "sag" => A::Sag,
         "smile" => A::Smile,
         "squint" => A::Squint,
         "dimple" => A::Dimple,
@@ -337,6 +342,7 @@ fn mark_named(name: &str) -> Option<Mark> {
         "support" => M::Support,
         "against" => M::Against,
         "aside" => M::Aside,
+        "near" => M::Near,
         "still" => M::Still,
         "moving" => M::Moving,
         _ => return None,

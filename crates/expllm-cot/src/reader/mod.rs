@@ -17,11 +17,13 @@
 mod claims;
 mod clauses;
 mod followers;
+mod idioms;
 mod lexicon;
 mod mood;
 mod movement;
 mod pairing;
 mod parts;
+mod rest;
 mod sentence;
 mod stillness;
 mod tokens;
@@ -37,6 +39,9 @@ use movement::{PartKind, Share};
 pub(crate) use sentence::Sentence;
 pub(crate) use stillness::Stillness;
 pub use tokens::sentences;
+
+/// A difference between the sides that bears no asymmetry.
+pub(crate) const NO_ASYMMETRY: f32 = 0.1;
 
 /// The sentences of a chain, part by part.
 #[must_use]
@@ -57,6 +62,45 @@ pub(crate) fn names_a_cue(text: &str) -> bool {
 /// Lower-case words and phrase marks of a text.
 pub(crate) fn words(text: &str) -> Vec<String> {
     tokens::tokens(text).into_iter().map(|t| t.text).collect()
+}
+
+/// What a text says moves and does not move.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Said {
+    /// Units that it says move.
+    pub moving: Vec<ActionUnit>,
+    /// Units whose movement it denies.
+    pub denied: Vec<ActionUnit>,
+    /// Units of what it calls still.
+    pub calm: Vec<ActionUnit>,
+    /// Units that would contradict it, such as a dropped jaw a closed mouth.
+    pub idle: Vec<ActionUnit>,
+}
+
+/// Everything that a text says of both sides, without "nothing else moves" and its like.
+pub(crate) fn said(text: &str) -> Said {
+    let reading = Reading::of(&sentences(text), &AuVector::REST);
+    let absent = |t: &&Told| t.statement.polarity == Polarity::Absent;
+    let closes = |t: &&Told| matches!(t.action, Some(Action::Close | Action::Open));
+    let (idle, denied): (Vec<&Told>, Vec<&Told>) =
+        reading.told.iter().filter(absent).partition(closes);
+    let units = |told: Vec<&Told>| told.iter().map(|t| t.statement.unit).collect();
+    let still = reading.still.iter().map(|(_, still)| still);
+    let present = |t: &&Told| t.statement.polarity == Polarity::Present && t.of_each;
+    let (loose, firm): (Vec<_>, Vec<_>) = still
+        .filter(|still| !still.but_for_told)
+        .partition(|still| still.loosely);
+    let all = |still: Vec<&Stillness>| -> Vec<ActionUnit> {
+        still.into_iter().flat_map(|s| s.units.clone()).collect()
+    };
+    let mut idle: Vec<ActionUnit> = units(idle);
+    idle.extend(all(loose));
+    Said {
+        moving: units(reading.told.iter().filter(present).collect()),
+        denied: units(denied),
+        calm: all(firm),
+        idle,
+    }
 }
 
 /// Every claim about a measured unit in the sentences, held against the intensities.
@@ -80,6 +124,8 @@ pub(crate) struct Told {
     pub degree: Option<Degree>,
     /// What the part is said to do.
     pub action: Option<Action>,
+    /// Whether the words speak of all the units of the movement, and not of any of them.
+    pub of_each: bool,
 }
 
 /// All that sentences say of units, measured or not.
@@ -149,6 +195,7 @@ impl Reading {
                 },
                 degree: None,
                 action: None,
+                of_each: true,
             }));
         }
         for told in denied {
@@ -190,7 +237,7 @@ fn held_against(claim: &Claim, sentence: usize, units: &AuVector) -> Vec<Told> {
     let own = named.filter(|(unit, _)| is_meant(**unit));
     own.flat_map(|(&unit, &degree)| {
         let unit = nearest_measured(unit, units);
-        let told = |unit, seen| Told {
+        let told = |unit, degree: Option<Degree>, seen| Told {
             statement: AuStatement {
                 unit,
                 polarity,
@@ -200,10 +247,21 @@ fn held_against(claim: &Claim, sentence: usize, units: &AuVector) -> Vec<Told> {
             },
             degree,
             action: Some(claim.action),
+            of_each: claim.share == Share::Each,
         };
         let also = tightened(claim, unit).filter(|&lid| is_active(lid));
-        let seen = is_active(unit) || claim.claimed && shows_otherwise(claim, unit, units);
-        [Some(told(unit, seen)), also.map(|lid| told(lid, true))]
+        let seen = is_active(unit)
+            || claim.claimed
+                && (shows_otherwise(claim, unit, units) || is_as_other(claim, unit, units));
+        // The word of strength belongs to the lids where only they are active.
+        let (own, lids) = match also.is_some() && !is_active(unit) {
+            true => (None, degree),
+            false => (degree, None),
+        };
+        [
+            Some(told(unit, own, seen)),
+            also.map(|lid| told(lid, lids, true)),
+        ]
     })
     .flatten()
     .collect()
@@ -216,6 +274,17 @@ fn tightened(claim: &Claim, unit: ActionUnit) -> Option<ActionUnit> {
         (ActionUnit::RightEyeClose, Action::Squint) => Some(ActionUnit::RightLidTighten),
         _ => None,
     }
+}
+
+/// Whether a pair is told of which one side is active and this one hardly less so: no asymmetry
+/// stands on so small a difference, and both are told as one.
+fn is_as_other(claim: &Claim, unit: ActionUnit, units: &AuVector) -> bool {
+    let other = unit.mirrored();
+    let apart = (units[unit].get() - units[other].get()).abs();
+    other != unit
+        && claim.units.contains(&other)
+        && units[other].is_active()
+        && apart < NO_ASYMMETRY
 }
 
 /// The wider unit where the narrower one was not measured: raised inner brows are raised brows.

@@ -53,19 +53,56 @@ pub(super) fn moods(sentence: &Sentence) -> Vec<Mood> {
             .start
             .checked_sub(1)
             .map_or(Mood::Told, |at| moods[at]);
-        let goes_on = before == Mood::Supposed && shares_verb(sentence, clause);
+        let goes_on = before == Mood::Supposed
+            && (shares_verb(sentence, clause) || goes_on_listing(sentence, clause));
         let from = match supposed_from(sentence, clause, &mut was_general) {
             _ if goes_on => clause.start,
             from => from,
         };
         moods[from.min(clause.end)..clause.end].fill(Mood::Supposed);
         imagine(sentence, clause, &mut moods);
-        if index > 0 && answers_missing(sentence, clause) {
+        if index > 0 && is_missed(sentence, clause) {
+            moods[sentence.clauses[index - 1].clone()].fill(Mood::Missing);
+        }
+        if index > 0 && (answers_missing(sentence, clause) || is_missed(sentence, clause)) {
+            miss_list(sentence, index - 1, &mut moods);
             let before = &sentence.clauses[index - 1];
             miss(sentence, before, &mut moods);
         }
     }
+    miss_behind_as(sentence, &mut moods);
+    if let Some(from) = names_what_is_missing(sentence) {
+        moods[from..].fill(Mood::Missing);
+    }
     moods
+}
+
+/// "What it lacks is the glare", "what is absent is a wrinkled nose": all that follows.
+fn names_what_is_missing(sentence: &Sentence) -> Option<usize> {
+    const EARLY: usize = 7;
+    let verb = (1..EARLY.min(sentence.len())).find(|&at| {
+        matches!(sentence.word(at), "is" | "are") && {
+            let before = sentence.word(at - 1);
+            sentence.is(at - 1, Mark::Missing) || before.starts_with("lack")
+        }
+    })?;
+    (sentence.word(0) == "what").then_some(verb + 1)
+}
+
+/// "... corners that sink and a chin that pushes up": the list of what is looked for goes on.
+fn goes_on_listing(sentence: &Sentence, clause: &Range<usize>) -> bool {
+    let first = subject_start(sentence, clause);
+    matches!(sentence.word(clause.start), "and" | "or")
+        && matches!(sentence.word(first), "a" | "an")
+        && (first + 1..first + 5).any(|at| sentence.word(at) == "that")
+}
+
+/// "..., and they are missing", "which is missing here".
+fn is_missed(sentence: &Sentence, clause: &Range<usize>) -> bool {
+    let first = subject_start(sentence, clause);
+    matches!(sentence.word(first), "they" | "it" | "both" | "which")
+        && matches!(sentence.word(first + 1), "is" | "are")
+        && (first + 2..first + 4).any(|at| sentence.is(at, Mark::Missing))
 }
 
 /// "... but tighten the mouth", "... or the chin pushes up": what was said of the verb before
@@ -83,11 +120,13 @@ fn supposed_from(sentence: &Sentence, clause: &Range<usize>, was_general: &mut b
     let is_about_mood = match subject {
         Subject::Mood => true,
         Subject::Pronoun => *was_general || follows_mood(sentence, first),
-        Subject::Other => false,
+        // "Surprise claims the mouth, for its brows fly up".
+        Subject::Other => *was_general && sentence.word(first) == "its",
     };
     *was_general = is_about_mood;
     let general = is_about_mood && moves(sentence, clause, verb);
     let whole = general
+        || is_about_mood && subject == Subject::Other
         || sentence.is(clause.start, Mark::Condition) && !is_as_if(sentence, clause.start)
         || clause.start == 0 && matches!(sentence.word(0), "were" | "had")
         || sentence.word(first) == "only"
@@ -172,7 +211,11 @@ fn is_core_of(sentence: &Sentence, first: usize) -> bool {
 
 fn is_verb(sentence: &Sentence, at: usize) -> bool {
     let word = sentence.word(at);
-    sentence.sense(at).action.is_some() && !word.ends_with("ed") && !word.ends_with("ing")
+    let is_noun = at > 0 && matches!(sentence.word(at - 1), "a" | "an" | "the" | "no");
+    !is_noun
+        && sentence.sense(at).action.is_some()
+        && !word.ends_with("ed")
+        && !word.ends_with("ing")
 }
 
 /// Some other verb in -s: "distress underlies a stretch of the corner".
@@ -236,6 +279,26 @@ fn answers_missing(sentence: &Sentence, clause: &Range<usize>) -> bool {
         }
         _ => false,
     })
+}
+
+/// "Corners that sink and a chin that pushes up": what stands before the last of the list.
+fn miss_list(sentence: &Sentence, mut last: usize, moods: &mut [Mood]) {
+    while last > 0 && goes_on_listing(sentence, &sentence.clauses[last]) {
+        last -= 1;
+        miss(sentence, &sentence.clauses[last], moods);
+    }
+}
+
+/// "... are missing, as is a raised chin".
+fn miss_behind_as(sentence: &Sentence, moods: &mut [Mood]) {
+    let opens =
+        |at: usize| sentence.word(at) == "as" && matches!(sentence.word(at + 1), "is" | "are");
+    let Some(from) = (1..sentence.len()).find(|&at| opens(at)) else {
+        return;
+    };
+    if (0..from).any(|at| sentence.is(at, Mark::Missing)) {
+        moods[from..].fill(Mood::Missing);
+    }
 }
 
 /// What a clause supposes, or defines by "what", is missing in the face.

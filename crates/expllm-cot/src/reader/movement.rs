@@ -68,14 +68,16 @@ pub(super) fn movement(part: PartKind, action: Action) -> Option<Movement> {
     let each = |units| (units, true, Share::Each);
     let any = |units| (units, true, Share::Any);
     let (units, claimed, share) = match (part, action) {
-        (P::Eye | P::Lid, A::Close | A::Squint) | (P::Lid, A::Down | A::Drop) => each(EYE_CLOSE),
+        (P::Eye | P::Lid, A::Close | A::Squint) | (P::Lid, A::Down | A::Drop | A::Sag) => {
+            each(EYE_CLOSE)
+        }
         (P::Eye | P::Lid, A::Open) => denied(EYE_CLOSE),
         (P::Lid, A::Up) | (P::Eye | P::Lid, A::Widen) => each(LID_RAISE),
         (P::Lid | P::LowerLid, A::Press) => each(LID_TIGHTEN),
-        (P::Brow, A::Down | A::Furrow) | (P::InnerBrow, A::Furrow) => each(BROW_LOWER),
+        (P::Brow, A::Down | A::Furrow | A::Sag) | (P::InnerBrow, A::Furrow) => each(BROW_LOWER),
         (P::Brow, A::Up) => each(BROW_RAISE),
         (P::InnerBrow, A::Up) => each(INNER_BROW_RAISE),
-        (P::Jaw, A::Drop | A::Open | A::Down) | (P::Mouth, A::Open | A::Drop) => {
+        (P::Jaw, A::Drop | A::Open | A::Down | A::Sag) | (P::Mouth, A::Open | A::Drop) => {
             each(&[Au::JawDrop])
         }
         (P::Jaw | P::Mouth, A::Close) => denied(&[Au::JawDrop]),
@@ -83,7 +85,9 @@ pub(super) fn movement(part: PartKind, action: Action) -> Option<Movement> {
         (P::Jaw, A::Thrust | A::Protrude) => each(&[Au::JawThrust]),
         (P::Corner | P::Lips, A::Up | A::Pull | A::Smile) | (P::Corner, A::Bare) => each(LIP_PULL),
         (P::Mouth | P::Side, A::Up | A::Smile) => any(LIP_PULL),
-        (P::Corner, A::Down | A::Drop) => each(CORNER_DEPRESS),
+        (P::Corner, A::Down | A::Drop | A::Sag) | (P::Mouth, A::Down | A::Sag) => {
+            each(CORNER_DEPRESS)
+        }
         (P::Corner | P::Cheek, A::Dimple) => each(DIMPLE),
         (P::Corner | P::Lips, A::Stretch) => each(LIP_STRETCH),
         (P::Lips, A::Bare) => any(LIPS_APART),
@@ -92,9 +96,9 @@ pub(super) fn movement(part: PartKind, action: Action) -> Option<Movement> {
         (P::Lips, A::Suck) => each(LIPS_SUCK),
         (P::Lip, A::Suck) => any(LIPS_SUCK),
         (P::UpperLip | P::Lip, A::Up) | (P::UpperLip, A::Bare) => each(&[Au::UpperLipRaise]),
-        (P::LowerLip | P::Lip, A::Down | A::Drop) | (P::LowerLip, A::Bare) | (P::Lips, A::Drop) => {
-            each(&[Au::LowerLipDepress])
-        }
+        (P::LowerLip | P::Lip, A::Down | A::Drop | A::Sag)
+        | (P::LowerLip, A::Bare)
+        | (P::Lips, A::Drop) => each(&[Au::LowerLipDepress]),
         (P::Lips | P::Mouth, A::Press) => each(&[Au::LipPress]),
         (P::Chin, A::Up | A::Thrust) => each(&[Au::ChinRaise]),
         (P::Lips | P::Lip | P::UpperLip | P::LowerLip | P::Mouth, A::Pucker)

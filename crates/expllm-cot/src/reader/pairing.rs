@@ -55,6 +55,9 @@ pub(super) fn pairs(sentence: &Sentence, before: &[Part]) -> Vec<Pair> {
 }
 
 fn best_part(sentence: &Sentence, at: usize, action: Action) -> Option<Pair> {
+    if belongs_to_neighbour(sentence, at, action) {
+        return None;
+    }
     let parts = sentence.parts.iter();
     parts
         .filter_map(|&part| {
@@ -63,7 +66,7 @@ fn best_part(sentence: &Sentence, at: usize, action: Action) -> Option<Pair> {
             let cost = cost(sentence, part, at) + weak;
             let farthest = match action {
                 Action::Widen => 4,
-                Action::Open => 5,
+                Action::Open | Action::Close => 5,
                 _ => FARTHEST,
             };
             (cost <= farthest).then_some((
@@ -78,6 +81,18 @@ fn best_part(sentence: &Sentence, at: usize, action: Action) -> Option<Pair> {
         })
         .min_by_key(|(cost, _)| *cost)
         .map(|(_, pair)| pair)
+}
+
+/// "The brows press hard": a verb right behind a part that it says nothing of is not another part's.
+fn belongs_to_neighbour(sentence: &Sentence, at: usize, action: Action) -> bool {
+    let word = sentence.word(at);
+    let finite = !word.ends_with("ed") && !word.ends_with("ing") && !word.ends_with("ly");
+    let subject = at
+        .checked_sub(1)
+        .and_then(|before| sentence.part_at(before));
+    finite
+        && action == Action::Press
+        && subject.is_some_and(|part| movement(part.kind, action).is_none())
 }
 
 /// Words, marks and other parts between an action and a part.

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::lexicon::{self, Mark, Sense};
+use super::idioms;
+use super::lexicon::{Mark, Sense};
 use super::mood::{self, Mood};
 use super::parts::{self, Part};
 use super::tokens::{Token, tokens};
@@ -24,9 +25,7 @@ impl Sentence {
     pub(crate) fn read(text: &str) -> Self {
         let tokens = tokens(text);
         let words: Vec<&str> = tokens.iter().map(|t| t.text.as_str()).collect();
-        let senses = (0..words.len())
-            .map(|at| lexicon::sense(&words, at))
-            .collect();
+        let senses = idioms::senses(&words);
         let parts = parts::parts(&tokens);
         let mut sentence = Self {
             senses,

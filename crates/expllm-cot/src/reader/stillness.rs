@@ -6,6 +6,7 @@ use super::lexicon::Mark;
 use super::mood::Mood;
 use super::movement::PartKind;
 use super::parts::{NamedSide, Part};
+use super::rest;
 use super::sentence::Sentence;
 
 /// Part of a face that is said to be still.
@@ -15,6 +16,8 @@ pub(crate) struct Stillness {
     pub units: Vec<Au>,
     /// Whether the movements that the text tells are excepted: "nothing else", "the rest".
     pub but_for_told: bool,
+    /// Whether only a visible movement would contradict it: "the mouth hangs loosely".
+    pub loosely: bool,
 }
 
 /// Everything that a sentence says is still.
@@ -24,6 +27,7 @@ pub(super) fn stillness(sentence: &Sentence) -> Vec<Stillness> {
     });
     let mut found: Vec<_> = parts.map(of_part).collect();
     found.extend(whole(sentence));
+    found.extend(rest::phrases(sentence));
     found.retain(|still| !still.units.is_empty());
     found
 }
@@ -94,6 +98,7 @@ fn of_part(part: &Part) -> Stillness {
     Stillness {
         units: units.collect(),
         but_for_told: false,
+        loosely: false,
     }
 }
 
@@ -106,7 +111,16 @@ const UPPER_FACE: &[&str] = &["brow", "eye", "lid"];
 /// "Nothing else moves", "the upper face is still", "no other movement is visible".
 fn whole(sentence: &Sentence) -> Option<Stillness> {
     // "No movement reaches a visible level" denies nothing below that level.
-    if (0..sentence.len()).any(|at| sentence.word(at).starts_with("visibl")) {
+    // "No movement is more than slight" denies none.
+    let bounded = |at: usize| {
+        let word = sentence.word(at);
+        word.starts_with("visibl")
+            || matches!(
+                word,
+                "more" | "beyond" | "equals" | "exceeds" | "made" | "plain" | "named"
+            )
+    };
+    if (0..sentence.len()).any(bounded) {
         return None;
     }
     let found = (0..sentence.len()).find_map(|at| at_word(sentence, at))?;
@@ -119,6 +133,7 @@ fn whole(sentence: &Sentence) -> Option<Stillness> {
     Some(Stillness {
         units: units.collect(),
         but_for_told,
+        loosely: false,
     })
 }
 

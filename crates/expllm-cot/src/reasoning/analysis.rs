@@ -1,6 +1,6 @@
 //! Evidence for each expression, and what follows from it for one label.
 
-use expllm_core::{AuVector, Expression, ExpressionProbabilities, ExpressionSet};
+use expllm_core::{AuVector, Doubt, Expression, ExpressionProbabilities, ExpressionSet};
 
 use super::face::{Extent, Face};
 use super::{Certainty, Support};
@@ -16,6 +16,13 @@ const SUPPORT: f32 = 0.15;
 const FAR_BEHIND: f32 = 0.65;
 /// A second reading below this probability is not worth a word.
 const PLAUSIBLE: f32 = 0.08;
+/// Intensity of a movement that no face at rest shows.
+const STRONG: f32 = 0.6;
+/// Intensities up to which a movement is slight, and does not yet go far.
+const SLIGHT: f32 = 0.35;
+const MODERATE: f32 = 0.45;
+/// More movements than a calm face has.
+const BUSY: usize = 5;
 /// A label is given for a reason: what it adds to the evidence of the units.
 const GIVEN: f32 = 0.05;
 
@@ -42,6 +49,12 @@ pub(crate) struct Analysis {
     pub against: Vec<usize>,
     /// Expected cues that are surely missing, the most telling first.
     pub missing: Vec<usize>,
+    /// The active cue that speaks most for the rival, and more for it than for the label.
+    pub rivals_cue: Option<usize>,
+    /// Whether raised corners are part of a grimace and no smile.
+    pub grimace: bool,
+    /// Why the face could be read only in part.
+    pub in_part: Option<Doubt>,
 }
 
 impl Analysis {
@@ -52,13 +65,19 @@ impl Analysis {
         given: Option<&ExpressionProbabilities>,
         set: ExpressionSet,
     ) -> Self {
-        let face = Face::new(knowledge, units);
-        let combinations = combinations(knowledge, &face);
+        let mut face = Face::new(knowledge, units);
+        let mut combinations = combinations_of(knowledge, &face);
         let evidence = evidence(knowledge, &face, combinations);
         let own = probabilities(knowledge, &evidence, label, set);
         let given = given.map(|p| Expression::ALL.map(|e| p.within(set).get(e).get()));
         let all = given.unwrap_or(own);
         let probability = all[label.index()];
+        let smile = all[Expression::Happiness.index()];
+        let grimace = is_grimace(knowledge, combinations, label, smile);
+        if let Some((corners, bit)) = grimace {
+            face.set_apart(corners);
+            combinations = combinations_of(knowledge, &face) | bit;
+        }
         let shown = best(&evidence, set, |_| true).unwrap_or(Expression::Neutral);
         let rival = best(&all, set, |e| e != label).map(|e| (e, all[e.index()]));
         let rival = rival.filter(|&(_, p)| p >= PLAUSIBLE);
@@ -69,7 +88,9 @@ impl Analysis {
         Self {
             combinations,
             stance,
-            certainty: certainty(limits, probability).min(most_certain(&face, label)),
+            certainty: certainty(limits, probability)
+                .min(most_certain(&face, label))
+                .min(borne_out(&face, &favour, given.is_some())),
             probability,
             rival,
             open: open && stance == Support::Supported,
@@ -77,8 +98,24 @@ impl Analysis {
             favour,
             against,
             missing: missing(knowledge, &face, label),
+            rivals_cue: rival.and_then(|(other, _)| rivals_cue(knowledge, &face, label, other)),
+            grimace: grimace.is_some(),
+            in_part: None,
             face,
             label,
+        }
+    }
+
+    /// The analysis of a face of which only part could be read: it is a degree less sure.
+    pub(crate) fn read_in_part(self, why: Doubt) -> Self {
+        let certainty = match self.certainty {
+            Certainty::Clearly => Certainty::Probably,
+            _ => Certainty::Tentatively,
+        };
+        Self {
+            certainty,
+            in_part: Some(why),
+            ..self
         }
     }
 
@@ -96,15 +133,56 @@ fn certainty(limits: &crate::knowledge::Thresholds, probability: f32) -> Certain
     }
 }
 
-/// A face in which something moves is never clearly neutral.
+/// A face in which something moves is never clearly neutral, and one that moves much hardly at all.
 fn most_certain(face: &Face, label: Expression) -> Certainty {
+    let strong = |cue: usize| face.level(cue) >= STRONG;
     match label {
+        Expression::Neutral if face.acting.len() > BUSY || face.acting.iter().any(strong) => {
+            Certainty::Tentatively
+        }
         Expression::Neutral if !face.acting.is_empty() => Certainty::Probably,
         _ => Certainty::Clearly,
     }
 }
 
-fn combinations(knowledge: &Knowledge, face: &Face) -> u64 {
+/// Without the probabilities of a network, faint movements alone make no label sure.
+fn borne_out(face: &Face, favour: &[usize], given: bool) -> Certainty {
+    let levels = favour.iter().map(|&cue| face.level(cue));
+    match levels.reduce(f32::max) {
+        Some(level) if !given && level < SLIGHT => Certainty::Tentatively,
+        Some(level) if !given && level < MODERATE => Certainty::Probably,
+        _ => Certainty::Clearly,
+    }
+}
+
+/// The raised corners of a grimace, with the bit of that combination: where frown, nose or a stretch
+/// go with them and joy is unlikely.
+fn is_grimace(
+    knowledge: &Knowledge,
+    combinations: u64,
+    label: Expression,
+    happiness: f32,
+) -> Option<(usize, u64)> {
+    let corners = knowledge.cue("corners")?;
+    let bit = 1 << knowledge.combination("grimace")?;
+    let unlikely = label != Expression::Happiness && happiness < knowledge.thresholds.grimace_below;
+    (unlikely && combinations & bit != 0).then_some((corners, bit))
+}
+
+fn rivals_cue(
+    knowledge: &Knowledge,
+    face: &Face,
+    label: Expression,
+    rival: Expression,
+) -> Option<usize> {
+    let weight = |e: Expression, cue: usize| knowledge.prototypes[e.index()].weights[cue];
+    let says = |cue: usize| weight(rival, cue) * force(face, cue);
+    let whole = face.whole.iter();
+    let apart = whole.filter(|&c| weight(rival, c) > weight(label, c).max(0.0));
+    apart.max_by(|&a, &b| says(a).total_cmp(&says(b)))
+}
+
+fn combinations_of(knowledge: &Knowledge, face: &Face) -> u64 {
     let all = knowledge.combinations.iter().enumerate();
     all.filter(|(_, c)| c.pattern.matches(face))
         .fold(0, |bits, (place, _)| bits | 1 << place)

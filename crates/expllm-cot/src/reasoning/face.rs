@@ -2,10 +2,14 @@
 
 use expllm_core::{ActionUnit, AuVector, Side};
 
-use crate::knowledge::{Cue, CueSet, Knowledge};
+use crate::knowledge::{Cue, CueSet, Knowledge, Region};
 
 /// Intensity below which a movement is no more than a trace.
 const TRACE: f32 = 0.25;
+/// The same for brows, whose resting shape differs most from person to person.
+const TRACE_OF_BROWS: f32 = 0.3;
+/// A face in which nothing goes further than this is read from its traces.
+const ALL_FAINT: f32 = 0.35;
 
 /// How a cue acts.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -20,6 +24,8 @@ pub(crate) enum Extent {
     /// Both sides, one of them clearly further.
     Uneven,
     /// One side is active and the other only just not, which is no asymmetry.
+    Near,
+    /// One side is active, and the other was not measured.
     Leaning(Side),
     /// One side alone.
     OneSided(Side),
@@ -41,6 +47,7 @@ impl CueState {
         match self.extent {
             Extent::Leaning(Side::Left) | Extent::OneSided(Side::Left) => self.left,
             Extent::Leaning(_) | Extent::OneSided(_) => self.right,
+            Extent::Near => self.peak(),
             _ => f32::midpoint(self.left, self.right),
         }
     }
@@ -57,6 +64,8 @@ pub(crate) struct Face {
     states: Vec<CueState>,
     /// Act in any way.
     pub acting: CueSet,
+    /// Act on both sides, as far as the sides can be told apart; traces too.
+    pub both: CueSet,
     /// Act, and not on one side alone; without what is a mere trace beside stronger movements.
     pub whole: CueSet,
     /// Act on one side alone; without traces, too.
@@ -74,6 +83,7 @@ impl Face {
         let mut face = Self {
             states: Vec::with_capacity(knowledge.cues.len()),
             acting: CueSet::default(),
+            both: CueSet::default(),
             whole: CueSet::default(),
             one_sided: CueSet::default(),
             uneven: CueSet::default(),
@@ -91,22 +101,33 @@ impl Face {
             }
             face.states.push(state);
         }
-        face.leave_out_traces();
+        face.leave_out_traces(knowledge);
         face
     }
 
     /// What barely acts sets no pattern where something else acts well.
-    fn leave_out_traces(&mut self) {
+    fn leave_out_traces(&mut self, knowledge: &Knowledge) {
         let levels = self.acting.iter().map(|cue| self.level(cue));
-        let strongest = levels.fold(0.0, f32::max);
+        let all_faint = levels.fold(0.0, f32::max) < ALL_FAINT;
+        let trace = |cue: usize| match knowledge.cues[cue].region {
+            Region::Brows => TRACE_OF_BROWS,
+            _ => TRACE,
+        };
         let telling: CueSet = self
             .acting
             .iter()
-            .filter(|&cue| self.level(cue) >= TRACE || strongest < 2.0 * TRACE - 0.15)
+            .filter(|&cue| all_faint || self.level(cue) >= trace(cue))
             .collect();
         self.whole = self.whole.and(telling);
         self.one_sided = self.one_sided.and(telling);
         self.uneven = self.uneven.and(telling);
+    }
+
+    /// Takes a cue out of the patterns; it still acts.
+    pub(crate) fn set_apart(&mut self, cue: usize) {
+        for set in [&mut self.whole, &mut self.one_sided, &mut self.uneven] {
+            set.remove(cue);
+        }
     }
 
     /// Acts in a way that a pattern can be built on.
@@ -124,9 +145,12 @@ impl Face {
             }
             Extent::Single | Extent::Even => self.whole.insert(place),
             // Of a pair of which one side is just below the threshold little can be said.
-            Extent::Leaning(_) => {}
+            Extent::Near | Extent::Leaning(_) => {}
         }
         self.acting.insert(place);
+        if !matches!(extent, Extent::OneSided(_) | Extent::Leaning(_)) {
+            self.both.insert(place);
+        }
     }
 
     pub(crate) fn state(&self, cue: usize) -> &CueState {
@@ -149,9 +173,10 @@ fn state(knowledge: &Knowledge, cue: &Cue, units: &AuVector) -> CueState {
     let limits = &knowledge.thresholds;
     let apart = (value(left) - value(right)).abs();
     let known = units.get(left).is_some() && units.get(right).is_some();
-    let one = |side| match known && apart >= limits.one_sided_from {
-        true => Extent::OneSided(side),
+    let one = |side| match known {
         false => Extent::Leaning(side),
+        true if apart >= limits.one_sided_from => Extent::OneSided(side),
+        true => Extent::Near,
     };
     let extent = match (active(left), active(right)) {
         (false, false) => Extent::Inactive,

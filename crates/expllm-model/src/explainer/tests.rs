@@ -46,6 +46,7 @@ fn request(face: &AlignedFace, question: ExplainQuestion) -> ExplainRequest {
     ExplainRequest {
         action_units: AuVector::default(),
         probabilities: None,
+        confidence: expllm_core::Confidence::FULL,
         crop: Some(face.clone()),
         question,
         set: ExpressionSet::Seven,

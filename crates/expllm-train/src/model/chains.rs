@@ -80,6 +80,7 @@ impl Chains {
         let request = ExplainRequest {
             action_units: reading.action_units,
             probabilities: reading.probabilities,
+            confidence: expllm_core::Confidence::FULL,
             crop: None,
             question: ExplainQuestion::Given(expression),
             set: SET,

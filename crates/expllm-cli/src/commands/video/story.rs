@@ -154,6 +154,7 @@ impl Part {
         let request = ExplainRequest {
             action_units: self.series.units[apex],
             probabilities: Some(self.series.probabilities[apex]),
+            confidence: expllm_core::Confidence::FULL,
             crop: None,
             question: ExplainQuestion::Given(segment.expression),
             set: ExpressionSet::Eight,
