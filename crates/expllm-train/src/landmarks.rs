@@ -17,7 +17,7 @@ use crate::augment::{Jitter, centred, degraded_crop, mirror, push};
 use crate::backbone_steps::BackboneSteps;
 use crate::faces::grey_photo;
 use crate::run::{Recipe, row_rng, train};
-use crate::{Progress, RunConfig, TrainError};
+use crate::{Progress, RunConfig, TrainError, read_weights};
 
 /// A face with landmarks to learn from.
 #[derive(Debug, Clone)]
@@ -67,22 +67,36 @@ struct Batch {
     targets: Vec<f32>,
 }
 
+/// What a run begins with.
+#[derive(Debug, Clone, Copy)]
+pub struct LandmarkPlan<'a> {
+    /// Sizes of the network.
+    pub sizes: &'a LandmarkNetworkConfig,
+    /// Weights to go on from; random ones without.
+    pub start: Option<&'a Path>,
+}
+
 /// Trains a landmark network, resuming from `dir`.
 ///
 /// # Errors
 ///
-/// [`TrainError::Diverged`], a backend that the build lacks, or trouble with checkpoints.
+/// [`TrainError::Diverged`], a backend that the build lacks, weights that do not fit, or trouble
+/// with checkpoints.
 pub fn train_landmarks(
     faces: &[LandmarkFace],
-    network: &LandmarkNetworkConfig,
+    plan: LandmarkPlan<'_>,
     run: &RunConfig,
     dir: &Path,
     backend: Backend,
     report: impl FnMut(&Progress),
 ) -> Result<LandmarkNetwork, TrainError> {
-    let side = network.side;
-    let mut steps = BackboneSteps::new(&network.backbone, side, backend)?;
+    let (sizes, side) = (plan.sizes, plan.sizes.side);
+    let mut steps = BackboneSteps::new(&sizes.backbone, side, backend)?;
     let device = steps.device().clone();
+    let mut network = sizes.init(&device);
+    if let Some(path) = plan.start {
+        read_weights(&mut network, path)?;
+    }
     let weights: Vec<f32> = (0..LANDMARK_OUTPUTS)
         .map(|i| {
             if i < 2 * LANDMARK_COUNT {
@@ -106,7 +120,7 @@ pub fn train_landmarks(
         },
         marker: std::marker::PhantomData,
     };
-    let trained = train(network.init(&device), run, dir, recipe, report)?;
+    let trained = train(network, run, dir, recipe, report)?;
     Ok(trained.valid())
 }
 

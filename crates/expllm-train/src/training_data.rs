@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use expllm_core::Landmarks;
+use expllm_core::{LANDMARK_COUNT, Landmarks};
 use expllm_data::Split;
 use serde::Deserialize;
 
@@ -154,23 +154,39 @@ impl TrainingData {
     /// When a file is missing or damaged.
     pub fn landmark_faces(&self, split: Split) -> Result<Vec<LandmarkFace>, TrainError> {
         let template = self.face_kit()?.landmark_template();
-        let marked = |face: RealFace| {
-            let points = face.points?;
-            let head_pose = fit_head_pose(&template, &points)?;
-            Some(LandmarkFace {
-                image: face.image,
-                landmarks: Landmarks {
-                    points,
-                    head_pose: Some(head_pose),
-                },
-            })
-        };
         let mut faces = Vec::new();
         for set in self.sets.iter().filter(|set| set.landmarks.is_some()) {
-            faces.extend(self.faces(set, split)?.into_iter().filter_map(marked));
+            let read = self.faces(set, split)?.into_iter();
+            faces.extend(read.filter_map(|face| marked(face, &template)));
         }
         Ok(faces)
     }
+
+    /// The same of the sets whose landmarks stand in a file of meshes: small pictures, on which a
+    /// finder of meshes errs more often.
+    ///
+    /// # Errors
+    ///
+    /// When a file is missing or damaged.
+    pub fn mesh_faces(&self, split: Split) -> Result<Vec<LandmarkFace>, TrainError> {
+        let template = self.face_kit()?.landmark_template();
+        let mut faces = Vec::new();
+        for set in self.sets.iter().filter(|set| set.mesh.is_some()) {
+            let read = self.lessons(set, split)?.into_iter();
+            faces.extend(read.filter_map(|(face, _)| marked(face, &template)));
+        }
+        Ok(faces)
+    }
+}
+
+/// A face with its landmarks and the pose that they have on a mean head, where it has any.
+fn marked(face: RealFace, template: &[[f32; 3]; LANDMARK_COUNT]) -> Option<LandmarkFace> {
+    let points = face.points?;
+    let head_pose = Some(fit_head_pose(template, &points)?);
+    Some(LandmarkFace {
+        image: face.image,
+        landmarks: Landmarks { points, head_pose },
+    })
 }
 
 #[cfg(test)]

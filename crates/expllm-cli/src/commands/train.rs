@@ -10,7 +10,7 @@ use expllm_face::{LandmarkNet, LandmarkNetworkConfig};
 use expllm_train::au::{
     AuScores, FacePath, ScoredFaces, fit_calibration, score_au, score_london, score_panel,
 };
-use expllm_train::landmarks::{score_landmarks, train_landmarks};
+use expllm_train::landmarks::{LandmarkPlan, score_landmarks, train_landmarks};
 use expllm_train::{
     FaceSet, Progress, RealFace, RunConfig, TrainingData, read_weights, save_weights,
     score_changed_landmarks, score_confidence, score_detection,
@@ -29,7 +29,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum What {
     /// Train the network of 68 landmarks and head pose.
-    Landmarks(RunArgs),
+    Landmarks(LandmarkArgs),
     /// Train the network of action units and expressions.
     Au(super::train_au::Args),
     /// Train the language model: alignment, instruction tuning, or all of a small one.
@@ -53,6 +53,19 @@ enum What {
         #[arg(long)]
         weights: Option<PathBuf>,
     },
+}
+
+#[derive(Debug, clap::Args)]
+struct LandmarkArgs {
+    #[command(flatten)]
+    run: RunArgs,
+    /// Weights to go on from [default: random ones].
+    #[arg(long)]
+    start: Option<PathBuf>,
+    /// Take one of so many of the small pictures whose landmarks stand in a file of meshes; 0 takes
+    /// none.
+    #[arg(long, default_value_t = 2)]
+    meshed: usize,
 }
 
 #[derive(Debug, clap::Args)]
@@ -97,7 +110,7 @@ impl RunArgs {
 /// Runs the recipe or the measurement.
 pub fn run(args: &Args) -> Result<Outcome, CliError> {
     match &args.what {
-        What::Landmarks(run) => landmarks(run),
+        What::Landmarks(args) => landmarks(args),
         What::Au(args) => return super::train_au::run(args),
         What::Model(args) => super::train_model::run(args),
         What::Calibrate { shared, out } => calibrate(&open(shared)?, out),
@@ -110,16 +123,24 @@ fn open(folder: &Path) -> Result<TrainingData, CliError> {
     TrainingData::open(folder).map_err(CliError::library)
 }
 
-fn landmarks(args: &RunArgs) -> Result<(), CliError> {
+fn landmarks(args: &LandmarkArgs) -> Result<(), CliError> {
+    let (start, meshed, args) = (args.start.as_deref(), args.meshed, &args.run);
     let data = open(&args.shared)?;
-    let faces = data
+    let mut faces = data
         .landmark_faces(Split::Train)
         .map_err(CliError::library)?;
+    if meshed > 0 {
+        let small = data.mesh_faces(Split::Train).map_err(CliError::library)?;
+        faces.extend(small.into_iter().step_by(meshed));
+    }
     let (device, config) = (reading_device(), LandmarkNetworkConfig::new());
     let bar = progress_bar(args.steps);
     let network = train_landmarks(
         &faces,
-        &config,
+        LandmarkPlan {
+            sizes: &config,
+            start,
+        },
         &args.config(),
         &args.run,
         args.backend(),
@@ -195,6 +216,12 @@ fn print_landmark_score(data: &TrainingData, network: &LandmarkNet) -> Result<()
         score.error_p90
     );
     println!("wild: pitch, yaw, roll error\t{pitch:.2} {yaw:.2} {roll:.2}\t\tn={n}");
+    let small = data.mesh_faces(Split::Valid).map_err(CliError::library)?;
+    let score = score_landmarks(network, &small).map_err(CliError::library)?;
+    println!(
+        "FER2013: landmark error / eye distance\t{:.4}\t\tn={}",
+        score.error, score.n
+    );
     Ok(())
 }
 

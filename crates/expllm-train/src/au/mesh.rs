@@ -48,8 +48,11 @@ pub fn read_blendshapes(
     Ok(rows.into_iter().map(row).collect())
 }
 
-/// 68 landmarks in pixels of every row of a tensor `[faces, 68, 2]`; `None` where no face was
+/// 68 landmarks in pixels of every face of a tensor `[faces, 68, 2]`; `None` where no face was
 /// found.
+///
+/// A file may say so and hold its numbers point by point, `[68, faces, 2]`: a face that was not found
+/// then leaves holes in many rows, and hardly any is whole. Such a file is read as it lies.
 ///
 /// # Errors
 ///
@@ -59,10 +62,32 @@ pub fn read_landmarks(
     tensor: &str,
 ) -> Result<Vec<Option<[Point; LANDMARK_COUNT]>>, TrainError> {
     let rows = read_rows(path, tensor, 2 * LANDMARK_COUNT)?;
-    let known = |row: &Vec<f32>| row.iter().all(|v| v.is_finite());
-    let point = |row: &[f32], i: usize| Point::new(row[2 * i], row[2 * i + 1]);
-    let row = |row: Vec<f32>| known(&row).then(|| std::array::from_fn(|i| point(&row, i)));
-    Ok(rows.into_iter().map(row).collect())
+    let faces = rows.len();
+    let numbers: Vec<f32> = rows.into_iter().flatten().collect();
+    let by_face = points_at(&numbers, faces, |face, point| face * LANDMARK_COUNT + point);
+    let by_point = points_at(&numbers, faces, |face, point| point * faces + face);
+    let whole = |found: &[Option<_>]| found.iter().flatten().count();
+    Ok(if whole(&by_face) >= whole(&by_point) {
+        by_face
+    } else {
+        by_point
+    })
+}
+
+/// The landmarks of each face, whose numbers stand in pairs at `place(face, landmark)`.
+fn points_at(
+    numbers: &[f32],
+    faces: usize,
+    place: impl Fn(usize, usize) -> usize,
+) -> Vec<Option<[Point; LANDMARK_COUNT]>> {
+    let point = |at: usize| Point::new(numbers[2 * at], numbers[2 * at + 1]);
+    (0..faces)
+        .map(|face| {
+            let points: [Point; LANDMARK_COUNT] = std::array::from_fn(|i| point(place(face, i)));
+            let known = points.iter().all(|p| p.x.is_finite() && p.y.is_finite());
+            known.then_some(points)
+        })
+        .collect()
 }
 
 /// The rows of an f16 tensor whose first dimension counts faces.
@@ -93,7 +118,38 @@ fn read_rows(path: &Path, name: &str, width: usize) -> Result<Vec<Vec<f32>>, Tra
 
 #[cfg(test)]
 mod tests {
+    use safetensors::tensor::TensorView;
+
     use super::*;
+
+    #[test]
+    fn landmarks_are_found_face_by_face_and_point_by_point() {
+        let faces = 9;
+        // Face 4 was not found.
+        let number = |face: usize, point: usize, axis: usize| match face {
+            4 => f16::NAN,
+            _ => f16::from_f32((face * 200 + 2 * point + axis) as f32),
+        };
+        let by_face: Vec<u8> = (0..faces * LANDMARK_COUNT * 2)
+            .map(|i| number(i / (2 * LANDMARK_COUNT), i / 2 % LANDMARK_COUNT, i % 2))
+            .flat_map(f16::to_le_bytes)
+            .collect();
+        let by_point: Vec<u8> = (0..faces * LANDMARK_COUNT * 2)
+            .map(|i| number(i / 2 % faces, i / (2 * faces), i % 2))
+            .flat_map(f16::to_le_bytes)
+            .collect();
+        let folder = tempfile::tempdir().unwrap();
+        let read = |bytes: &[u8]| {
+            let path = folder.path().join("mesh.safetensors");
+            let view = TensorView::new(Dtype::F16, vec![faces, LANDMARK_COUNT, 2], bytes).unwrap();
+            safetensors::serialize_to_file([("points", view)], None, &path).unwrap();
+            read_landmarks(&path, "points").unwrap()
+        };
+        let found = read(&by_face);
+        assert_eq!(found, read(&by_point));
+        assert!(found[4].is_none() && found.iter().flatten().count() == 8);
+        assert_eq!(found[1].unwrap()[3], Point::new(206.0, 207.0));
+    }
 
     const NAMES: &str = "_neutral,browDownLeft,browDownRight,browInnerUp,browOuterUpLeft,\
         browOuterUpRight,cheekPuff,cheekSquintLeft,cheekSquintRight,eyeBlinkLeft,eyeBlinkRight,\

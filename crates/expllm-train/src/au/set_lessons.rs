@@ -26,7 +26,7 @@ struct Row {
 impl TrainingData {
     /// The faces of a split with what is known of them: votes and findings of a mesh where the set
     /// has them, labels.
-    pub(super) fn lessons(
+    pub(crate) fn lessons(
         &self,
         set: &FaceSet,
         split: Split,
