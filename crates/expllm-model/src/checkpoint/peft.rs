@@ -97,10 +97,11 @@ pub fn apply_adapter(checkpoint: Checkpoint, dir: &Path) -> Result<Checkpoint, M
     {
         let rank = adapter
             .info(name)
-            .and_then(|info| info.shape.first().copied());
-        if rank != Some(lora.rank) {
+            .and_then(|info| info.shape.first().copied())
+            .unwrap_or(0);
+        if rank != lora.rank {
             return Err(fault(format!(
-                "`r` is {}, but {name:?} has {rank:?} rows",
+                "`r` is {}, but {name} has {rank} rows; one of the two files is of another adapter",
                 lora.rank
             )));
         }
