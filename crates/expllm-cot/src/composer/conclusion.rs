@@ -53,7 +53,7 @@ impl Closer<'_, '_> {
         }
         if self.analysis.stance != Support::Rest
             && self.voice.chance(FROM_FACE)
-            && let Some(sentence) = self.from_face()
+            && let Some(sentence) = self.for_the_face()
         {
             return sentence;
         }
@@ -64,7 +64,7 @@ impl Closer<'_, '_> {
     }
 
     /// What the face does, and what that does for the label.
-    fn from_face(&mut self) -> Option<String> {
+    fn for_the_face(&mut self) -> Option<String> {
         let unsupported = self.analysis.stance == Support::Unsupported;
         let whole = |cue: &usize| self.analysis.face.whole.contains(*cue);
         let main = self.analysis.favour.iter().copied().find(whole);

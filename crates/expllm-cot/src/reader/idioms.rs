@@ -25,7 +25,7 @@ pub(super) fn senses(words: &[&str]) -> Vec<Sense> {
             }
         }
         let question = |word: &&str| matches!(*word, "question" | "questions" | "doubt" | "doubts");
-        if words[at].starts_with("rais") && words[at + 1..].iter().take(2).any(|w| question(&w)) {
+        if words[at].starts_with("rais") && words[at + 1..].iter().take(2).any(question) {
             senses[at].action = None;
         }
         let pulls = matches!(senses[at].action, Some(Action::Pull | Action::Bare));
