@@ -147,7 +147,9 @@ impl Voice {
         let words = bank.cue_at(cue, degree);
         let name = self.choose(&words.names);
         let state = told_extent(analysis.face.state(cue));
-        let strong = place != Place::Missing
+        let first = name.trim_start_matches('+').split(' ').next();
+        let strong = first.is_some_and(|word| word.ends_with("ed"))
+            && place != Place::Missing
             && degree != Degree::Trace
             && matches!(state, Extent::Even | Extent::Single)
             && self.chance(WITH_STRENGTH);
