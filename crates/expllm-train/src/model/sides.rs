@@ -65,7 +65,12 @@ mod tests {
             let units = AuVector::from_feafa_clamped(values);
             let mut chain = Composer.compose(&units, Expression::Fear, ExpressionSet::Eight, seed);
             let before = ground(&chain, &units);
-            for part in [&mut chain.key_observations, &mut chain.interpretation] {
+            let parts = [
+                &mut chain.key_observations,
+                &mut chain.interpretation,
+                &mut chain.conclusion,
+            ];
+            for part in parts {
                 *part = swap_sides(part);
             }
             let after = ground(&chain, &units.mirrored());
