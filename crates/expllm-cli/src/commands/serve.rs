@@ -33,7 +33,7 @@ pub struct Args {
     /// given several times.
     #[arg(long, value_name = "HOST")]
     allow_fetch: Vec<String>,
-    /// Origin of another page whose scripts may use the server, such as https://example.org; may be
+    /// Origin of another page whose scripts may use the server, such as `https://example.org`; may be
     /// given several times.
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
