@@ -168,8 +168,18 @@ impl Products {
         let sides = (left.as_tiles(steps, tall), right.as_tiles(steps, wide));
         let whole = columns.is_multiple_of(TILE_LINES) && left.across.is_multiple_of(TILE_LINES);
         if whole {
-            let done = multiply_tiles(isa, sides, (output, stride), store);
-            debug_assert!(done.is_ok(), "{done:?}");
+            let (left, right) = sides;
+            // Two lines of tiles at a time: output that lies close together is written together.
+            let portions = output.chunks_mut(2 * TILE_LINES * stride);
+            for (first, output) in (0..tall).step_by(2).zip(portions) {
+                let left = Tiles {
+                    numbers: &left.numbers[first * left.next..],
+                    count: (tall - first).min(2),
+                    ..left
+                };
+                let done = multiply_tiles(isa, (left, right), (output, stride), store);
+                debug_assert!(done.is_ok(), "{done:?}");
+            }
             return;
         }
         let width = wide * TILE_LINES;

@@ -27,6 +27,17 @@ fn config(tied: bool) -> LlmConfig {
     }
 }
 
+/// Sizes that are whole tiles everywhere.
+fn whole() -> LlmConfig {
+    LlmConfig {
+        vocab_size: 64,
+        hidden_size: 64,
+        intermediate_size: 96,
+        head_dim: 16,
+        ..config(true)
+    }
+}
+
 /// Draws numbers anew, so that attention looks somewhere and adapters do something; larger ones
 /// make attention so sharp that rounding decides where it looks.
 struct Draw;
@@ -194,6 +205,7 @@ fn agrees(config: &LlmConfig) {
 fn gradients_of_all_weights_equal_those_of_the_framework() {
     agrees(&config(true));
     agrees(&config(false));
+    agrees(&whole());
 }
 
 #[test]
@@ -206,11 +218,12 @@ fn gradients_of_adapters_equal_those_of_the_framework() {
             .map(String::from)
             .to_vec(),
     };
-    let lora = Some(lora);
-    agrees(&LlmConfig {
-        lora,
-        ..config(true)
-    });
+    for sizes in [config(true), whole()] {
+        agrees(&LlmConfig {
+            lora: Some(lora.clone()),
+            ..sizes
+        });
+    }
 }
 
 #[test]
