@@ -1,6 +1,11 @@
 //! Grey images and the normalised crops that the networks look at.
 
+use std::ops::Range;
+
 use expllm_core::{Photo, Point, Similarity};
+
+/// Most pixels a side that are averaged to one, so that sums stay far from their limit.
+const LARGEST_BLOCK: usize = 256;
 
 /// A grey image with values from 0 to 255, row by row from the top.
 #[derive(Clone, PartialEq, Eq)]
@@ -72,11 +77,70 @@ impl GreyImage {
     }
 
     /// Cuts out a square crop of `side` pixels by a transform from crop to image, averaging
-    /// several samples per pixel where the crop shrinks the image.
+    /// over the area of a pixel where the crop shrinks the image.
     ///
     /// Returns `side * side` values from 0 to 255.
     #[must_use]
     pub fn crop(&self, to_image: &Similarity, side: usize) -> Vec<f32> {
+        // Whole factors are taken out by averages of blocks; samples cover what is left.
+        match self.shrunk(to_image, side) {
+            Some((image, to_shrunk)) => image.sampled(&to_shrunk, side),
+            None => self.sampled(to_image, side),
+        }
+    }
+
+    /// The part under a crop, shrunk by the whole factor in the crop's scale, and the transform
+    /// from the crop to it; `None` where there is nothing to shrink.
+    fn shrunk(&self, to_image: &Similarity, side: usize) -> Option<(Self, Similarity)> {
+        let factor = (to_image.scale() as usize).min(LARGEST_BLOCK);
+        let far = side as f32;
+        let corners = [(0.0, 0.0), (far, 0.0), (0.0, far), (far, far)];
+        let corners = corners.map(|(x, y)| to_image.apply(Point::new(x, y)));
+        if factor < 2 || !corners.iter().all(|p| p.x.is_finite() && p.y.is_finite()) {
+            return None;
+        }
+        let columns = blocks(corners.map(|p| p.x), factor, self.width)?;
+        let rows = blocks(corners.map(|p| p.y), factor, self.height)?;
+        let (left, top) = (columns.start as f32, rows.start as f32);
+        let share = 1.0 / factor as f32;
+        let to_shrunk = Similarity {
+            a: to_image.a * share,
+            b: to_image.b * share,
+            tx: (to_image.tx - left) * share,
+            ty: (to_image.ty - top) * share,
+        };
+        let image = Self {
+            width: columns.len().div_ceil(factor),
+            height: rows.len().div_ceil(factor),
+            pixels: self.averages(columns, rows, factor),
+        };
+        Some((image, to_shrunk))
+    }
+
+    /// The means of blocks of `factor` pixels a side, the last ones of what is left.
+    fn averages(&self, columns: Range<usize>, rows: Range<usize>, factor: usize) -> Vec<u8> {
+        let mut sums = vec![0_u32; columns.len().div_ceil(factor)];
+        let mut means = Vec::with_capacity(sums.len() * rows.len().div_ceil(factor));
+        for top in rows.clone().step_by(factor) {
+            let lines = top..(top + factor).min(rows.end);
+            sums.fill(0);
+            for y in lines.clone() {
+                let line = &self.pixels[y * self.width..][columns.clone()];
+                for (sum, block) in sums.iter_mut().zip(line.chunks(factor)) {
+                    *sum += block.iter().map(|&pixel| u32::from(pixel)).sum::<u32>();
+                }
+            }
+            let blocks = columns.clone().step_by(factor);
+            means.extend(blocks.zip(&sums).map(|(left, sum)| {
+                let count = (lines.len() * (columns.end - left).min(factor)) as u32;
+                ((sum + count / 2) / count) as u8
+            }));
+        }
+        means
+    }
+
+    /// A crop of samples between pixels, several a side where it shrinks the image.
+    fn sampled(&self, to_image: &Similarity, side: usize) -> Vec<f32> {
         // More than four samples a side buys nothing that shows at the networks' sizes.
         let samples = (to_image.scale().round() as usize).clamp(1, 4);
         let step = 1.0 / samples as f32;
@@ -99,6 +163,19 @@ impl GreyImage {
         }
         out
     }
+}
+
+/// Blocks of `factor` pixels that hold what a crop covers along an axis of `length` pixels, and a
+/// block beside it; `None` where the axis has no whole block.
+fn blocks(corners: [f32; 4], factor: usize, length: usize) -> Option<Range<usize>> {
+    let low = corners.into_iter().fold(f32::INFINITY, f32::min);
+    let high = corners.into_iter().fold(f32::NEG_INFINITY, f32::max);
+    let last = (length / factor).checked_sub(1)?;
+    // Casts of numbers beyond the image stop at its edges.
+    let first = ((low / factor as f32) as usize).saturating_sub(1).min(last);
+    let end = ((high / factor as f32) as usize).saturating_add(2);
+    let end = end.max(first + 1).saturating_mul(factor).min(length);
+    Some(first * factor..end)
 }
 
 impl std::fmt::Debug for GreyImage {
@@ -145,6 +222,46 @@ mod tests {
             ..Similarity::IDENTITY
         };
         assert_eq!(ramp().crop(&half, 4)[..4], [10.0, 50.0, 90.0, 130.0]);
+    }
+
+    #[test]
+    fn a_ramp_stays_where_it_is_at_every_scale() {
+        // Linear values are averaged exactly, so that any misplaced sample shows.
+        let side = 600;
+        let pixels = (0..side * side).map(|i| (i % side / 4 + i / side / 4) as u8 / 2);
+        let ramp = GreyImage::new(side, side, pixels.collect()).unwrap();
+        for scale in [0.4, 1.0, 1.6, 2.0, 3.7, 6.5] {
+            let (a, b) = (scale * 0.9, scale * 0.43);
+            let (tx, ty) = (200.0, 40.0);
+            let map = Similarity { a, b, tx, ty };
+            let crop = ramp.crop(&map, 48);
+            for (x, y) in [(5, 5), (24, 24), (40, 10), (10, 40)] {
+                let p = map.apply(Point::new(x as f32 + 0.5, y as f32 + 0.5));
+                if [p.x, p.y].iter().all(|v| (20.0..580.0).contains(v)) {
+                    // Steps of four pixels and the halving round down.
+                    let wanted = (p.x / 4.0 + p.y / 4.0) / 2.0 - 0.6;
+                    let found = crop[y * 48 + x];
+                    assert!((found - wanted).abs() < 0.8, "{scale}: {found} {wanted}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn crops_beyond_the_image_go_on_with_its_edge() {
+        let far = |tx: f32, scale: f32| {
+            let map = Similarity {
+                a: scale,
+                b: 0.0,
+                tx,
+                ty: 0.0,
+            };
+            ramp().crop(&map, 4)
+        };
+        assert!(far(-900.0, 3.0).iter().all(|v| *v < 21.0));
+        assert!(far(900.0, 3.0).iter().all(|v| *v > 100.0));
+        assert_eq!(far(0.0, 90.0).len(), 16);
+        assert_eq!(far(f32::NAN, 3.0).len(), 16);
     }
 
     #[test]

@@ -30,10 +30,8 @@ pub const MAX_CROP: u32 = 8192;
 #[must_use]
 pub fn warp(photo: &Photo, crop_to_photo: &Similarity, size: u32) -> Photo {
     let size = NonZeroU32::new(size.min(MAX_CROP)).unwrap_or(NonZeroU32::MIN);
-    // A crop pixel covers `scale` x `scale` photo pixels. Whole factors are taken out by an area
-    // average first; what is left (below 2) is covered by four bilinear samples per crop pixel.
-    let scale = crop_to_photo.scale();
-    let shrunk = (scale >= 2.0)
+    // Where the crop is coarser than the photo, the photo is brought to its scale first.
+    let shrunk = (crop_to_photo.scale() > SAME_SCALE)
         .then(|| Source::shrunk(photo, crop_to_photo, size.get()))
         .flatten();
     let source = shrunk.as_ref().map_or_else(
@@ -43,32 +41,15 @@ pub fn warp(photo: &Photo, crop_to_photo: &Similarity, size: u32) -> Photo {
             frame: *frame,
         },
     );
-    let offsets: &[(f32, f32)] = if scale > 1.0 { &QUARTERS } else { &MIDDLE };
-    let steps = offsets.iter().map(|&(dx, dy)| {
-        // The linear part alone: the same shift for every pixel.
-        let linear = Similarity {
-            tx: 0.0,
-            ty: 0.0,
-            ..*crop_to_photo
-        };
-        source.frame.scaled(linear.apply(Point::new(dx, dy)))
-    });
-    let steps: Vec<Point> = steps.collect();
-    let share = 1.0 / offsets.len() as f32;
     Photo::from_fn(size, size, |x, y| {
         let middle = Point::new(x as f32 + 0.5, y as f32 + 0.5);
         let at = source.frame.place(crop_to_photo.apply(middle));
-        let mut sum = [0.0f32; 3];
-        for step in &steps {
-            source.add_sample(at.x + step.x, at.y + step.y, &mut sum);
-        }
-        // The mean of bytes is in 0..=255, so that rounding is all that is left to do.
-        sum.map(|channel| (channel * share + 0.5) as u8)
+        source.sample(at.x, at.y)
     })
 }
 
-const MIDDLE: [(f32, f32); 1] = [(0.0, 0.0)];
-const QUARTERS: [(f32, f32); 4] = [(-0.25, -0.25), (0.25, -0.25), (-0.25, 0.25), (0.25, 0.25)];
+/// Photo pixels per crop pixel up to which nothing needs averaging.
+const SAME_SCALE: f32 = 1.05;
 
 /// Where a raster lies in the photo.
 #[derive(Debug, Clone, Copy)]
@@ -82,15 +63,12 @@ struct Frame {
 }
 
 impl Frame {
-    /// A vector of the photo in raster pixels.
-    fn scaled(&self, vector: Point) -> Point {
-        Point::new(vector.x * self.density.x, vector.y * self.density.y)
-    }
-
     /// A place of the photo in raster pixels, counted from the centre of the first pixel.
     fn place(&self, p: Point) -> Point {
-        let inside = self.scaled(Point::new(p.x - self.origin.x, p.y - self.origin.y));
-        Point::new(inside.x - 0.5, inside.y - 0.5)
+        Point::new(
+            (p.x - self.origin.x) * self.density.x - 0.5,
+            (p.y - self.origin.y) * self.density.y - 0.5,
+        )
     }
 }
 
@@ -113,11 +91,11 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// The part of the photo under the crop, shrunk by the whole factor in the crop's scale.
+    /// The part of the photo under the crop, shrunk to the crop's scale.
     ///
     /// `None` when there is nothing to shrink; the photo itself is then good enough.
     fn shrunk(photo: &Photo, to_photo: &Similarity, size: u32) -> Option<(Image<'static>, Frame)> {
-        let factor = f64::from(to_photo.scale().floor());
+        let factor = f64::from(to_photo.scale());
         let side = size as f32;
         let corners = [(0.0, 0.0), (side, 0.0), (0.0, side), (side, side)]
             .map(|(x, y)| to_photo.apply(Point::new(x, y)));
@@ -149,20 +127,21 @@ impl<'a> Source<'a> {
         Some((to, frame))
     }
 
-    /// Adds the bilinear colour at a place; places outside count as the nearest edge.
-    fn add_sample(&self, x: f32, y: f32, sum: &mut [f32; 3]) {
+    /// The bilinear colour at a place; places outside count as the nearest edge.
+    fn sample(&self, x: f32, y: f32) -> [u8; 3] {
         let (x, right, fx) = neighbours(x, self.frame.width);
         let (y, below, fy) = neighbours(y, self.frame.height);
         let at = |x: usize, y: usize| &self.pixels[3 * (y * self.frame.width + x)..][..3];
         let (a, b, c, d) = (at(x, y), at(right, y), at(x, below), at(right, below));
-        for channel in 0..3 {
+        std::array::from_fn(|channel| {
             let mix = |l: &[u8], r: &[u8]| {
                 let (l, r) = (f32::from(l[channel]), f32::from(r[channel]));
                 l + fx * (r - l)
             };
             let (above, under) = (mix(a, b), mix(c, d));
-            sum[channel] += above + fy * (under - above);
-        }
+            // The mean of bytes is in 0..=255, so that rounding is all that is left to do.
+            (above + fy * (under - above) + 0.5) as u8
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use expllm_core::Photo;
 
 use super::DetectorOptions;
 use super::candidate::{Candidate, candidates};
-use super::network::CenterFace;
+use super::network::{CenterFace, UNIT};
 use super::view::View;
 
 /// Score from which a place deserves another look.
@@ -28,6 +28,9 @@ const FIRST_LOOK: (f64, f64) = (160.0 * 160.0, 320.0 * 256.0);
 
 /// How much a photo is enlarged at most.
 const MAX_SCALE: f64 = 4.0;
+
+/// How far a scale may move so that an image needs less filling up.
+const NEARBY: std::ops::RangeInclusive<f64> = 0.9..=1.1;
 
 /// Pixels of looks at the turned photo, at most.
 const TURNED_LOOK: f64 = 640.0 * 480.0;
@@ -73,6 +76,28 @@ impl Search<'_> {
         (pixels / (width * height)).sqrt()
     }
 
+    /// The scale near another one at which most of what the network sees is photo: images are filled
+    /// up to whole units.
+    fn fitting(&self, scale: f64) -> f64 {
+        let sides = [self.photo.width(), self.photo.height()].map(f64::from);
+        let unit = UNIT as f64;
+        let near = sides.into_iter().flat_map(|side| {
+            let units = (side * scale / unit).floor();
+            [units, units + 1.0].map(|units| units * unit / side)
+        });
+        let near = near.filter(|near| NEARBY.contains(&(near / scale)));
+        let seen = |scale: f64| -> f64 {
+            let filled = |side: f64| ((side * scale).round() / unit).ceil() * unit;
+            sides.into_iter().map(|side| filled(side) / scale).product()
+        };
+        near.fold(
+            scale,
+            |best, near| {
+                if seen(near) < seen(best) { near } else { best }
+            },
+        )
+    }
+
     /// The scales of upright looks, the coarsest first.
     fn scales(&self) -> Vec<f64> {
         let smallest = f64::from(self.options.min_size);
@@ -82,7 +107,8 @@ impl Search<'_> {
             .clamp(least, most)
             .min(MAX_SCALE)
             .min(limit);
-        let last = (2.0 * TRACE / smallest).min(limit);
+        let first = self.fitting(first);
+        let last = self.fitting((2.0 * TRACE / smallest).min(limit));
         let doublings = std::iter::successors(Some(first), |scale| Some(scale * 2.0));
         let mut scales: Vec<f64> = doublings.take_while(|&scale| scale < 0.75 * last).collect();
         scales.push(last.max(first));
