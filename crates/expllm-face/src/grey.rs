@@ -3,6 +3,9 @@
 use std::ops::Range;
 
 use expllm_core::{Photo, Point, Similarity};
+use pulp::{Simd, WithSimd};
+
+use crate::simd::{Isa, Work};
 
 /// Most pixels a side that are averaged to one, so that sums stay far from their limit.
 const LARGEST_BLOCK: usize = 256;
@@ -30,14 +33,8 @@ impl GreyImage {
     /// The luma of a photo (ITU-R BT.601 weights).
     #[must_use]
     pub fn from_photo(photo: &Photo) -> Self {
-        let pixels = photo
-            .pixels()
-            .chunks_exact(3)
-            .map(|c| {
-                let sum = 77 * u32::from(c[0]) + 150 * u32::from(c[1]) + 29 * u32::from(c[2]);
-                (sum >> 8) as u8
-            })
-            .collect();
+        let isa = Isa::available()[0];
+        let pixels = isa.run(Luma(photo.pixels()));
         Self {
             width: photo.width() as usize,
             height: photo.height() as usize,
@@ -162,6 +159,33 @@ impl GreyImage {
             }
         }
         out
+    }
+}
+
+/// The luma of colours.
+struct Luma<'a>(&'a [u8]);
+
+impl Work for Luma<'_> {
+    type Output = Vec<u8>;
+
+    fn with<S: Simd>(self, simd: S) -> Vec<u8> {
+        simd.vectorize(self)
+    }
+}
+
+impl WithSimd for Luma<'_> {
+    type Output = Vec<u8>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Vec<u8> {
+        let colours = self.0.as_chunks::<3>().0;
+        let mut pixels = vec![0; colours.len()];
+        for (pixel, &[red, green, blue]) in pixels.iter_mut().zip(colours) {
+            // The sum of the weights is 256, so that 16 bits hold it.
+            let sum = 77 * u16::from(red) + 150 * u16::from(green) + 29 * u16::from(blue);
+            *pixel = (sum >> 8) as u8;
+        }
+        pixels
     }
 }
 

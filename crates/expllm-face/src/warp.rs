@@ -131,17 +131,17 @@ impl<'a> Source<'a> {
     fn sample(&self, x: f32, y: f32) -> [u8; 3] {
         let (x, right, fx) = neighbours(x, self.frame.width);
         let (y, below, fy) = neighbours(y, self.frame.height);
-        let at = |x: usize, y: usize| &self.pixels[3 * (y * self.frame.width + x)..][..3];
-        let (a, b, c, d) = (at(x, y), at(right, y), at(x, below), at(right, below));
-        std::array::from_fn(|channel| {
-            let mix = |l: &[u8], r: &[u8]| {
-                let (l, r) = (f32::from(l[channel]), f32::from(r[channel]));
-                l + fx * (r - l)
-            };
-            let (above, under) = (mix(a, b), mix(c, d));
-            // The mean of bytes is in 0..=255, so that rounding is all that is left to do.
-            (above + fy * (under - above) + 0.5) as u8
-        })
+        let at = |x: usize, y: usize| -> [f32; 3] {
+            let pixel = &self.pixels[3 * (y * self.frame.width + x)..][..3];
+            [pixel[0].into(), pixel[1].into(), pixel[2].into()]
+        };
+        let mix = |l: [f32; 3], r: [f32; 3], share: f32| {
+            [0, 1, 2].map(|channel| l[channel] + share * (r[channel] - l[channel]))
+        };
+        let above = mix(at(x, y), at(right, y), fx);
+        let under = mix(at(x, below), at(right, below), fx);
+        // The mean of bytes is in 0..=255, so that rounding is all that is left to do.
+        mix(above, under, fy).map(|channel| (channel + 0.5) as u8)
     }
 }
 

@@ -1,10 +1,13 @@
 //! How well landmarks are found in pictures that are turned, small or half hidden.
 
-use expllm_core::{Degrees, HeadPose, Landmarks, Similarity};
-use expllm_face::{GreyImage, LandmarkNet};
+use expllm_core::{
+    Degrees, FaceDetector, HeadPose, LandmarkDetector, Landmarks, Point, Similarity,
+};
+use expllm_face::{CenterFaceDetector, GreyImage, LandmarkNet};
 
 use crate::TrainError;
 use crate::au::AuScores;
+use crate::faces::grey_photo;
 use crate::landmarks::{LandmarkFace, score_landmarks};
 
 /// Turns in the plane of the picture, in degrees.
@@ -18,7 +21,8 @@ const COVER: u8 = 40;
 
 /// Measures the error of landmarks, as a share of the distance between the eyes, on pictures of one
 /// face each that were turned by 15, 30 and 45 degrees, made four times as small, and hidden from
-/// the nose down. The whole picture is the face's box, without any hint of the turn.
+/// the nose down. The whole picture is the face's box, without any hint of the turn; once more
+/// unchanged, in the box of the detector.
 ///
 /// # Errors
 ///
@@ -42,7 +46,40 @@ pub fn score_changed_landmarks(
     }
     push("at a quarter of the size".into(), &|face| smaller(face, 4))?;
     push("lower half hidden".into(), &half_hidden)?;
+    score_found(network, faces, &mut scores)?;
     Ok(scores)
+}
+
+/// Measures the landmarks of the faces that the detector finds.
+fn score_found(
+    network: &LandmarkNet,
+    faces: &[LandmarkFace],
+    scores: &mut AuScores,
+) -> Result<(), TrainError> {
+    let detector = CenterFaceDetector::new()?;
+    let (mut sum, mut n) = (0.0, 0);
+    for face in faces {
+        let photo = grey_photo(&face.image);
+        let truth = &face.landmarks;
+        let middle = Point::mean(&truth.points);
+        let near = detector.detect(&photo)?.into_iter();
+        let near = near.min_by(|a, b| {
+            let far = |face: &expllm_core::FaceBox| face.center().distance(middle);
+            far(a).total_cmp(&far(b))
+        });
+        let Some(face) = near.filter(|face| face.center().distance(middle) < face.width / 2.0)
+        else {
+            continue;
+        };
+        let found = network.landmarks_of(&photo, face)?;
+        let pairs = found.points.iter().zip(&truth.points);
+        let mean = pairs.map(|(a, b)| a.distance(*b)).sum::<f32>() / truth.points.len() as f32;
+        sum += f64::from(mean / truth.eye_distance());
+        n += 1;
+    }
+    let name = "landmarks, of faces that the detector finds: error / eye distance";
+    scores.push(name, (n > 0).then(|| sum / n as f64), "", n);
+    Ok(())
 }
 
 /// The face turned about the middle of its picture, which stays as wide as it is; where nothing is

@@ -175,7 +175,10 @@ impl Layer {
         let side = self.side_out(input.side);
         let (width, channels) = (input.side + 2, self.channels_in);
         let (border, length) = (1 - self.kernel / 2, self.kernel * channels);
-        patches.clear();
+        if length * self.kernel < depth {
+            // What lies behind the last tap must be a number.
+            patches.clear();
+        }
         patches.resize(pixels.len() * depth, 0.0);
         for (pixel, patch) in pixels.zip(patches.chunks_exact_mut(depth)) {
             let (face, y, x) = (pixel / (side * side), pixel / side % side, pixel % side);

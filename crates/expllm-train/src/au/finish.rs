@@ -23,7 +23,7 @@ pub struct Finish {
 
 impl Default for Finish {
     fn default() -> Self {
-        Self { label_share: 0.25 }
+        Self { label_share: 0.2 }
     }
 }
 
