@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::{
     AlignedFace, AuDetector, AuReading, AuVector, Confidence, ExplainRequest,
-    ExpressionProbabilities, FaceAligner, FaceBox, FaceDetector, HeadPose, LandmarkDetector,
+    ExpressionProbabilities, FaceAligner, FaceBox, FaceDetector, GoOn, HeadPose, LandmarkDetector,
     Landmarks, Photo, Stage, StageError,
 };
 
@@ -83,6 +83,19 @@ impl<D: FaceDetector, L, A, U> FaceReader<D, L, A, U> {
     /// When detection fails.
     pub fn boxes(&self, photo: &Photo) -> Result<Vec<FaceBox>, StageError> {
         self.detector.detect(photo)
+    }
+
+    /// The same as long as `go_on` says so; `None` when the search was broken off.
+    ///
+    /// # Errors
+    ///
+    /// When detection fails.
+    pub fn boxes_while(
+        &self,
+        photo: &Photo,
+        go_on: &GoOn<'_>,
+    ) -> Result<Option<Vec<FaceBox>>, StageError> {
+        self.detector.detect_while(photo, go_on)
     }
 }
 
@@ -383,6 +396,13 @@ mod tests {
             assert_eq!(error.stage, Stage::Landmarks);
             assert!(error.to_string().contains("4 answers for 5"), "{error}");
         }
+    }
+
+    #[test]
+    fn detectors_that_cannot_be_broken_off_are_asked_before_they_begin() {
+        let found = |go_on: bool| reader().boxes_while(&photo(4), &|| go_on).unwrap();
+        assert_eq!(found(true).unwrap().len(), 4);
+        assert!(found(false).is_none());
     }
 
     #[test]

@@ -54,4 +54,6 @@ pub use intensity::{ACTIVE_THRESHOLD, FacsGrade, Intensity, Probability, Strengt
 pub use photo::{AlignedFace, Photo};
 pub use pipeline::{FaceAnalysis, Pipeline};
 pub use reading::{AuReading, AuVector};
-pub use stages::{AuDetector, ExpressionClassifier, FaceAligner, FaceDetector, LandmarkDetector};
+pub use stages::{
+    AuDetector, ExpressionClassifier, FaceAligner, FaceDetector, GoOn, LandmarkDetector,
+};

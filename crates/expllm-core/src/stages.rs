@@ -12,6 +12,9 @@ use crate::{
     ExpressionProbabilities, FaceBox, Landmarks, Photo, Stage, StageError,
 };
 
+/// Asked between the steps of long work whether it should go on.
+pub type GoOn<'a> = dyn Fn() -> bool + Sync + 'a;
+
 /// Finds the faces of a photo.
 pub trait FaceDetector: Send + Sync {
     /// All faces, the largest box first; none is not an error.
@@ -20,6 +23,23 @@ pub trait FaceDetector: Send + Sync {
     ///
     /// When the detector itself fails.
     fn detect(&self, photo: &Photo) -> Result<Vec<FaceBox>, StageError>;
+
+    /// The same as long as `go_on` says so; `None` when the search was broken off. A detector
+    /// that cannot be broken off asks once, before it begins.
+    ///
+    /// # Errors
+    ///
+    /// As [`detect`](Self::detect).
+    fn detect_while(
+        &self,
+        photo: &Photo,
+        go_on: &GoOn<'_>,
+    ) -> Result<Option<Vec<FaceBox>>, StageError> {
+        match go_on() {
+            true => self.detect(photo).map(Some),
+            false => Ok(None),
+        }
+    }
 }
 
 /// Finds landmarks and head pose of faces whose boxes are known.
@@ -88,6 +108,14 @@ macro_rules! forward_to_target {
         impl<T: FaceDetector + ?Sized> FaceDetector for $pointer<T> {
             fn detect(&self, photo: &Photo) -> Result<Vec<FaceBox>, StageError> {
                 (**self).detect(photo)
+            }
+
+            fn detect_while(
+                &self,
+                photo: &Photo,
+                go_on: &GoOn<'_>,
+            ) -> Result<Option<Vec<FaceBox>>, StageError> {
+                (**self).detect_while(photo, go_on)
             }
         }
 

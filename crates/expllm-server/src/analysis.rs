@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use expllm::reports::{FaceReport, PhotoReport};
 use expllm_core::{
     ExplainQuestion, ExplainRequest, Explanation, ExplanationEvent, ExplanationParts,
-    ExpressionSet, FaceOutcome, FaceReading, Photo, StageError,
+    ExpressionSet, FaceBox, FaceOutcome, FaceReading, Photo, StageError,
 };
 
 use crate::App;
@@ -59,23 +59,36 @@ impl Analysis<'_> {
         self.going.check()?;
         let photo = decode(self.app, bytes)?;
         self.going.check()?;
-        let reader = self.app.reader();
-        let boxes = reader.boxes(&photo);
-        let boxes =
-            boxes.map_err(|e| Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, e.to_string()))?;
+        let boxes = self.boxes(&photo)?;
         let mut report = PhotoReport {
             file: "photo".to_owned(),
             faces: Vec::new(),
             error: None,
         };
         for (step, boxes) in boxes.chunks(BATCH).enumerate() {
-            self.going.check()?;
-            for (place, face) in reader.read_boxes(&photo, boxes).into_iter().enumerate() {
+            for (place, face) in self.faces(&photo, boxes)?.into_iter().enumerate() {
                 add(&mut report, step * BATCH + place, face);
             }
         }
         self.app.metrics().read(boxes.len());
         Ok((photo, report))
+    }
+
+    fn boxes(&self, photo: &Photo) -> Result<Vec<FaceBox>, Refusal> {
+        let go_on = || self.going.check().is_ok();
+        let boxes = self.app.reader().boxes_while(photo, &go_on);
+        let boxes =
+            boxes.map_err(|e| Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, e.to_string()))?;
+        // Says why, where the search was broken off.
+        self.going.check()?;
+        Ok(boxes.unwrap_or_default())
+    }
+
+    fn faces(&self, photo: &Photo, boxes: &[FaceBox]) -> Result<Vec<FaceOutcome>, Refusal> {
+        self.going.check()?;
+        let placed = self.app.reader().place(photo, boxes);
+        self.going.check()?;
+        Ok(self.app.reader().read_placed(placed))
     }
 
     /// Explains all faces of a report one after the other; one that fails is noted there.

@@ -5,7 +5,7 @@ mod network;
 mod search;
 mod view;
 
-use expllm_core::{FaceBox, FaceDetector, Photo, StageError};
+use expllm_core::{FaceBox, FaceDetector, GoOn, Photo, StageError};
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 
@@ -123,19 +123,30 @@ impl CenterFaceDetector {
 
 impl FaceDetector for CenterFaceDetector {
     fn detect(&self, photo: &Photo) -> Result<Vec<FaceBox>, StageError> {
+        Ok(self.detect_while(photo, &|| true)?.unwrap_or_default())
+    }
+
+    fn detect_while(
+        &self,
+        photo: &Photo,
+        go_on: &GoOn<'_>,
+    ) -> Result<Option<Vec<FaceBox>>, StageError> {
         let search = Search {
             network: &self.network,
             options: &self.options,
             photo,
+            go_on,
         };
-        let found = search.run();
+        let Some(found) = search.run() else {
+            return Ok(None);
+        };
         let mut boxes: Vec<_> = found.iter().map(Candidate::face_box).collect();
         boxes.retain(|face| face.score >= self.options.threshold);
         boxes.sort_by(|a, b| {
             let by_place = a.y.total_cmp(&b.y).then(a.x.total_cmp(&b.x));
             b.area().total_cmp(&a.area()).then(by_place)
         });
-        Ok(boxes)
+        Ok(Some(boxes))
     }
 }
 

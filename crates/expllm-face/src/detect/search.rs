@@ -1,6 +1,6 @@
 //! Where and how finely a photo is looked at.
 
-use expllm_core::Photo;
+use expllm_core::{GoOn, Photo};
 
 use super::DetectorOptions;
 use super::candidate::{Candidate, candidates};
@@ -43,16 +43,19 @@ pub(super) struct Search<'a> {
     pub(super) network: &'a CenterFace,
     pub(super) options: &'a DetectorOptions,
     pub(super) photo: &'a Photo,
+    /// Asked between two steps of a look.
+    pub(super) go_on: &'a GoOn<'a>,
 }
 
 impl Search<'_> {
-    /// Every place that may be a face, with scores from [`HINT`] on.
-    pub(super) fn run(&self) -> Vec<Candidate> {
+    /// Every place that may be a face, with scores from [`HINT`] on; `None` when the search was
+    /// broken off.
+    pub(super) fn run(&self) -> Option<Vec<Candidate>> {
         let scales = self.scales();
         let mut found = Vec::new();
         let mut reached = 0;
         for (index, &scale) in scales.iter().enumerate() {
-            found = merged(found, self.look(scale, 0));
+            found = merged(found, self.look(scale, 0)?);
             reached = index;
             if self.is_settled(&found) {
                 break;
@@ -61,10 +64,10 @@ impl Search<'_> {
         if self.may_be_turned(&found) {
             let scale = scales[reached].min(self.scale_of(TURNED_LOOK));
             for quarters in 1..4 {
-                found = merged(found, self.look(scale, quarters));
+                found = merged(found, self.look(scale, quarters)?);
             }
         }
-        distinct(found)
+        Some(distinct(found))
     }
 
     /// The scale at which the photo has so many pixels.
@@ -115,13 +118,12 @@ impl Search<'_> {
         scales
     }
 
-    fn look(&self, scale: f64, quarters: usize) -> Vec<Candidate> {
+    fn look(&self, scale: f64, quarters: usize) -> Option<Vec<Candidate>> {
         let view = View::new(self.photo, scale, quarters);
-        let cells = self.network.forward(view.pixels());
+        let cells = self.network.forward(view.pixels(), self.go_on)?;
         let seen = candidates(&cells, HINT);
-        seen.iter()
-            .map(|face| face.mapped(|p| view.place(p)))
-            .collect()
+        let placed = seen.iter().map(|face| face.mapped(|p| view.place(p)));
+        Some(placed.collect())
     }
 
     /// Whether a finer look promises nothing.

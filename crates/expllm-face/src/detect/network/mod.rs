@@ -10,6 +10,7 @@ mod weights;
 
 use std::ops::Range;
 
+use expllm_core::GoOn;
 use pulp::Simd;
 use rayon::prelude::*;
 
@@ -154,9 +155,10 @@ impl CenterFace {
         })
     }
 
-    /// Looks at an image whose sides are multiples of [`UNIT`].
-    pub(super) fn forward(&self, pixels: Pixels<'_>) -> Cells {
-        self.isa.run(Forward(self, pixels))
+    /// Looks at an image whose sides are multiples of [`UNIT`]; `None` when `go_on` ended it
+    /// between two layers.
+    pub(super) fn forward(&self, pixels: Pixels<'_>, go_on: &GoOn<'_>) -> Option<Cells> {
+        self.isa.run(Forward(self, pixels, go_on))
     }
 }
 
@@ -185,17 +187,34 @@ fn blocks(weights: &Weights<'_>, lanes: usize) -> Result<Vec<Block>, FaceError> 
     Ok(found)
 }
 
-struct Forward<'a>(&'a CenterFace, Pixels<'a>);
+/// One look at an image.
+struct Forward<'a>(&'a CenterFace, Pixels<'a>, &'a GoOn<'a>);
 
 impl Work for Forward<'_> {
-    type Output = Cells;
+    type Output = Option<Cells>;
 
-    fn with<S: Simd>(self, simd: S) -> Cells {
-        let Self(network, pixels) = self;
+    fn with<S: Simd>(self, simd: S) -> Option<Cells> {
+        let (small, beside) = self.down(simd)?;
+        let low = self.up(simd, &small, &beside)?;
+        let mut cells = Map::zeros(low.height, low.width, OUTPUTS);
+        each_band(&mut cells, |rows, output| {
+            self.0.head.rows(simd, &low, rows, output)
+        });
+        Some(Cells { map: cells })
+    }
+}
+
+impl Forward<'_> {
+    /// The way down through all blocks: the last map, and those that the neck looks at.
+    fn down<S: Simd>(&self, simd: S) -> Option<(Map, Vec<Map>)> {
+        let Self(network, pixels, go_on) = *self;
         let mut bands = Bands::default();
         let mut kept = Vec::new();
         let mut map = Map::default();
         for (index, block) in network.blocks.iter().enumerate() {
+            if !go_on() {
+                return None;
+            }
             let (layer, narrow) = (&block.expand, &block.narrow);
             let next = if index == 0 {
                 let wide = Seen { pixels, layer };
@@ -209,22 +228,27 @@ impl Work for Forward<'_> {
                 kept.push(seen);
             }
         }
-        let mut low = Map::zeros(map.height, map.width, CHANNELS);
+        Some((map, kept))
+    }
+
+    /// The way back up through the neck, to a quarter of the image's sides.
+    fn up<S: Simd>(&self, simd: S, small: &Map, kept: &[Map]) -> Option<Map> {
+        let Self(network, _, go_on) = *self;
+        let mut low = Map::zeros(small.height, small.width, CHANNELS);
         network
             .top
-            .run(simd, &map.values, &mut low.values, Store::Set);
+            .run(simd, &small.values, &mut low.values, Store::Set);
         for (up, beside) in network.ups.iter().zip(kept.iter().rev()) {
+            if !go_on() {
+                return None;
+            }
             let mut next = Map::zeros(beside.height, beside.width, CHANNELS);
             each_band(&mut next, |rows, output| {
                 up.rows(simd, (&low, beside), rows, output)
             });
             low = next;
         }
-        let mut cells = Map::zeros(low.height, low.width, OUTPUTS);
-        each_band(&mut cells, |rows, output| {
-            network.head.rows(simd, &low, rows, output)
-        });
-        Cells { map: cells }
+        Some(low)
     }
 }
 
@@ -294,11 +318,12 @@ mod tests {
                 let image = expected.tensor(&format!("image.{index}")).unwrap();
                 let output = expected.tensor(&format!("output.{index}")).unwrap();
                 let (height, width) = (image.shape()[0], image.shape()[1]);
-                let cells = network.forward(Pixels {
+                let pixels = Pixels {
                     height,
                     width,
                     bytes: image.data(),
-                });
+                };
+                let cells = network.forward(pixels, &|| true).unwrap();
                 let numbers = output.data().as_chunks::<4>().0.iter();
                 let mut furthest = 0.0_f32;
                 for (index, (found, bytes)) in cells.map.values.iter().zip(numbers).enumerate() {
