@@ -109,10 +109,11 @@ fn form(path: &str, photo: &[u8]) -> Vec<u8> {
     [head.as_bytes(), photo, end.as_bytes()].concat()
 }
 
-/// Sends a request and reads its answer to the end; gives the status.
-fn ask(stream: &mut BufReader<TcpStream>, request: &[u8]) -> Result<u16, Failure> {
+/// Sends a request and reads its answer to the end; gives the status, and the seconds after which
+/// to try again.
+fn ask(stream: &mut BufReader<TcpStream>, request: &[u8]) -> Result<(u16, u64), Failure> {
     stream.get_mut().write_all(request)?;
-    let (mut status, mut length) = (0, 0);
+    let (mut status, mut length, mut again) = (0, 0, 0);
     loop {
         let mut line = String::new();
         if stream.read_line(&mut line)? == 0 {
@@ -126,59 +127,82 @@ fn ask(stream: &mut BufReader<TcpStream>, request: &[u8]) -> Result<u16, Failure
             status = rest.get(..3).unwrap_or_default().parse()?;
         } else if let Some(rest) = line.strip_prefix("content-length:") {
             length = rest.trim().parse()?;
+        } else if let Some(rest) = line.strip_prefix("retry-after:") {
+            again = rest.trim().parse()?;
         }
     }
     let mut body = vec![0; length];
     stream.read_exact(&mut body)?;
-    Ok(status)
+    Ok((status, again))
 }
 
-/// Asks again and again from many clients while `more` says so; gives the seconds of each answer
-/// and how many were lost.
+/// What became of the requests of many clients.
+#[derive(Default)]
+struct Asked {
+    /// Seconds of each answer.
+    times: Vec<f64>,
+    /// Requests that were told to come again, and did.
+    put_off: usize,
+    lost: usize,
+}
+
+impl Asked {
+    fn add(&mut self, other: Self) {
+        self.times.extend(other.times);
+        self.put_off += other.put_off;
+        self.lost += other.lost;
+    }
+}
+
+/// Asks again and again from many clients while `more` says so; who is put off waits as told.
 fn from_clients(
     server: &Running,
     request: &[u8],
     clients: usize,
     more: &(dyn Fn() -> bool + Sync),
-) -> Result<(Vec<f64>, usize), Failure> {
-    let lost = AtomicUsize::new(0);
-    let one = || -> Result<Vec<f64>, Failure> {
+) -> Result<Asked, Failure> {
+    let one = || -> Result<Asked, Failure> {
         let mut stream = BufReader::new(server.connect()?);
-        let mut times = Vec::new();
+        let mut asked = Asked::default();
         while more() {
             let start = Instant::now();
             match ask(&mut stream, request) {
-                Ok(200) => times.push(start.elapsed().as_secs_f64()),
-                Ok(_) => _ = lost.fetch_add(1, Ordering::Relaxed),
+                Ok((200, _)) => asked.times.push(start.elapsed().as_secs_f64()),
+                Ok((429, again)) => {
+                    asked.put_off += 1;
+                    sleep(Duration::from_secs(again));
+                }
+                Ok(_) => asked.lost += 1,
                 Err(_) => {
-                    lost.fetch_add(1, Ordering::Relaxed);
+                    asked.lost += 1;
                     stream = BufReader::new(server.connect()?);
                 }
             }
         }
-        Ok(times)
+        Ok(asked)
     };
-    let times = scope(|scope| -> Result<Vec<f64>, Failure> {
+    scope(|scope| -> Result<Asked, Failure> {
         let threads: Vec<_> = (0..clients).map(|_| scope.spawn(one)).collect();
-        let mut all = Vec::new();
+        let mut all = Asked::default();
         for thread in threads {
-            all.extend(thread.join().map_err(|_| "a client broke")??);
+            all.add(thread.join().map_err(|_| "a client broke")??);
         }
         Ok(all)
-    });
-    Ok((times?, lost.into_inner()))
+    })
 }
 
 fn load(server: &Running, request: &[u8], time: Duration) -> Result<(), Failure> {
     let start = Instant::now();
     let more = || start.elapsed() < time;
-    let (mut times, lost) = from_clients(server, request, CLIENTS, &more)?;
-    let per_second = times.len() as f64 / start.elapsed().as_secs_f64();
+    let mut asked = from_clients(server, request, CLIENTS, &more)?;
+    let per_second = asked.times.len() as f64 / start.elapsed().as_secs_f64();
     println!(
-        "{CLIENTS} clients, {} s: {} answers, {lost} lost, {per_second:.1}/s, {}",
+        "{CLIENTS} clients, {} s: {} answers, {} put off, {} lost, {per_second:.1}/s, {}",
         time.as_secs(),
-        times.len(),
-        quantiles(&mut times),
+        asked.times.len(),
+        asked.put_off,
+        asked.lost,
+        quantiles(&mut asked.times),
     );
     Ok(())
 }
@@ -209,7 +233,7 @@ fn memory(server: &Running, request: &[u8], requests: usize) -> Result<(), Failu
             left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
                 .is_ok()
         };
-        let (_, lost) = from_clients(server, request, 8, &more)?;
+        let lost = from_clients(server, request, 8, &more)?.lost;
         let asked = server.metric("expllm_photos_total")?;
         println!(
             "after {asked} photos: {:.1} MB, {lost} lost",

@@ -83,7 +83,7 @@ impl App {
             explainer: parts.explainer,
             one_chain: Mutex::new(()),
             fetcher: Fetcher::new(&config)?,
-            queue: Queue::new(config.workers, config.queue),
+            queue: Queue::new(config.workers, config.queue, config.max_wait),
             room: Room::new(config.max_memory, config.max_body),
             metrics: Metrics::default(),
             log: parts.access_log.map(AccessLog::new).transpose()?,

@@ -28,10 +28,15 @@ pub struct ServerConfig {
     pub workers: usize,
     /// Requests that may wait for a worker; further ones are answered with status 429.
     pub queue: usize,
+    /// Longest time that a request may wait for a worker. Requests that would have to wait longer,
+    /// by how long work takes at present, are answered with status 429 at once.
+    pub max_wait: Duration,
     /// Longest time that a request may take, body included.
     pub deadline: Duration,
     /// Longest time for the headers of a request to arrive, and for a connection to idle.
     pub header_deadline: Duration,
+    /// Longest time in which a client takes nothing of its answer before it is cut off.
+    pub write_deadline: Duration,
     /// How long the server goes on after it was told to stop, with status 503 at `GET /health`, so
     /// that a balancer sends no more.
     pub drain: Duration,
@@ -43,8 +48,8 @@ pub struct ServerConfig {
 
 impl Default for ServerConfig {
     /// Loopback, port 8787, no token, bodies of 16 MiB and 256 MiB at a time, 50 million pixels,
-    /// 512 connections, two workers, 64 waiting, 30 seconds (10 for headers), no drain, nothing fetched, no other
-    /// origin.
+    /// 512 connections, two workers, 64 waiting for 1.5 seconds at most, 30 seconds (10 for headers, 10 in which
+    /// nothing of an answer is taken), no drain, nothing fetched, no other origin.
     fn default() -> Self {
         Self {
             host: IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -56,8 +61,10 @@ impl Default for ServerConfig {
             connections: 512,
             workers: 2,
             queue: 64,
+            max_wait: Duration::from_millis(1500),
             deadline: Duration::from_secs(30),
             header_deadline: Duration::from_secs(10),
+            write_deadline: Duration::from_secs(10),
             drain: Duration::ZERO,
             allow_fetch: Vec::new(),
             allow_origin: Vec::new(),

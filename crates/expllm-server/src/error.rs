@@ -1,6 +1,7 @@
 //! Errors of the server, and how a request hears of them.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -38,12 +39,17 @@ pub enum ServerError {
 pub(crate) struct Refusal {
     pub status: StatusCode,
     pub reason: String,
+    /// Seconds after which to try again, where that may help.
+    pub retry_after: u64,
 }
 
 impl Refusal {
     pub fn new(status: StatusCode, reason: impl Into<String>) -> Self {
-        let reason = reason.into();
-        Self { status, reason }
+        Self {
+            status,
+            reason: reason.into(),
+            retry_after: 1,
+        }
     }
 
     pub fn bad(reason: impl Into<String>) -> Self {
@@ -54,9 +60,13 @@ impl Refusal {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, reason)
     }
 
-    pub fn busy() -> Self {
-        let reason = "too many requests wait already; try again shortly";
-        Self::new(StatusCode::TOO_MANY_REQUESTS, reason)
+    /// Too much is waiting already, for about so long.
+    pub fn busy(wait: Duration) -> Self {
+        let reason = "too many requests wait already; try again after Retry-After seconds";
+        Self {
+            retry_after: (wait.as_secs_f64().ceil() as u64).max(1),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, reason)
+        }
     }
 
     /// The client sends too slowly.
@@ -105,7 +115,7 @@ impl IntoResponse for Refusal {
         let headers = response.headers_mut();
         match self.status {
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+                headers.insert(header::RETRY_AFTER, self.retry_after.into());
             }
             StatusCode::UNAUTHORIZED => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

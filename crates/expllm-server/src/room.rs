@@ -1,6 +1,7 @@
 //! Memory for bodies, taken before the first byte of them is read.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::Request;
 use axum::http::{Method, header};
@@ -37,7 +38,7 @@ impl Room {
         }
         let units = u32::try_from(length.div_ceil(UNIT)).map_err(|_| Refusal::too_large())?;
         let taken = Arc::clone(&self.units).try_acquire_many_owned(units);
-        taken.map(Some).map_err(|_| Refusal::busy())
+        taken.map(Some).map_err(|_| Refusal::busy(Duration::ZERO))
     }
 }
 

@@ -15,6 +15,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_io_timeout::TimeoutStream;
 
 use crate::router::Peer;
 use crate::{App, ServerError, router};
@@ -109,11 +110,13 @@ impl Server {
             request.extensions_mut().insert(Peer(peer));
             router.call(request)
         });
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(self.app.config().write_deadline));
         let connection = Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.app.config().header_deadline)
             .max_header_size(HEADERS_UP_TO)
-            .serve_connection(TokioIo::new(stream), service);
+            .serve_connection(TokioIo::new(Box::pin(stream)), service);
         let connection = open.watch(connection);
         tokio::spawn(async move {
             // A connection that breaks is the client's matter.

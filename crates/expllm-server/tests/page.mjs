@@ -1,4 +1,5 @@
-// The page in Chromium: page.mjs ADDRESS CHROMIUM NODE_MODULES PHOTO CAMERA SCREENSHOTS. NODE_MODULES has playwright-core and
+// The page in Chromium: page.mjs ADDRESS LOCKED CHROMIUM NODE_MODULES PHOTO CAMERA SCREENSHOTS. LOCKED is a server that wants
+// the token "open-sesame". NODE_MODULES has playwright-core and
 // axe-core, which `npm install --prefix target/browser playwright-core@1 axe-core@4` fetches. Prints figures; fails where
 // the page does not do what it should.
 
@@ -6,7 +7,7 @@ import assert from "node:assert/strict";
 import { mkdir, readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 
-const [address, chromium, modules, photo, camera, shots] = process.argv.slice(2);
+const [address, locked, chromium, modules, photo, camera, shots] = process.argv.slice(2);
 const require = createRequire(`${modules}/`);
 const { chromium: browserType } = require("playwright-core");
 const axe = await readFile(require.resolve("axe-core/axe.min.js"), "utf8");
@@ -19,16 +20,16 @@ const browser = await browserType.launch({
 });
 
 /** A new page; whatever it complains about or asks of other hosts ends up in `wrong`. */
-async function opened({ width, height, colorScheme }) {
+async function opened({ width, height, colorScheme }, at = address) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme, permissions: ["camera"], acceptDownloads: true });
   const page = await context.newPage();
   const wrong = [];
   const sizes = [];
   page.on("console", (message) => message.type() === "error" && wrong.push(message.text()));
   page.on("pageerror", (error) => wrong.push(String(error)));
-  page.on("request", (request) => /^(blob|data):/.test(request.url()) || request.url().startsWith(address) || wrong.push(request.url()));
+  page.on("request", (request) => /^(blob|data):/.test(request.url()) || request.url().startsWith(at) || wrong.push(request.url()));
   page.on("response", (response) => response.url().includes("/api/") || sizes.push(response.body().then((body) => body.length, () => 0)));
-  await page.goto(address);
+  await page.goto(at);
   await page.waitForFunction(() => performance.getEntriesByName("first-contentful-paint").length);
   const paint = await page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0].startTime);
   const bytes = async () => (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
@@ -176,10 +177,71 @@ async function live(name, size) {
   console.log(`camera: ${seen.rate}; of ${seen.count} units in 5 s: numbers changed ${seen.numbers} times by at most ${seen.most.toFixed(2)}, the list ${seen.rows} times, the label ${seen.label} times`);
 }
 
+/** A clip, which the browser itself makes of the photo: two seconds in which it moves a little. */
+function dropClip(page, name) {
+  return page.evaluate(async ([picture, name]) => {
+    const bytes = Uint8Array.from(atob(picture), (letter) => letter.charCodeAt(0));
+    const photo = await createImageBitmap(new Blob([bytes]));
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [photo.width, photo.height];
+    const recorder = new MediaRecorder(canvas.captureStream(25), { mimeType: "video/webm" });
+    const parts = [];
+    recorder.ondataavailable = ({ data }) => parts.push(data);
+    const start = performance.now();
+    const timer = setInterval(() => canvas.getContext("2d").drawImage(photo, 8 * Math.sin((performance.now() - start) / 200), 0), 40);
+    recorder.start();
+    await new Promise((done) => setTimeout(done, 2000));
+    clearInterval(timer);
+    await new Promise((done) => { recorder.onstop = done; recorder.stop(); });
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File(parts, name, { type: "video/webm" }));
+    document.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
+  }, [picture, name]);
+}
+
+async function clip(name, size) {
+  const { page, wrong } = await opened(size);
+  await dropClip(page, "talk.webm");
+  await page.waitForSelector("#units li");
+  await page.waitForFunction(() => document.getElementById("video").ended);
+  await accessible(page, "clip");
+  await page.screenshot({ path: `${shots}/${name}.png`, fullPage: true });
+  const rows = JSON.parse(await downloaded(page, "#json"));
+  const times = [...new Set(rows.map((row) => row.time))];
+  assert.ok(times.length > 3 && times.every((time) => time >= 0 && time < 5), `frames at ${times}`);
+  assert.ok(rows.every((row) => row.file === "talk.webm"));
+  assert.deepEqual(wrong, []);
+  await page.context().close();
+  console.log(`clip: ${times.length} frames of two seconds read`);
+}
+
+/** A server that wants a token: the page asks for it and goes on with the photo. */
+async function token(name, size) {
+  const { page, wrong } = await opened(size, locked);
+  const word = drop(page, ["photo.png"]);
+  await page.waitForSelector("#key:not([hidden])");
+  await accessible(page, "token");
+  await page.screenshot({ path: `${shots}/${name}.png`, fullPage: true });
+  const say = async (token) => {
+    await page.fill("#token", token);
+    await Promise.all([page.waitForResponse((response) => response.url().includes("/api/")), page.keyboard.press("Enter")]);
+  };
+  await say("another");
+  await page.waitForSelector("#key:not([hidden])");
+  await say("open-sesame");
+  await page.waitForSelector("#chain .sentence");
+  await word;
+  assert.ok(wrong.length === 2 && wrong.every((text) => text.includes("401")), wrong.join());
+  await page.context().close();
+  console.log("token: asked for twice, then the photo was read");
+}
+
 const desk = { width: 1280, height: 900 }, phone = { width: 390, height: 844 };
 await photos("desk_light", { ...desk, colorScheme: "light" });
 await photos("desk_dark", { ...desk, colorScheme: "dark" });
 await photos("phone_light", { ...phone, colorScheme: "light" });
 await photos("phone_dark", { ...phone, colorScheme: "dark" });
 await live("camera_desk", { ...desk, colorScheme: "light" });
+await clip("clip_desk", { ...desk, colorScheme: "light" });
+await token("token_phone", { ...phone, colorScheme: "light" });
 await browser.close();

@@ -9,14 +9,15 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use expllm_server::{App, Server, ServerConfig};
+use expllm_server::{App, Server, ServerConfig, Token};
 use expllm_testing::skipped;
 use tokio::sync::oneshot;
 
 /// A server on a free port; it stops when the sender is dropped.
-async fn started() -> (String, oneshot::Sender<()>) {
+async fn started(token: Option<&str>) -> (String, oneshot::Sender<()>) {
     let config = ServerConfig {
         port: 0,
+        token: token.map(|token| Token::new(token).unwrap()),
         ..ServerConfig::default()
     };
     let server = Server::bind(App::new(config).unwrap()).await.unwrap();
@@ -84,12 +85,11 @@ async fn the_page_works_in_a_browser() {
     let shown = std::env::var_os("EXPLLM_SCREENSHOTS");
     let shown = shown.map_or_else(|| folder.path().to_owned(), PathBuf::from);
     camera(&folder.path().join("camera.y4m"));
-    let (address, _stop) = started().await;
+    let (address, _stop) = started(None).await;
+    let (locked, _stop) = started(Some("open-sesame")).await;
     let mut check = Command::new(node);
-    check
-        .arg(here("tests/page.mjs"))
-        .arg(&address)
-        .arg(&chromium);
+    check.arg(here("tests/page.mjs")).args([&address, &locked]);
+    check.arg(&chromium);
     check.args([&modules, &here("../../examples/photos/astronaut.png")]);
     check.args([&folder.path().join("camera.y4m"), &shown]);
     let done = tokio::task::spawn_blocking(move || check.output())
@@ -116,7 +116,7 @@ async fn the_client_of_openai_streams_a_chain() {
     let Some(python) = python.filter(has) else {
         return skipped("the Python package openai");
     };
-    let (address, _stop) = started().await;
+    let (address, _stop) = started(None).await;
     let mut client = Command::new(python);
     client.arg(here("tests/client.py")).arg(&address);
     client.arg(here("../../examples/photos/astronaut.png"));

@@ -66,6 +66,9 @@ struct Limits {
     /// Maximum number of waiting requests; further ones get status 429.
     #[arg(long, default_value_t = 64)]
     queue: u16,
+    /// Maximum time in seconds that a request waits; further requests get status 429.
+    #[arg(long, default_value = "1.5", value_name = "SECONDS", value_parser = wait)]
+    max_wait: Duration,
     /// Timeout of a request in seconds.
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=3600))]
     deadline: u16,
@@ -113,6 +116,7 @@ fn config(args: &Args) -> Result<ServerConfig, CliError> {
             .workers
             .map_or_else(rayon::current_num_threads, usize::from),
         queue: usize::from(limits.queue),
+        max_wait: limits.max_wait,
         deadline: seconds(limits.deadline),
         drain: seconds(limits.drain),
         allow_fetch: args.allow_fetch.clone(),
@@ -162,6 +166,16 @@ fn token(file: &Path) -> Result<Token, CliError> {
     Token::new(&text).map_err(|e| CliError::Usage(format!("{}: {e}", file.display())))
 }
 
+/// A time in seconds, with or without a fraction.
+fn wait(text: &str) -> Result<Duration, String> {
+    let seconds = text
+        .parse::<f64>()
+        .ok()
+        .filter(|s| (0.0..=3600.0).contains(s));
+    let seconds = seconds.ok_or("write seconds from 0 to 3600, such as 1.5")?;
+    Ok(Duration::from_secs_f64(seconds))
+}
+
 /// A size in bytes, with or without a unit.
 fn bytes(text: &str) -> Result<usize, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
@@ -187,6 +201,12 @@ fn bytes(text: &str) -> Result<usize, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn waits_are_seconds() {
+        assert_eq!(wait("1.5"), Ok(Duration::from_millis(1500)));
+        assert!(wait("-1").is_err() && wait("soon").is_err() && wait("1e99").is_err());
+    }
 
     #[test]
     fn sizes_are_read_with_their_units() {

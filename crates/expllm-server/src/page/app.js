@@ -73,7 +73,7 @@ function failed(error, file) {
     held = [file, ...waiting.splice(0)].filter(Boolean);
     $("token").focus();
   }
-  say("This did not work: " + error.message);
+  say(error.status === 401 ? "Type the token of this server, please." : "This did not work: " + error.message);
 }
 
 function open(entry, shown = 0) {

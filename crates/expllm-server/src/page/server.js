@@ -2,9 +2,9 @@
 
 /** An answer that is no success, with the reason in the server's words. */
 export class Refused extends Error {
-  constructor(status, reason) {
+  constructor(status, reason, after) {
     super(reason);
-    this.status = status;
+    Object.assign(this, { status, after });
   }
 }
 
@@ -22,7 +22,19 @@ async function post(path, file, accept, signal) {
   const answer = await fetch(path, { method: "POST", body: form, headers, signal });
   if (answer.ok) return answer;
   const reason = await answer.json().then((body) => body.error.message, () => answer.statusText);
-  throw new Refused(answer.status, reason);
+  throw new Refused(answer.status, reason, answer.headers.get("retry-after") ?? 1);
+}
+
+/** Asks again, a few times, as long as too many others wait. */
+async function patient(ask) {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (error.status !== 429 || tries === 5) throw error;
+      await new Promise((done) => setTimeout(done, 1000 * error.after));
+    }
+  }
 }
 
 /** The faces of a picture, without chains. */
@@ -33,7 +45,7 @@ export async function readUnits(file, signal) {
 
 /** The faces of a picture with their chains; `hear(name, value)` hears the parts as they come. */
 export async function analyze(file, hear, signal) {
-  const answer = await post("/api/analyze", file, "text/event-stream", signal);
+  const answer = await patient(() => post("/api/analyze", file, "text/event-stream", signal));
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let text = "", done = null;
   for (;;) {

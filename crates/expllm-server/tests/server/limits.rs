@@ -188,6 +188,29 @@ async fn headers_and_bodies_that_do_not_come_are_not_waited_for() {
 }
 
 #[tokio::test]
+async fn clients_that_do_not_read_are_cut_off() {
+    let config = ServerConfig {
+        write_deadline: Duration::from_millis(200),
+        connections: 1,
+        ..ServerConfig::default()
+    };
+    let server = started(config).await;
+    let ask = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let mut deaf = TcpStream::connect(server.address).await.unwrap();
+    // Answers of 56 MB, far more than the system keeps for a client that does not take them.
+    deaf.write_all(&ask.repeat(2_000)).await.unwrap();
+    // Once it is cut off, the only connection is free.
+    let next = async {
+        let mut next = TcpStream::connect(server.address).await.unwrap();
+        next.write_all(ask).await.unwrap();
+        next.read_exact(&mut [0]).await.unwrap();
+    };
+    let answered = tokio::time::timeout(Duration::from_secs(20), next);
+    answered.await.unwrap();
+    drop(deaf);
+}
+
+#[tokio::test]
 async fn many_slow_bodies_take_no_more_memory_than_there_is() {
     let config = ServerConfig {
         max_body: 1 << 20,
