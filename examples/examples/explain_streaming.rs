@@ -33,6 +33,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             match event? {
                 ExplanationEvent::Label { expression, .. } => println!("{expression}:"),
                 ExplanationEvent::Text(piece) => print!("{piece}"),
+                // What the face does not bear out, in spite of all that was drawn in its place.
+                ExplanationEvent::Unsupported(piece) => print!("{piece} [not supported]"),
                 _ => {}
             }
             std::io::stdout().flush()?;

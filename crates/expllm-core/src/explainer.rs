@@ -129,6 +129,8 @@ pub enum ExplanationEvent {
     },
     /// More text of the chain.
     Text(String),
+    /// More text of the chain that the face does not bear out, to be shown marked.
+    Unsupported(String),
 }
 
 /// An explanation as it is being made.
@@ -146,6 +148,9 @@ pub struct Explanation {
     pub text: String,
     /// The text in its three parts, or why it has none.
     pub chain: Result<ChainOfThought, CoreError>,
+    /// The stretches of the text that were marked while it was written, white space around them left
+    /// out; none where nothing was verified.
+    pub marked: Vec<String>,
 }
 
 impl Explanation {
@@ -157,6 +162,7 @@ impl Explanation {
             probabilities: label.map(|(_, probabilities)| probabilities),
             chain: text.parse(),
             text,
+            marked: Vec::new(),
         }
     }
 }
@@ -167,6 +173,7 @@ pub struct ExplanationParts {
     expression: Option<Expression>,
     probabilities: Option<ExpressionProbabilities>,
     text: String,
+    marked: Vec<String>,
 }
 
 impl ExplanationParts {
@@ -190,6 +197,10 @@ impl ExplanationParts {
                 self.probabilities = Some(*probabilities);
             }
             ExplanationEvent::Text(text) => self.text.push_str(text),
+            ExplanationEvent::Unsupported(text) => {
+                self.text.push_str(text);
+                self.marked.push(text.trim().to_owned());
+            }
         }
     }
 
@@ -201,6 +212,7 @@ impl ExplanationParts {
             probabilities: self.probabilities,
             chain: self.text.parse(),
             text: self.text,
+            marked: self.marked,
         }
     }
 }
@@ -236,14 +248,27 @@ pub trait Explainer: Send + Sync {
     /// The first face that fails; a text that is no chain is not an error.
     fn explain_all(&self, requests: &[ExplainRequest]) -> Result<Vec<Explanation>, StageError> {
         let to_the_end = |request: &ExplainRequest| {
-            let mut parts = ExplanationParts::new(request.question);
-            for event in self.explain(request)? {
-                parts.take(&event?);
-            }
-            Ok(parts.finish())
+            let events = self.explain(request)?;
+            explanation_of(events, request.question)
         };
         requests.iter().map(to_the_end).collect()
     }
+}
+
+/// Runs a stream to its end.
+///
+/// # Errors
+///
+/// As the stream.
+pub fn explanation_of(
+    events: ExplanationStream<'_>,
+    question: ExplainQuestion,
+) -> Result<Explanation, StageError> {
+    let mut parts = ExplanationParts::new(question);
+    for event in events {
+        parts.take(&event?);
+    }
+    Ok(parts.finish())
 }
 
 /// The stream of an explanation that is known as a whole.
@@ -291,8 +316,10 @@ mod tests {
         for text in ["The eyes ", "are wide."] {
             parts.take(&ExplanationEvent::Text(text.into()));
         }
+        parts.take(&ExplanationEvent::Unsupported(" They smile.".into()));
         let explanation = parts.finish();
-        assert_eq!(explanation.text, "The eyes are wide.");
+        assert_eq!(explanation.text, "The eyes are wide. They smile.");
+        assert_eq!(explanation.marked, ["They smile."]);
         assert!(explanation.chain.is_err());
         assert_eq!(explanation.expression, Some(Expression::Fear));
         assert_eq!(explanation.probabilities, None);

@@ -36,6 +36,7 @@ mod photo;
 mod pipeline;
 mod reading;
 mod stages;
+mod verification;
 
 pub use action_unit::{ActionUnit, ActionUnitInfo, Side};
 pub use chain::{ChainOfThought, ChainPart};
@@ -44,7 +45,7 @@ pub use crosswalk::UnitTool;
 pub use error::{CoreError, Stage, StageError};
 pub use explainer::{
     ExplainQuestion, ExplainRequest, Explainer, Explanation, ExplanationEvent, ExplanationParts,
-    ExplanationStream, explanation_at_once,
+    ExplanationStream, explanation_at_once, explanation_of,
 };
 pub use expression::{Expression, ExpressionProbabilities, ExpressionSet};
 pub use face_reader::{FaceOutcome, FaceReader, FaceReading, PlacedFace, UnreadFace};
@@ -57,3 +58,4 @@ pub use reading::{AuReading, AuVector};
 pub use stages::{
     AuDetector, ExpressionClassifier, FaceAligner, FaceDetector, GoOn, LandmarkDetector,
 };
+pub use verification::{JudgedFace, NewSentence, SentenceJudge, Verdict};

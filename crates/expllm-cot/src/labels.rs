@@ -296,7 +296,7 @@ const COMMON: &[&str] = &[
 ];
 
 /// Whether at least one word in twelve is among the commonest of English.
-pub(crate) fn is_english(texts: &[&String]) -> bool {
+pub(crate) fn is_english(texts: &[&str]) -> bool {
     let (mut all, mut common) = (0, 0);
     for text in texts {
         for word in words(text) {

@@ -32,6 +32,7 @@ mod repetition;
 mod resume;
 mod summary;
 mod units;
+mod verify;
 mod writer;
 
 pub use blind::{BlindKey, BlindPair, Form, QUESTIONS, Verdicts, Wins, blind, empty_form};
@@ -55,4 +56,5 @@ pub use reasoning::{Certainty, CueReading, Reasoning, Rival, Support, reason};
 pub use record::{BuiltRecord, CotRecord, Status, Usage};
 pub use summary::Summary;
 pub use units::UnitReader;
+pub use verify::ChainJudge;
 pub use writer::{Draft, LocalWriter, TextWriter, WriteError, WriteRequest};

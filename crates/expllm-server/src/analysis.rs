@@ -43,8 +43,16 @@ impl From<StageError> for Stop {
     }
 }
 
-/// Hears the words of each face as they come: the face's index and more text.
-pub(crate) type Listener<'a> = dyn FnMut(usize, &str) -> Result<(), Stop> + 'a;
+/// More text of a chain.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Words<'a> {
+    pub text: &'a str,
+    /// Whether the readings bear it out.
+    pub supported: bool,
+}
+
+/// Hears the words of each face as they come, with the face's index.
+pub(crate) type Listener<'a> = dyn FnMut(usize, Words<'_>) -> Result<(), Stop> + 'a;
 
 /// The work on one photo.
 #[derive(Clone, Copy)]
@@ -101,7 +109,7 @@ impl Analysis<'_> {
         for index in 0..report.faces.len() {
             let face = &report.faces[index].face;
             let seed = seed.wrapping_add(index as u64);
-            let said = self.explain_face((photo, face), seed, &mut |text| hear(index, text));
+            let said = self.explain_face((photo, face), seed, &mut |words| hear(index, words));
             match said {
                 Ok(said) => report.faces[index].explanation = Some(said),
                 Err(Stop::Failed(error)) => report.fails(format!("face {}: {error}", index + 1)),
@@ -115,7 +123,7 @@ impl Analysis<'_> {
         &self,
         (photo, face): (&Photo, &FaceReading),
         seed: u64,
-        hear: &mut dyn FnMut(&str) -> Result<(), Stop>,
+        hear: &mut dyn FnMut(Words<'_>) -> Result<(), Stop>,
     ) -> Result<Explanation, Stop> {
         let explainer = self.app.explainer();
         let (question, set) = (ExplainQuestion::LabelFirst, ExpressionSet::Eight);
@@ -134,9 +142,12 @@ impl Analysis<'_> {
             self.going.check()?;
             let event = event?;
             parts.take(&event);
-            if let ExplanationEvent::Text(text) = &event {
-                hear(text)?;
-            }
+            let (text, supported) = match &event {
+                ExplanationEvent::Text(text) => (text, true),
+                ExplanationEvent::Unsupported(text) => (text, false),
+                _ => continue,
+            };
+            hear(Words { text, supported })?;
         }
         Ok(parts.finish())
     }

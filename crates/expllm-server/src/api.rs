@@ -61,8 +61,10 @@ fn tell(analysis: &Analysis<'_>, bytes: &[u8], events: &Events) -> Result<(), Re
     };
     let (photo, mut report) = analysis.read(bytes)?;
     send("faces", &rows(&report, false)?)?;
-    let said = analysis.explain((&photo, &mut report), 0, &mut |face, text| {
-        Ok(send("words", &json!({"face": face, "text": text}))?)
+    let said = analysis.explain((&photo, &mut report), 0, &mut |face, words| {
+        let (text, supported) = (words.text, words.supported);
+        let words = json!({"face": face, "text": text, "supported": supported});
+        Ok(send("words", &words)?)
     });
     said.or_else(refused)?;
     send("done", &rows(&report, true)?)
@@ -126,7 +128,8 @@ fn told(said: &Explanation, face: &FaceReading) -> Value {
             let here = report.statements.iter().filter(|s| s.sentence == index);
             let mut units: Vec<_> = here.map(|s| s.unit.snake_case()).collect();
             units.dedup();
-            let supported = !offending.contains(&index);
+            let marked = said.marked.iter().any(|marked| marked.ends_with(text));
+            let supported = !marked && !offending.contains(&index);
             rows.push(json!({
                 "part": part.heading(), "text": text, "supported": supported, "units": units,
             }));

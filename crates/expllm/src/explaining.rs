@@ -1,9 +1,12 @@
 //! The multimodal language model as a stage: a checkpoint in, an explainer out.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use expllm_core::ExpressionSet;
+use expllm_cot::ChainJudge;
 use expllm_model::checkpoint::{self, Checkpoint};
+use expllm_model::generation::Verification;
 use expllm_model::{Backend, DType, ExpLlmExplainer, FacePixels, Format, LoadOptions, ModelError};
 
 /// Where the weights, the tokenizer and the template of a multimodal model are. All of them are
@@ -16,6 +19,10 @@ pub enum ModelSource {
     /// A checkpoint folder of any layout that [`checkpoint::open`] knows.
     Folder(PathBuf),
 }
+
+/// Candidates that are drawn in place of a sentence that the face contradicts, unless another number
+/// is given.
+pub const DRAWS: u32 = 4;
 
 /// How a model is loaded.
 #[derive(Debug, Clone)]
@@ -34,10 +41,13 @@ pub struct ExplainerOptions {
     pub temperature: Option<f32>,
     /// Most tokens of a text, at least 1; `None` keeps the folder's own limit.
     pub max_new_tokens: Option<usize>,
+    /// Candidates that are drawn in place of a sentence that the units of the face contradict, before
+    /// it is shown marked; 0 only marks it, and with `None` nothing is held against the face.
+    pub draws: Option<u32>,
 }
 
 impl Default for ExplainerOptions {
-    /// All eight expressions; backend, number format and seed are chosen.
+    /// All eight expressions; backend, number format and seed are chosen, and four candidates drawn.
     fn default() -> Self {
         Self {
             set: ExpressionSet::Eight,
@@ -46,6 +56,7 @@ impl Default for ExplainerOptions {
             seed: None,
             temperature: None,
             max_new_tokens: None,
+            draws: Some(DRAWS),
         }
     }
 }
@@ -74,8 +85,20 @@ impl ModelSource {
             .unwrap_or_else(|| stored_format(&checkpoint, backend));
         let load = load_options(format, backend)?;
         let pixels = FacePixels::of(&checkpoint.config.vision);
-        ExpLlmExplainer::load(checkpoint, &load, &device, options.set, pixels)
+        let model = ExpLlmExplainer::load(checkpoint, &load, &device, options.set, pixels)?;
+        Ok(match options.draws {
+            Some(draws) => verified(model, draws),
+            None => model,
+        })
     }
+}
+
+/// A model whose sentences are held against the units of the face by the reader of chains, the one
+/// that all checks use.
+#[must_use]
+pub fn verified(model: ExpLlmExplainer, draws: u32) -> ExpLlmExplainer {
+    let judge = Arc::new(ChainJudge);
+    model.verified(Verification { judge, draws })
 }
 
 /// How weights are kept on a backend.

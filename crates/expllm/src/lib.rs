@@ -12,4 +12,3 @@ pub use expllm_train as train;
 pub mod evaluation;
 pub mod explaining;
 pub mod reports;
-pub mod rewriting;

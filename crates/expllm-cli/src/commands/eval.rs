@@ -40,7 +40,7 @@ pub struct Args {
     model: ModelArgs,
     /// Grade the predictions in this CSV file instead of running a stage. Columns as in
     /// predictions.csv; `id` and `answer` are required.
-    #[arg(long, conflicts_with_all = ["model", "mode", "view", "dtype", "attempts", "cropped"])]
+    #[arg(long, conflicts_with_all = ["model", "mode", "view", "dtype", "draws", "cropped"])]
     predictions: Option<PathBuf>,
     /// Number of expressions: 8, or 7 without contempt.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u8).range(7..=8))]
@@ -89,7 +89,7 @@ impl Args {
                 .model
                 .dtype
                 .map(|dtype| dtype.format().name().to_owned()),
-            attempts: self.model.attempts,
+            draws: self.model.draws.unwrap_or_default().0,
         })
     }
 }

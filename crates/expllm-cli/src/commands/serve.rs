@@ -11,6 +11,7 @@ use expllm_core::Explainer;
 use expllm_cot::Composer;
 use expllm_server::{App, Parts, ServerConfig, Token, serve};
 
+use super::stages::Draws;
 use crate::{CliError, Outcome};
 
 /// Arguments of `expllm serve`.
@@ -26,6 +27,10 @@ pub struct Args {
     /// are composed from the action units].
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
+    /// Candidates that --model draws in place of a sentence that the action units contradict, before
+    /// it is shown marked: 0 to 32, or off to verify nothing [default: 4].
+    #[arg(long, value_name = "N|off", requires = "model")]
+    draws: Option<Draws>,
     /// File with the bearer token that requests must send.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
@@ -84,7 +89,7 @@ pub fn run(args: &Args) -> Result<Outcome, CliError> {
         .validate()
         .map_err(|e| CliError::Usage(e.to_string()))?;
     let parts = Parts {
-        explainer: explainer(args.model.as_deref())?,
+        explainer: explainer(args.model.as_deref(), args.draws.unwrap_or_default())?,
         access_log: access_log(args.access_log.as_deref())?,
     };
     let app = App::with_parts(config, parts).map_err(CliError::library)?;
@@ -126,12 +131,16 @@ fn config(args: &Args) -> Result<ServerConfig, CliError> {
 }
 
 /// What writes the chains.
-fn explainer(model: Option<&Path>) -> Result<Box<dyn Explainer>, CliError> {
+fn explainer(model: Option<&Path>, draws: Draws) -> Result<Box<dyn Explainer>, CliError> {
     let Some(folder) = model else {
         return Ok(Box::new(Composer));
     };
     let source = ModelSource::Folder(folder.to_owned());
-    let model = source.load(&ExplainerOptions::default());
+    let options = ExplainerOptions {
+        draws: draws.0,
+        ..ExplainerOptions::default()
+    };
+    let model = source.load(&options);
     Ok(Box::new(model.map_err(CliError::library)?))
 }
 

@@ -1,11 +1,10 @@
 //! The stages by name.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
-use clap::builder::RangedI64ValueParser;
 use expllm::evaluation::{Judge, Stages, View};
-use expllm::explaining::{ExplainerOptions, ModelSource};
-use expllm::rewriting::RewritingExplainer;
+use expllm::explaining::{DRAWS, ExplainerOptions, ModelSource, verified};
 use expllm_au::FaceReader;
 use expllm_core::{ExplainQuestion, Explainer, ExpressionSet};
 use expllm_cot::Composer;
@@ -100,21 +99,37 @@ pub struct ModelArgs {
     /// Number format of the model's weights in memory [default: the file's own].
     #[arg(long, value_enum)]
     pub dtype: Option<WeightFormat>,
-    /// Maximum number of attempts when a chain contradicts the action units; the best one is kept.
-    #[arg(long, default_value_t = 1, value_parser = attempts())]
-    pub attempts: u32,
+    /// Candidates drawn in place of a sentence that the action units contradict, 0 to 32, or off to
+    /// verify nothing [default: 4].
+    #[arg(long, value_name = "N|off")]
+    pub draws: Option<Draws>,
 }
 
-/// How often a chain may be written.
-pub fn attempts() -> RangedI64ValueParser<u32> {
-    clap::value_parser!(u32).range(1..=100)
+/// How the sentences of a model are verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Draws(pub Option<u32>);
+
+impl Draws {
+    /// Most candidates.
+    const MOST: u32 = 32;
 }
 
-/// A model whose chains are written as often as that.
-pub fn with_attempts(model: ExpLlmExplainer, attempts: u32) -> Box<dyn Explainer> {
-    match attempts {
-        1 => Box::new(model),
-        _ => Box::new(RewritingExplainer::new(model, attempts)),
+impl Default for Draws {
+    fn default() -> Self {
+        Self(Some(DRAWS))
+    }
+}
+
+impl FromStr for Draws {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = text.parse().ok().filter(|&number| number <= Self::MOST);
+        match (text, number) {
+            ("off", _) => Ok(Self(None)),
+            (_, Some(number)) => Ok(Self(Some(number))),
+            _ => Err(format!("give a number from 0 to {}, or off", Self::MOST)),
+        }
     }
 }
 
@@ -128,18 +143,12 @@ pub fn load(
     let judge = match stage {
         StageName::Au => Judge::Explainer {
             explainer: Box::new(Composer),
+            unverified: None,
             question: ExplainQuestion::LabelFirst,
             view: View::Aligned,
         },
         StageName::Classifier => Judge::Classifier,
-        StageName::Expllm => Judge::Explainer {
-            explainer: with_attempts(explainer(model, set)?, model.attempts),
-            question: model.mode.into(),
-            view: match model.view {
-                ViewName::Aligned => View::Aligned,
-                ViewName::Whole => View::Whole,
-            },
-        },
+        StageName::Expllm => language_model(model, set)?,
     };
     Ok(Stages {
         reader: FaceReader::pretrained().map_err(CliError::library)?.boxed(),
@@ -148,14 +157,52 @@ pub fn load(
     })
 }
 
-/// The multimodal model of a checkpoint folder, or the one that is part of the program.
+/// The multimodal model, and beside it the same without verification.
+fn language_model(model: &ModelArgs, set: ExpressionSet) -> Result<Judge, CliError> {
+    let plain = explainer(model, set)?;
+    let (explainer, unverified): (Box<dyn Explainer>, Option<Box<dyn Explainer>>) =
+        match model.draws.unwrap_or_default() {
+            Draws(None) => (Box::new(plain), None),
+            Draws(Some(draws)) => {
+                let verified = verified(plain.clone(), draws);
+                (Box::new(verified), Some(Box::new(plain)))
+            }
+        };
+    Ok(Judge::Explainer {
+        explainer,
+        unverified,
+        question: model.mode.into(),
+        view: match model.view {
+            ViewName::Aligned => View::Aligned,
+            ViewName::Whole => View::Whole,
+        },
+    })
+}
+
+/// The multimodal model of a checkpoint folder, or the one that is part of the program; it verifies
+/// nothing.
 fn explainer(model: &ModelArgs, set: ExpressionSet) -> Result<ExpLlmExplainer, CliError> {
     let options = ExplainerOptions {
         set,
         format: model.dtype.map(WeightFormat::format),
+        draws: None,
         ..ExplainerOptions::default()
     };
     let folder = model.model.clone().map(ModelSource::Folder);
     let source = folder.unwrap_or(ModelSource::Shipped);
     source.load(&options).map_err(CliError::library)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn draws_are_a_number_or_off() {
+        assert_eq!("off".parse(), Ok(Draws(None)));
+        assert_eq!("0".parse(), Ok(Draws(Some(0))));
+        for wrong in ["33", "-1", "on", ""] {
+            assert!(wrong.parse::<Draws>().is_err(), "{wrong}");
+        }
+    }
 }

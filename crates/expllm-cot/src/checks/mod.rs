@@ -224,9 +224,9 @@ impl Checker {
             found.push(Finding::new(Check::StrongUnit, detail));
         }
         let text = [
-            &chain.key_observations,
-            &chain.interpretation,
-            &chain.conclusion,
+            chain.key_observations.as_str(),
+            chain.interpretation.as_str(),
+            chain.conclusion.as_str(),
         ];
         if !self.digits
             && text

@@ -39,6 +39,7 @@ use movement::{PartKind, Share};
 pub(crate) use sentence::Sentence;
 pub(crate) use stillness::Stillness;
 pub use tokens::sentences;
+pub(crate) use tokens::{ends_in_mark, opens};
 
 /// A difference between the sides that bears no asymmetry.
 pub(crate) const NO_ASYMMETRY: f32 = 0.1;

@@ -18,31 +18,39 @@ pub(super) struct Token {
 pub fn sentences(text: &str) -> Vec<&str> {
     let mut found = Vec::new();
     let mut start = 0;
-    let mut chars = text.char_indices().peekable();
-    while let Some((at, c)) = chars.next() {
-        if !matches!(c, '.' | '!' | '?') {
-            continue;
-        }
-        let mut end = at + 1;
-        while let Some(&(next, quote)) = chars.peek()
-            && matches!(quote, '"' | '\'' | '”' | '’' | ')')
-        {
-            end = next + quote.len_utf8();
-            chars.next();
-        }
+    for end in ends_of_marks(text) {
         let rest = &text[end..];
-        let next = rest.trim_start();
-        let opens = next
-            .chars()
-            .next()
-            .is_none_or(|c| c.is_uppercase() || matches!(c, '"' | '“' | '‘' | '('));
-        if opens && (next.is_empty() || next.len() < rest.len()) {
+        if rest.trim().is_empty() || opens(rest) {
             push_trimmed(&mut found, &text[start..end]);
             start = end;
         }
     }
     push_trimmed(&mut found, &text[start..]);
     found
+}
+
+/// Quotes and brackets that may follow the mark of their sentence.
+const CLOSERS: [char; 5] = ['"', '\'', '”', '’', ')'];
+
+/// The places after every `.`, `!` and `?` with what it closes.
+fn ends_of_marks(text: &str) -> impl Iterator<Item = usize> {
+    text.match_indices(['.', '!', '?']).map(|(at, _)| {
+        let rest = text[at + 1..].trim_start_matches(CLOSERS);
+        text.len() - rest.len()
+    })
+}
+
+/// Whether a mark with what it closes stands at the end of a text.
+pub(crate) fn ends_in_mark(text: &str) -> bool {
+    let text = text.trim_end_matches(CLOSERS);
+    text.ends_with(['.', '!', '?'])
+}
+
+/// Whether a new sentence begins after white space.
+pub(crate) fn opens(rest: &str) -> bool {
+    let next = rest.trim_start();
+    let begins = |c: char| c.is_uppercase() || matches!(c, '"' | '“' | '‘' | '(');
+    next.len() < rest.len() && next.starts_with(begins)
 }
 
 fn push_trimmed<'a>(found: &mut Vec<&'a str>, text: &'a str) {

@@ -50,7 +50,7 @@ impl ExpLlmExplainer {
         Ok(explanations)
     }
 
-    fn faces_at_a_time(&self) -> usize {
+    pub(super) fn faces_at_a_time(&self) -> usize {
         let config = &self.model.config().llm;
         let width = 2 * config.num_layers * config.num_kv_heads * config.head_dim;
         let bytes = width * config.max_positions * self.model.decoder.dtype().size();

@@ -8,10 +8,12 @@ mod reader;
 mod run;
 mod stage;
 
+use std::sync::Arc;
+
 use burn::tensor::{Device, Tensor, TensorData};
 use expllm_core::{
-    AlignedFace, ExplainQuestion, ExplanationEvent, Expression, ExpressionProbabilities,
-    ExpressionSet, Photo,
+    AlignedFace, AuVector, ExplainQuestion, ExplanationEvent, Expression, ExpressionProbabilities,
+    ExpressionSet, JudgedFace, Photo,
 };
 
 pub use expllm_core::Explanation;
@@ -22,17 +24,20 @@ use run::Run;
 
 use crate::checkpoint::Checkpoint;
 use crate::conversation::{PromptTemplate, Task, Turn};
-use crate::generation::{CancelToken, GenerationSettings, Prefix, TextStream};
+use crate::generation::{CancelToken, GenerationSettings, Prefix, Verification};
 use crate::{LoadOptions, ModelError, Network, Tokenizer};
 
-/// A model with everything that turns faces into its input and its output into chains.
+/// A model with everything that turns faces into its input and its output into chains. A clone
+/// shares its weights.
+#[derive(Clone)]
 pub struct ExpLlmExplainer {
     model: Network,
     tokenizer: Tokenizer,
     template: PromptTemplate,
     settings: GenerationSettings,
     set: ExpressionSet,
-    pixels: Box<dyn PreparePixels>,
+    pixels: Arc<dyn PreparePixels>,
+    verification: Option<Verification>,
 }
 
 impl ExpLlmExplainer {
@@ -58,7 +63,8 @@ impl ExpLlmExplainer {
             template,
             settings,
             set,
-            pixels: Box::new(pixels),
+            pixels: Arc::new(pixels),
+            verification: None,
         })
     }
 
@@ -89,6 +95,14 @@ impl ExpLlmExplainer {
         Self::new(model, words, checkpoint.generation, set, pixels)
     }
 
+    /// The same, whose answers to an [`ExplainRequest`](expllm_core::ExplainRequest) are held
+    /// against its units sentence by sentence before they are given.
+    #[must_use]
+    pub fn verified(mut self, verification: Verification) -> Self {
+        self.verification = Some(verification);
+        self
+    }
+
     /// The model.
     #[must_use]
     pub fn model(&self) -> &Network {
@@ -108,7 +122,8 @@ impl ExpLlmExplainer {
         self.settings.temperature > 0.0
     }
 
-    /// Starts an explanation that can be cancelled from another thread.
+    /// Starts an explanation that can be cancelled from another thread, and that nothing is held
+    /// against.
     ///
     /// # Errors
     ///
@@ -120,30 +135,33 @@ impl ExpLlmExplainer {
         cancel: CancelToken,
     ) -> Result<impl Iterator<Item = Result<ExplanationEvent, ModelError>> + Send + '_, ModelError>
     {
-        self.begin(face, question, (self.text_settings(&self.settings), cancel))
+        let settings = self.text_settings(&self.settings);
+        self.begin((face, None), question, (settings, cancel))
     }
 
+    /// Starts an explanation; where units are given, it is held against them if that is wanted.
     fn begin(
         &self,
-        face: &AlignedFace,
+        (face, units): (&AlignedFace, Option<&AuVector>),
         question: ExplainQuestion,
         (settings, cancel): (GenerationSettings, CancelToken),
     ) -> Result<Run<'_>, ModelError> {
         let image = self.encode(&face.image)?;
-        let (ready, prefix, label_after) = match question {
+        let (ready, prefix, label) = match question {
             ExplainQuestion::LabelFirst => {
                 let (prefix, event, label) = self.label(None, &[], Some(image))?;
                 let turns = [Turn::new(Task::Expression, label.name())];
-                (Some(event), self.ask(prefix, &turns)?, false)
+                (Some(event), self.ask(prefix, &turns)?, Some(label))
             }
             ExplainQuestion::Given(label) => {
                 let turns = [Turn::new(Task::Expression, label.name())];
                 let prompt = self.prompt(&turns, Task::Explanation)?;
-                (None, Prefix::new(&self.model, &prompt, Some(image))?, false)
+                let prefix = Prefix::new(&self.model, &prompt, Some(image))?;
+                (None, prefix, Some(label))
             }
             ExplainQuestion::ChainFirst => {
                 let prompt = self.prompt(&[], Task::Explanation)?;
-                (None, Prefix::new(&self.model, &prompt, Some(image))?, true)
+                (None, Prefix::new(&self.model, &prompt, Some(image))?, None)
             }
             _ => {
                 return Err(ModelError::Input {
@@ -153,12 +171,16 @@ impl ExpLlmExplainer {
             }
         };
         // The prefix is kept for the label after the chain.
-        let kept = label_after.then(|| prefix.clone());
-        let stream = TextStream::new(prefix, &self.tokenizer, &settings, cancel)?;
+        let kept = label.is_none().then(|| prefix.clone());
+        let face = units.map(|&action_units| JudgedFace {
+            action_units,
+            label,
+        });
+        let writing = self.write(prefix, &settings, (face, cancel))?;
         Ok(Run {
             explainer: self,
             ready: ready.into_iter().collect(),
-            stream: Some(stream),
+            writing: Some(writing),
             text: String::new(),
             label_after: kept,
         })
@@ -194,7 +216,7 @@ impl ExpLlmExplainer {
             seed,
             ..self.text_settings(&self.settings)
         };
-        for event in self.begin(face, question, (settings, CancelToken::default()))? {
+        for event in self.begin((face, None), question, (settings, CancelToken::default()))? {
             match event? {
                 ExplanationEvent::Label {
                     expression,

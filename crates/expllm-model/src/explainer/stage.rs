@@ -2,6 +2,7 @@
 
 use expllm_core::{
     AlignedFace, ExplainRequest, Explainer, Explanation, ExplanationStream, Stage, StageError,
+    explanation_of,
 };
 
 use super::ExpLlmExplainer;
@@ -67,13 +68,19 @@ impl Explainer for ExpLlmExplainer {
         let wrap = |error| StageError::new(Stage::Explanation, error);
         let face = self.face(request)?;
         let settings = self.text_settings(&self.seeded(request));
+        let face = (face, Some(&request.action_units));
         let run = self.begin(face, request.question, (settings, CancelToken::default()));
         Ok(Box::new(
             run.map_err(wrap)?.map(move |event| event.map_err(wrap)),
         ))
     }
 
+    /// Side by side where nothing is verified, else one after the other.
     fn explain_all(&self, requests: &[ExplainRequest]) -> Result<Vec<Explanation>, StageError> {
+        if self.verification.is_some() {
+            let to_the_end = |r: &ExplainRequest| explanation_of(self.explain(r)?, r.question);
+            return requests.iter().map(to_the_end).collect();
+        }
         let mut said = Vec::with_capacity(requests.len());
         for alike in requests.chunk_by(|a, b| self.alike(a, b)) {
             said.extend(self.explain_alike(alike)?);

@@ -116,6 +116,62 @@ fn the_chain_comes_first_and_conditions_the_label() {
     }
 }
 
+/// Judges sentences of random text, which end at spaces and capitals.
+struct Fussy;
+
+impl expllm_core::SentenceJudge for Fussy {
+    fn ends(&self, text: &str, place: usize) -> Option<bool> {
+        let next = text[place..].chars().next()?;
+        Some(u32::from(next).is_multiple_of(3))
+    }
+
+    fn judge(&self, new: &expllm_core::NewSentence<'_>, face: &JudgedFace) -> expllm_core::Verdict {
+        assert_eq!(face.action_units, AuVector::default());
+        match new.text[new.start..].chars().count() % 2 {
+            0 => expllm_core::Verdict::Contradicted,
+            _ => expllm_core::Verdict::Stands { new_units: 0 },
+        }
+    }
+}
+
+#[test]
+fn what_is_streamed_is_what_is_returned_with_its_marks() {
+    let with = |draws| {
+        let judge = Arc::new(Fussy);
+        explainer(short()).verified(Verification { judge, draws })
+    };
+    let mut marks = Vec::new();
+    for draws in [0, 3] {
+        let explainer = with(draws);
+        for question in [
+            ExplainQuestion::LabelFirst,
+            ExplainQuestion::ChainFirst,
+            ExplainQuestion::Given(Expression::Fear),
+        ] {
+            let asked = request(&face(3), question);
+            let whole = explainer.explain_all(std::slice::from_ref(&asked)).unwrap();
+            let mut parts = expllm_core::ExplanationParts::new(question);
+            let mut marked = Vec::new();
+            for event in explainer.explain(&asked).unwrap() {
+                let event = event.unwrap();
+                parts.take(&event);
+                if let ExplanationEvent::Unsupported(text) = event {
+                    marked.push(text.trim().to_owned());
+                }
+            }
+            assert_eq!([parts.finish()], whole[..]);
+            assert_eq!(whole[0].marked, marked);
+            if draws == 0 {
+                let plain = self::explainer(short());
+                let plain = plain.explain_to_end(&face(3), question).unwrap();
+                assert_eq!(plain.text, whole[0].text);
+            }
+            marks.push(marked.len());
+        }
+    }
+    assert!(marks[3..].iter().sum::<usize>() < marks[..3].iter().sum());
+}
+
 #[test]
 fn faces_side_by_side_get_what_each_gets_alone() {
     let faces: Vec<_> = (1..6).map(|seed| face(2 * seed + 1)).collect();

@@ -2,6 +2,7 @@
 
 use burn::tensor::Tensor;
 
+use super::Prefix;
 use crate::parts::{KvCache, TokenMask, numbers};
 use crate::tokenizer::common_prefix;
 use crate::{ModelError, Speaker};
@@ -44,6 +45,35 @@ impl<'m> BatchPrefix<'m> {
         };
         prefix.rewind_to(prompts)?;
         Ok(prefix)
+    }
+
+    /// As many rows as wanted of the first tokens of a prefix, which shares nothing with them;
+    /// `scores` are those after these tokens.
+    pub(super) fn of_prefix(
+        prefix: &Prefix<'m>,
+        length: usize,
+        scores: &[f32],
+        rows: usize,
+    ) -> Self {
+        let (cache, tokens) = prefix.cached();
+        let mut cache = cache.select(&vec![0; rows]);
+        cache.truncate(length);
+        Self {
+            model: prefix.model(),
+            cache,
+            images: None,
+            tokens: vec![tokens[..length].to_vec(); rows],
+            scores: vec![scores.to_vec(); rows],
+        }
+    }
+
+    /// Goes on in a prefix from the first tokens of a row, none of them padding, whose scores
+    /// are known.
+    pub(super) fn go_on_in(&self, prefix: &mut Prefix<'m>, row: usize, end: (usize, Vec<f32>)) {
+        let (length, scores) = end;
+        let mut cache = self.cache.select(&[row]);
+        cache.truncate(length);
+        prefix.go_on_from(cache, self.tokens[row][..length].to_vec(), scores);
     }
 
     /// The model.

@@ -4,14 +4,18 @@
 //! image and system text are encoded once. From a prefix come [`TokenStream`] and
 //! [`TextStream`], the scores of fixed answers ([`AnswerTrie`]), and
 //! [`BatchPrefix`], [`generate_batch`] and [`generate_texts`] run several prompts side by side.
+//! A [`VerifiedStream`] holds each sentence against the face before it gives it.
 
 mod answers;
 mod batch;
 mod batch_prefix;
+mod line;
 mod prefix;
+mod redraw;
 mod sampler;
 mod settings;
 mod stream;
+mod verified;
 
 pub use answers::AnswerTrie;
 pub use batch::{BatchPrompt, generate_batch, generate_texts};
@@ -20,3 +24,7 @@ pub use prefix::Prefix;
 pub use sampler::Sampler;
 pub use settings::GenerationSettings;
 pub use stream::{CancelToken, FinishReason, TextStream, TokenStream};
+pub use verified::{Verification, VerifiedPiece, VerifiedStream};
+
+#[cfg(test)]
+mod verified_tests;

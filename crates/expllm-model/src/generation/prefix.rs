@@ -131,6 +131,16 @@ impl<'m> Prefix<'m> {
         Ok(scores.chunks_exact(vocab).map(<[f32]>::to_vec).collect())
     }
 
+    /// The cache and the tokens in it.
+    pub(super) fn cached(&self) -> (&KvCache, &[u32]) {
+        (&self.cache, &self.tokens)
+    }
+
+    /// Goes on from a cache that holds the same image, with the scores after its tokens.
+    pub(super) fn go_on_from(&mut self, cache: KvCache, tokens: Vec<u32>, scores: Vec<f32>) {
+        (self.cache, self.tokens, self.scores) = (cache, tokens, scores);
+    }
+
     fn run(&mut self, tokens: &[u32], image: Option<Tensor<3>>) -> Result<(), ModelError> {
         let (model, length) = (self.model, tokens.len());
         self.cache.reserve(self.tokens.len() + length)?;

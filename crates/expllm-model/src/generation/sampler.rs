@@ -35,6 +35,24 @@ impl Sampler {
         })
     }
 
+    /// A sampler that goes on from the same tokens at another temperature, with random numbers of
+    /// its own.
+    pub(super) fn redrawing(&self, temperature: f32, seed: u64) -> Self {
+        Self {
+            temperature,
+            random: ChaCha8Rng::seed_from_u64(seed),
+            ..self.clone()
+        }
+    }
+
+    /// This sampler after the tokens that another has chosen in its place.
+    pub(super) fn after(&self, other: Self) -> Self {
+        Self {
+            seen: other.seen,
+            ..self.clone()
+        }
+    }
+
     /// The next token, given a score for each token of the vocabulary.
     ///
     /// # Errors

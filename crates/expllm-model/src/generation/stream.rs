@@ -215,7 +215,7 @@ pub(super) fn earliest(text: &str, stop: &[String]) -> Option<usize> {
 }
 
 /// How many bytes at the end of a text may be the beginning of a stop string.
-fn longest_open_end(text: &str, stop: &[String]) -> usize {
+pub(super) fn longest_open_end(text: &str, stop: &[String]) -> usize {
     let open_end = |stop: &String| {
         let cuts = stop.char_indices().map(|(place, _)| place);
         cuts.filter(|&cut| text.ends_with(&stop[..cut])).max()

@@ -100,13 +100,17 @@ fn said(
     }
     let several = explained.1.faces.len() > 1;
     let mut last = None;
-    analysis.explain(explained, asked.seed(), &mut |face, text| {
+    analysis.explain(explained, asked.seed(), &mut |face, words| {
         let before = last.replace(face);
         if several && before != last {
             let gap = if before.is_some() { "\n\n" } else { "" };
             speech.say(&format!("{gap}Face {}:\n\n", face + 1))?;
         }
-        speech.say(text)
+        speech.say(words.text)?;
+        match words.supported {
+            true => Ok(()),
+            false => speech.say(" [not supported]"),
+        }
     })?;
     if last.is_none() {
         speech.say(&nothing(&report))?;

@@ -54,7 +54,7 @@ async function read(file) {
   const entry = { name: file.name || "photo", picture, faces: [], words: [] };
   const faces = await analyze(file, (name, value) => {
     if (name === "words") {
-      entry.words[value.face] = (entry.words[value.face] || "") + value.text;
+      entry.words[value.face] = (entry.words[value.face] || "") + value.text + (value.supported ? "" : " [not supported]");
       if (view.entry === entry && view.shown === value.face) showWords(entry.words[value.face]);
     } else if (name === "faces") {
       entry.faces = value;

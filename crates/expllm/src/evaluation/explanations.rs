@@ -21,18 +21,7 @@ struct Explained<'a> {
 /// Adds the figures of all chains, each also with the faces shuffled.
 pub fn judge_explanations(figures: &mut Figures, records: &[Record], predictions: &[Prediction]) {
     let written = predictions.iter().filter(|p| p.chain.is_some()).count();
-    let explained: Vec<_> = records
-        .iter()
-        .zip(predictions)
-        .filter_map(|(record, prediction)| {
-            Some(Explained {
-                chain: prediction.chain.as_deref()?.parse().ok()?,
-                units: record.action_units.or(prediction.units),
-                answer: prediction.answer,
-                reference: record.description.as_deref(),
-            })
-        })
-        .collect();
+    let explained = explained(records, predictions, |p| p.chain.as_deref());
     if written == 0 {
         return;
     }
@@ -47,19 +36,56 @@ pub fn judge_explanations(figures: &mut Figures, records: &[Record], predictions
     let judged = |chain: &Explained<'_>, face: &Explained<'_>| {
         ChainScore::of(&chain.chain, face.units.as_ref(), face.answer)
     };
-    add("label_in_conclusion", &|chain, face| {
-        judged(chain, face).label_in_conclusion
-    });
-    add("grounding_precision", &|chain, face| {
-        judged(chain, face).grounding_precision
-    });
-    add("grounding_recall", &|chain, face| {
-        judged(chain, face).grounding_recall
-    });
+    for (name, score) in SCORES {
+        add(name, &|chain, face| score(judged(chain, face)));
+    }
     add("rouge_l", &|chain, face| {
         Some(rouge(&chain.chain.to_string(), face.reference?)?.rouge_l.f1)
     });
     add_rege(figures, &explained);
+    add_unverified(figures, records, predictions);
+}
+
+/// One figure of a score.
+type Share = fn(ChainScore) -> Option<f64>;
+
+/// What can be said of a chain and a face.
+const SCORES: [(&str, Share); 3] = [
+    ("label_in_conclusion", |score| score.label_in_conclusion),
+    ("grounding_precision", |score| score.grounding_precision),
+    ("grounding_recall", |score| score.grounding_recall),
+];
+
+/// The texts that are chains, with what each is held against.
+fn explained<'a>(
+    records: &'a [Record],
+    predictions: &'a [Prediction],
+    text: impl Fn(&Prediction) -> Option<&str>,
+) -> Vec<Explained<'a>> {
+    let explained = |(record, prediction): (&'a Record, &Prediction)| {
+        Some(Explained {
+            chain: text(prediction)?.parse().ok()?,
+            units: record.action_units.or(prediction.units),
+            answer: prediction.answer,
+            reference: record.description.as_deref(),
+        })
+    };
+    records
+        .iter()
+        .zip(predictions)
+        .filter_map(explained)
+        .collect()
+}
+
+/// The same figures of what would have been written without verification.
+fn add_unverified(figures: &mut Figures, records: &[Record], predictions: &[Prediction]) {
+    let explained = explained(records, predictions, |p| p.unverified.as_deref());
+    for (name, score) in SCORES {
+        let of = |e: &Explained<'_>| score(ChainScore::of(&e.chain, e.units.as_ref(), e.answer));
+        let values: Vec<_> = explained.iter().filter_map(of).collect();
+        let mean = Bootstrap::default().mean(&values);
+        figures.put(format!("{name}_unverified"), mean);
+    }
 }
 
 /// REGE in its corrected form; its interval is that of its generation part alone.
@@ -170,6 +196,23 @@ mod tests {
         }
         assert!(value("rouge_l_gap") > 0.0);
         assert!(value("rege") > 199.0);
+    }
+
+    #[test]
+    fn chains_of_no_verification_have_figures_of_their_own() {
+        let mut samples = FACES.map(sample).to_vec();
+        let without = |name: &str, figures: &Figures| {
+            let estimate = figures.metrics.get(&format!("{name}_unverified"));
+            estimate.map(|estimate| (estimate.value, estimate.n))
+        };
+        assert_eq!(without("grounding_recall", &figures(samples.clone())), None);
+        let first = samples[0].1.chain.clone();
+        for (_, prediction) in &mut samples[..2] {
+            prediction.unverified.clone_from(&first);
+        }
+        let figures = figures(samples);
+        assert_eq!(without("grounding_recall", &figures), Some((0.5, 2)));
+        assert_eq!(figures.metrics["grounding_recall"].value, 1.0);
     }
 
     #[test]

@@ -27,6 +27,9 @@ pub struct Prediction {
     pub units: Option<AuVector>,
     /// The explanation.
     pub chain: Option<String>,
+    /// What it would have been without verification.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unverified: Option<String>,
     /// The face that was looked at, in pixels.
     pub face_box: Option<FaceBox>,
     /// Why there is no answer.
@@ -76,13 +79,10 @@ pub struct Setup {
     /// Number format of its weights in memory; `None` for that of the file.
     #[serde(default)]
     pub weights: Option<String>,
-    /// Times that it may write a chain while the action units contradict it.
-    #[serde(default = "one")]
-    pub attempts: u32,
-}
-
-const fn one() -> u32 {
-    1
+    /// Candidates that are drawn in place of a sentence that the action units contradict; `None`
+    /// where nothing is verified.
+    #[serde(default)]
+    pub draws: Option<u32>,
 }
 
 /// A prediction with a hash of the image that it is of.
@@ -195,7 +195,7 @@ mod tests {
             mode: "label-first".into(),
             view: "aligned".into(),
             weights: None,
-            attempts: 1,
+            draws: None,
         }
     }
 
@@ -208,6 +208,7 @@ mod tests {
             probabilities: None,
             units: None,
             chain: None,
+            unverified: None,
             face_box: None,
             error: Some("no face found".into()),
         };

@@ -1,6 +1,7 @@
 //! From records to predictions, in batches.
 
 use std::collections::HashMap;
+use std::iter::repeat;
 use std::time::{Duration, Instant};
 
 use expllm_core::{
@@ -135,6 +136,7 @@ pub fn blank(record: &Record) -> Prediction {
         probabilities: None,
         units: None,
         chain: None,
+        unverified: None,
         face_box: None,
         error: None,
     }
@@ -201,6 +203,7 @@ fn whole(photo: &Photo, face_box: FaceBox) -> AlignedFace {
 struct Answer {
     reading: FaceReading,
     explanation: Option<Explanation>,
+    unverified: Option<Explanation>,
 }
 
 impl Answer {
@@ -214,6 +217,7 @@ impl Answer {
         prediction.probabilities = probabilities;
         prediction.units = Some(self.reading.action_units);
         prediction.chain = self.explanation.map(|said| said.text);
+        prediction.unverified = self.unverified.map(|said| said.text);
     }
 }
 
@@ -225,6 +229,7 @@ fn answers(
 ) -> Vec<Result<Answer, String>> {
     let Judge::Explainer {
         explainer,
+        unverified,
         question,
         ..
     } = &stages.judge
@@ -232,6 +237,7 @@ fn answers(
         let answer = |reading| Answer {
             reading,
             explanation: None,
+            unverified: None,
         };
         let read = |outcome: FaceOutcome| outcome.map(answer).map_err(|e| e.to_string());
         return outcomes.into_iter().map(read).collect();
@@ -244,14 +250,21 @@ fn answers(
         })
     };
     let requests: Vec<_> = outcomes.iter().zip(pixels).filter_map(request).collect();
-    let mut said = explain_each(explainer.as_ref(), &requests).into_iter();
-    let missing = || Err("the explainer gave no answer".to_owned());
+    let said = explain_each(explainer.as_ref(), &requests);
+    let plain = unverified
+        .iter()
+        .flat_map(|u| explain_each(u.as_ref(), &requests));
+    let mut said = said
+        .into_iter()
+        .zip(plain.map(Result::ok).chain(repeat(None)));
+    let missing = || (Err("the explainer gave no answer".to_owned()), None);
     let answer = |outcome: FaceOutcome| {
         let reading = outcome.map_err(|e| e.to_string())?;
-        let explanation = Some(said.next().unwrap_or_else(missing)?);
+        let (explanation, unverified) = said.next().unwrap_or_else(missing);
         Ok(Answer {
             reading,
-            explanation,
+            explanation: Some(explanation?),
+            unverified,
         })
     };
     outcomes.into_iter().map(answer).collect()

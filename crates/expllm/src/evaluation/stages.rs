@@ -20,6 +20,8 @@ pub enum Judge {
     Explainer {
         /// Who explains.
         explainer: Box<dyn Explainer>,
+        /// The same one without verification, where its chains are to be judged too.
+        unverified: Option<Box<dyn Explainer>>,
         /// The order of its questions.
         question: ExplainQuestion,
         /// The pixels that it looks at.

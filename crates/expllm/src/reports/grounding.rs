@@ -9,7 +9,8 @@ use super::FaceReport;
 #[derive(Debug, Clone)]
 pub struct Grounding {
     report: GroundingReport,
-    /// Sentences of each part, with whether the readings contradict them.
+    /// Sentences of each part, with whether the readings contradict them or they were marked while
+    /// they were written.
     parts: Vec<(ChainPart, Vec<(String, bool)>)>,
 }
 
@@ -17,13 +18,15 @@ impl Grounding {
     /// Reads the chain of a face; `None` when it has none.
     #[must_use]
     pub fn of(face: &FaceReport) -> Option<Self> {
-        let chain = face.explanation.as_ref()?.chain.as_ref().ok()?;
+        let said = face.explanation.as_ref()?;
+        let chain = said.chain.as_ref().ok()?;
         let report = ground(chain, &face.face.action_units);
         let offending = report.offending_sentences();
         let mut index = 0;
         let mut part = |part: ChainPart| {
             let marked = sentences(chain.part(part)).into_iter().map(|sentence| {
-                let contradicted = offending.contains(&index);
+                let marked = said.marked.iter().any(|text| text.ends_with(sentence));
+                let contradicted = marked || offending.contains(&index);
                 index += 1;
                 (sentence.to_owned(), contradicted)
             });

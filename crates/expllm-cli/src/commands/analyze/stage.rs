@@ -10,7 +10,7 @@ use expllm_model::Backend;
 
 use crate::CliError;
 use crate::commands::WeightFormat;
-use crate::commands::stages::{Mode, attempts, with_attempts};
+use crate::commands::stages::{Draws, Mode};
 use crate::faces::Explaining;
 
 /// Arguments that choose the explaining stage.
@@ -44,10 +44,10 @@ pub struct StageArgs {
     /// Number format of the model's weights in memory [default: the file's own].
     #[arg(long, value_enum)]
     dtype: Option<WeightFormat>,
-    /// Maximum number of attempts when a chain contradicts the action units; the best one is shown
-    /// [default: 1].
-    #[arg(long, value_parser = attempts())]
-    attempts: Option<u32>,
+    /// Candidates drawn in place of a sentence that the action units contradict, before it is shown
+    /// marked: 0 to 32, or off to verify nothing [default: 4].
+    #[arg(long, value_name = "N|off")]
+    draws: Option<Draws>,
 }
 
 /// A stage that explains faces.
@@ -79,7 +79,7 @@ impl StageArgs {
             || self.mode.is_some()
             || self.device.is_some()
             || self.dtype.is_some()
-            || self.attempts.is_some();
+            || self.draws.is_some();
         let meant = match of_model {
             true => StageName::Expllm,
             false => StageName::Composer,
@@ -104,7 +104,7 @@ impl StageArgs {
             ("--mode", self.mode.is_some()),
             ("--device", self.device.is_some()),
             ("--dtype", self.dtype.is_some()),
-            ("--attempts", self.attempts.is_some()),
+            ("--draws", self.draws.is_some()),
         ];
         if let Some((name, _)) = unused.into_iter().find(|(_, given)| *given) {
             let reason = format!("{name} is for the multimodal model; leave --stage composer out");
@@ -124,11 +124,12 @@ impl StageArgs {
             backend: self.device,
             format: self.dtype.map(WeightFormat::format),
             seed: self.seed,
+            draws: self.draws.unwrap_or_default().0,
             ..ExplainerOptions::default()
         };
         let explainer = source.load(&options).map_err(CliError::library)?;
         Ok(Explaining {
-            explainer: with_attempts(explainer, self.attempts.unwrap_or(1)),
+            explainer: Box::new(explainer),
             question: self.question(),
             set,
             seed: 0,

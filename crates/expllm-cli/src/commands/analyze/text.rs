@@ -10,6 +10,9 @@ use expllm_core::{
 use crate::CliError;
 use crate::faces::{Output, Step};
 
+/// What stands behind text that the readings do not bear out, while it is written.
+const MARK: &str = " [not supported]";
+
 /// A whole report.
 pub fn photo(report: &PhotoReport) -> String {
     let mut text = format!("{}\n", report.file);
@@ -74,6 +77,10 @@ impl<'a> StreamWriter<'a> {
                 self.output.text(&expression(*label, Some(probabilities)))?;
             }
             Step::Event(ExplanationEvent::Text(text)) => self.words(text)?,
+            Step::Event(ExplanationEvent::Unsupported(text)) => {
+                self.words(text)?;
+                self.words(MARK)?;
+            }
             Step::Event(_) => {}
             Step::Explained(face) => self.end_face(face)?,
             Step::Done(report) => self.output.text(&ending(report))?,
@@ -201,12 +208,15 @@ fn remark(said: &Explanation) -> String {
 
 /// How far the chain agrees with the action units, and the sentences that they contradict.
 fn grounding(face: &FaceReport) -> String {
-    let Some(grounding) = Grounding::of(face) else {
-        return String::new();
-    };
-    let mut text = format!("  ({})\n", grounding.summary());
-    for sentence in grounding.unsupported() {
+    let mut text = String::new();
+    let mark = |text: &mut String, sentence: &str| {
         let _ = writeln!(text, "  (not supported: {})", printable(sentence));
+    };
+    if let Some(grounding) = Grounding::of(face) {
+        let _ = writeln!(text, "  ({})", grounding.summary());
+        grounding.unsupported().for_each(|s| mark(&mut text, s));
+    } else if let Some(said) = &face.explanation {
+        said.marked.iter().for_each(|s| mark(&mut text, s));
     }
     text
 }
@@ -244,7 +254,10 @@ mod tests {
                         0.0, 0.0, 0.0, 0.0, 0.0, 0.25, 0.5, 0.25,
                     ]),
                 },
-                text => ExplanationEvent::Text(text.to_owned()),
+                text => match text.strip_prefix("MARKED") {
+                    Some(text) => ExplanationEvent::Unsupported(text.to_owned()),
+                    None => ExplanationEvent::Text(text.to_owned()),
+                },
             };
             writer.step(&Step::Event(&event)).unwrap();
         }
@@ -270,6 +283,8 @@ mod tests {
             assert_eq!(streamed(&pieces), format!("{lines}{label}"));
         }
         assert_eq!(streamed(&["ends\n", "LABEL"]), format!("  ends\n{label}"));
+        let marked = streamed(&["It drops.", "MARKED It is wrinkled.", " So."]);
+        assert_eq!(marked, "  It drops. It is wrinkled. [not supported] So.\n");
     }
 
     #[test]
@@ -280,6 +295,7 @@ mod tests {
             probabilities: None,
             text: "a\u{1b}c".to_owned(),
             chain: "a\u{1b}c".parse(),
+            marked: Vec::new(),
         };
         let text = words(&said);
         assert!(

@@ -27,6 +27,7 @@ pub fn run(args: &Args, facekit: &Path) -> Result<Outcome, CliError> {
         explainer,
         question,
         view: View::Aligned,
+        ..
     } = &stages.judge
     else {
         let reason = "--intervene asks for chains of upright faces; take --stage au or expllm and \

@@ -119,7 +119,7 @@ impl Report<'_> {
             mode => setup.mode.clone(),
             view => setup.view.clone(),
             weights => setup.weights.clone(),
-            attempts => setup.attempts,
+            draws => setup.draws,
         }
     }
 
@@ -152,6 +152,7 @@ impl Report<'_> {
             Some(context! {
                 shuffled => beside("shuffled"),
                 gap => beside("gap"),
+                unverified => beside("unverified"),
                 ..row(title, own)
             })
         });

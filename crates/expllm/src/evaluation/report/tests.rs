@@ -79,7 +79,7 @@ impl Run {
                 mode: "label-first".into(),
                 view: "aligned".into(),
                 weights: None,
-                attempts: 1,
+                draws: None,
                 content: String::new(),
             },
             records,
