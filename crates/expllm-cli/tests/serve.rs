@@ -63,8 +63,9 @@ fn chains_are_written_by_the_model_of_a_folder() {
     }
     assert_ne!(composed, written);
     let streamed = answer(&writing, "text/event-stream", &photo);
+    // One for each sentence, which is verified before it is sent.
     let words = streamed.matches("event: words").count();
-    assert!(words > 10 && streamed.contains("event: done"), "{streamed}");
+    assert!(words > 3 && streamed.contains("event: done"), "{streamed}");
 }
 
 #[test]
