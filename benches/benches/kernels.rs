@@ -100,6 +100,7 @@ fn attention(c: &mut Bencher) {
             visible: Visible::Causal {
                 start: PROMPT - tokens,
             },
+            halved: true,
         };
         let mut group = group(c, "attention");
         group.throughput(match tokens {

@@ -4,16 +4,17 @@
     cargo build --release -p expllm-benches --bin model_speed
     python benches/peers/build.py                # once: the peers, compiled for this machine
     python benches/peers/compare.py [--rounds 5] [CASE ...]
-    python benches/peers/compare.py --model smollm2
+    python benches/peers/compare.py --model smollm2 [--batch 8] [--prompts 32,512,2000]
 
 Cases: bf16, f16, q8, q4 (four layers of the 7B shape with a head of 32,000 tokens: a prompt of 400
-tokens, and a token after it) and vit-f32, vit-bf16 (ViT-L/14, one image). Every worker is a process
+tokens, and a token after it) and vit-f32, vit-bf16 (ViT-L/14, --batch images). Every worker is a process
 of its own, told when to run, so that all of them meet the same machine; the ratio of a row is the median
 of the ratios within a round, with the lowest and the highest. Two threads each, or --threads.
 
 `--model FILE.gguf` is a language model in both programs from the same file, `smollm2` the one that
-build.py fetches: a prompt of 512 tokens, and 128 tokens after it, one at a time. llama.cpp is called as
-its llama-bench does it, by its C interface with its own defaults.
+build.py fetches: prompts of some lengths, and 128 tokens after each, one at a time; --batch does as many
+prompts side by side, each with tokens of its own. llama.cpp is called as its llama-bench and
+llama-batched-bench do it, by its C interface with its own defaults.
 """
 
 import argparse
@@ -246,13 +247,15 @@ def start(case, options):
     """The workers of a case, ours first."""
     if case in CASES:
         part, ours, peers = CASES[case]
+        more = [options.batch] if part == "vit" else []
     else:
         part, ours, peers = "file", case, [("llama.cpp", "")]
-    workers = {("expllm", ours): Worker([options.binary, part, ours])}
+        more = [options.prompts, options.batch, MORE]
+    workers = {("expllm", ours): Worker([options.binary, part, ours, *more])}
     place = Place(options.peers)
     for name, kind in peers:
-        threads = f"--threads={options.threads}"
-        command = [place.python, __file__, threads, "--worker", name, part, kind or ours]
+        flags = [f"--{name}={vars(options)[name]}" for name in ("threads", "prompts", "batch")]
+        command = [place.python, __file__, *flags, "--worker", name, part, kind or ours]
         workers[name, kind] = Worker(command, place.environment())
     return part, workers
 
@@ -287,6 +290,8 @@ def compare(case, options):
     if part == "file":
         for key in others:
             mine, theirs = workers[first], workers[key]
+            ratio = f"{mine.load / theirs.load:.2f}"
+            row("loading", f"{mine.load:.0f} ms", key, f"{theirs.load:.0f} ms", ratio)
             mine, theirs = mine.peak(), theirs.peak()
             row("memory", f"{mine:.0f} MB", key, f"{theirs:.0f} MB", f"{mine / theirs:.2f}")
     for worker in workers.values():
@@ -308,12 +313,14 @@ def main():
     parser.add_argument("cases", nargs="*", metavar="CASE", help=", ".join(CASES))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--batch", type=int, default=1, help="prompts or images side by side")
+    parser.add_argument("--prompts", default="32,512,2000", help="their lengths, for --model")
     parser.add_argument("--binary", default="target/release/model_speed")
     parser.add_argument("--model", metavar="FILE.gguf", help="a language model in both programs")
     parser.add_argument("--peers", metavar="DIR", help="where build.py put them")
     parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    options.batch, options.lengths = 1, [512]
+    options.lengths = [int(length) for length in options.prompts.split(",")]
     os.environ["RAYON_NUM_THREADS"] = str(options.threads)
     if options.worker:
         work(options)

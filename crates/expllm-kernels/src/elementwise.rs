@@ -50,10 +50,12 @@ macro_rules! vectorised {
     };
 }
 
+pub(crate) use vectorised;
+
 vectorised! {
-    /// Rounds a block to 8 bits and returns the step and the sum of the rounded numbers. The step
+    /// Rounds a block to 8 bits and returns the step and the sums of the halves, rounded. The step
     /// is NaN when a number is not finite, and zero when all are too small to divide by.
-    pub(crate) fn quantise_block(block: &[f32; BLOCK], quants: &mut [i8; BLOCK]) -> (f32, i32) {
+    pub(crate) fn quantise_block(block: &[f32; BLOCK], quants: &mut [i8; BLOCK]) -> (f32, [i32; 2]) {
         // The bits of magnitudes are ordered as the magnitudes, and NaN lies above all.
         let mut largest = [0_u32; WIDE];
         for numbers in block.as_chunks::<WIDE>().0 {
@@ -69,21 +71,22 @@ vectorised! {
         } else if !inverse.is_finite() {
             (scale, inverse) = (0.0, 0.0);
         }
-        let mut sums = [0_i32; WIDE];
-        for (numbers, quants) in block.as_chunks::<WIDE>().0.iter().zip(quants.as_chunks_mut::<WIDE>().0) {
-            for ((number, quant), sum) in numbers.iter().zip(quants).zip(&mut sums) {
+        let mut sums = [[0_i32; WIDE]; 2];
+        let halves = block.as_chunks::<WIDE>().0.iter().zip(quants.as_chunks_mut::<WIDE>().0);
+        for ((numbers, quants), sums) in halves.zip(&mut sums) {
+            for ((number, quant), sum) in numbers.iter().zip(quants).zip(sums) {
                 // The whole number stands in the low bits of the sum.
                 let bits = (number * inverse + ROUNDING).to_bits();
                 let whole = bits.wrapping_sub(ROUNDING.to_bits()) as i32;
                 *quant = whole as i8;
-                *sum = sum.wrapping_add(whole);
+                *sum = whole;
             }
         }
         if scale.is_nan() {
             quants.fill(0);
-            return (scale, 0);
+            return (scale, [0; 2]);
         }
-        (scale, sums.iter().sum())
+        (scale, sums.map(|lanes| lanes.iter().sum()))
     }
 }
 
@@ -382,11 +385,14 @@ mod tests {
         for isa in Isa::available() {
             let block: [f32; BLOCK] = numbers(BLOCK).try_into().unwrap();
             let mut quants = [0; BLOCK];
-            let (scale, sum) = quantise_block(isa, &block, &mut quants);
+            let (scale, sums) = quantise_block(isa, &block, &mut quants);
             for (number, quant) in block.iter().zip(quants) {
                 assert!((number - scale * f32::from(quant)).abs() <= scale * 0.501);
             }
-            assert_eq!(sum, quants.iter().map(|&q| i32::from(q)).sum::<i32>());
+            let halves = quants.chunks(BLOCK / 2);
+            for (half, sum) in halves.zip(sums) {
+                assert_eq!(sum, half.iter().map(|&q| i32::from(q)).sum::<i32>());
+            }
         }
     }
 }

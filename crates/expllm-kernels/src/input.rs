@@ -5,7 +5,7 @@ use half::bf16;
 
 use crate::buffer::{Numbers, Plain};
 use crate::disjoint::SharedMut;
-use crate::elementwise::quantise_block;
+use crate::elementwise::{quantise_block, vectorised};
 use crate::isa::IsaKind;
 use crate::parallel::for_each_index;
 use crate::{BLOCK, Format, Isa};
@@ -71,10 +71,17 @@ pub(crate) struct BlockMeta {
     pub(crate) scale: f32,
     /// `scale` times the sum of the 8-bit numbers.
     pub(crate) weighted_sum: f32,
-    /// -128 times their sum: what is too much when weights are stored 128 too large.
-    pub(crate) minus_128_sums: i32,
-    /// -8 times their sum.
-    pub(crate) minus_8_sums: i32,
+    /// -8 times the sums of either half of them: what is too much when weights are stored 8 too
+    /// large.
+    pub(crate) minus_8_sums: [i32; 2],
+}
+
+impl BlockMeta {
+    /// Minus so many times the sum of all of them; a multiple of 8.
+    #[inline(always)]
+    pub(crate) fn minus_sums(&self, times: i32) -> i32 {
+        (self.minus_8_sums[0] + self.minus_8_sums[1]) * (times / 8)
+    }
 }
 
 // SAFETY: four numbers of 32 bits without padding.
@@ -163,7 +170,7 @@ impl Input {
                 each(&|index| {
                     // SAFETY: tiles do not overlap, and each index runs once.
                     let tile = unsafe { shared.range(index * tile * padded, tile * padded) };
-                    fill_tile(source(index), columns, tile);
+                    fill_tile(isa, source(index), columns, tile);
                 });
             }
             InputKind::Q8 => {
@@ -272,18 +279,24 @@ pub(crate) fn interleave<T: Copy + Default, const UNIT: usize>(
     }
 }
 
-/// Writes rows into a tile of blocks; tokens and columns beyond the rows are zero.
-fn fill_tile(rows: &[f32], columns: usize, tile: &mut [bf16]) {
-    for (block, numbers) in tile.chunks_exact_mut(TILE_TOKENS * BLOCK).enumerate() {
-        let mut lines = numbers.chunks_exact_mut(BLOCK);
-        for (line, row) in lines.by_ref().zip(rows.chunks_exact(columns)) {
-            let from = &row[block * BLOCK..columns.min((block + 1) * BLOCK)];
-            line.iter_mut()
-                .zip(from)
-                .for_each(|(to, &x)| *to = to_bf16(x));
-            line[from.len()..].fill(bf16::ZERO);
+vectorised! {
+    /// Writes rows into a tile of blocks; tokens and columns beyond the rows are zero.
+    fn fill_tile(rows: &[f32], columns: usize, tile: &mut [bf16]) {
+        for (block, numbers) in tile.chunks_exact_mut(TILE_TOKENS * BLOCK).enumerate() {
+            let mut lines = numbers.chunks_exact_mut(BLOCK);
+            for (line, row) in lines.by_ref().zip(rows.chunks_exact(columns)) {
+                let from = &row[block * BLOCK..columns.min((block + 1) * BLOCK)];
+                let mut whole = [0.0; BLOCK];
+                match from.try_into() {
+                    Ok(from) => whole = from,
+                    Err(_) => whole[..from.len()].copy_from_slice(from),
+                }
+                for (to, from) in line.iter_mut().zip(whole) {
+                    *to = to_bf16(from);
+                }
+            }
+            lines.for_each(|line| line.fill(bf16::ZERO));
         }
-        lines.for_each(|line| line.fill(bf16::ZERO));
     }
 }
 
@@ -313,7 +326,7 @@ fn quantise_row(
         let mut block = [0.0; BLOCK];
         block[..numbers.len()].copy_from_slice(numbers);
         let mut q = [0_i8; BLOCK];
-        let (scale, sum) = quantise_block(isa, &block, &mut q);
+        let (scale, sums) = quantise_block(isa, &block, &mut q);
         let groups = quants[index * tile_block..(index + 1) * tile_block].chunks_exact_mut(4);
         let groups = groups.skip(token).step_by(width);
         for (group, numbers) in groups.zip(q.as_chunks::<4>().0) {
@@ -321,9 +334,8 @@ fn quantise_row(
         }
         metas[index * width + token] = BlockMeta {
             scale,
-            weighted_sum: scale * sum as f32,
-            minus_128_sums: -128 * sum,
-            minus_8_sums: -8 * sum,
+            weighted_sum: scale * (sums[0] + sums[1]) as f32,
+            minus_8_sums: sums.map(|sum| -8 * sum),
         };
     }
 }
@@ -358,7 +370,10 @@ mod tests {
             };
             assert!(metas[0].scale.is_nan() && metas[0].weighted_sum.is_nan());
             assert_eq!((metas[1].scale, quants[40], quants[41]), (1.0, -127, 1));
-            assert_eq!((metas[1].minus_8_sums, metas[1].weighted_sum), (768, -96.0));
+            assert_eq!(
+                (metas[1].minus_sums(8), metas[1].weighted_sum),
+                (768, -96.0)
+            );
             assert_eq!((metas[2].scale, quants[70]), (0.0, 0));
         }
     }

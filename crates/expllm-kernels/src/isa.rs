@@ -52,7 +52,7 @@ impl IsaKind {
             }
             Self::Avx512 => wide(),
             Self::Avx512Bf16 => wide() && is_x86_feature_detected!("avx512bf16"),
-            Self::Amx => Self::Avx512Bf16.is_there() && crate::multiply::amx::is_there(),
+            Self::Amx => Self::Avx512Bf16.is_there() && crate::multiply::registers::is_there(),
         }
     }
 

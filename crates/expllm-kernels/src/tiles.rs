@@ -135,7 +135,7 @@ mod amx {
 
     use super::{TILE_LINES, Tiles};
     use crate::Store;
-    use crate::multiply::amx::TileState;
+    use crate::multiply::registers::TileState;
 
     /// What two tiles of either side need: beginnings in memory, and the steps from there.
     struct Square {

@@ -5,6 +5,8 @@ mod panels;
 mod streamed;
 #[cfg(test)]
 mod tests;
+#[cfg(target_arch = "x86_64")]
+mod tiles;
 
 use std::cell::RefCell;
 
@@ -17,7 +19,7 @@ use crate::disjoint::SharedMut;
 use crate::input::InputKind;
 use crate::parallel::for_each_index;
 
-/// Query rows per head of keys up to which the cache is read once for each, without unpacking.
+/// Query rows per head of keys up to which the cache is read for each of them, without unpacking.
 const STREAMED_ROWS: usize = 4;
 
 /// Sizes of grouped-query attention.
@@ -105,6 +107,9 @@ pub struct Attention<'a> {
     pub cached: Cached<'a>,
     /// What may be seen.
     pub visible: Visible<'a>,
+    /// Whether many tokens may meet keys and values in bf16, where the processor multiplies tiles
+    /// of it; else all is f32.
+    pub halved: bool,
 }
 
 #[derive(Default)]
@@ -123,7 +128,7 @@ thread_local! {
 }
 
 impl Attention<'_> {
-    /// `softmax(q kᵀ / sqrt(head_dim)) v` for every head and token, in f32; a token that sees
+    /// `softmax(q kᵀ / sqrt(head_dim)) v` for every head and token, sums in f32; a token that sees
     /// nothing gets zeros. The heads are shared among threads.
     ///
     /// `output` is `[tokens, heads * head_dim]`.
@@ -137,17 +142,36 @@ impl Attention<'_> {
             return;
         }
         let output = SharedMut::new(output);
+        #[cfg(target_arch = "x86_64")]
+        if self.halved && tiles::can_run(self, isa) {
+            return tiles::run(self, isa, &output);
+        }
+        let streams = self.streams();
         let work = |head: usize| {
-            SCRATCH.with_borrow_mut(|scratch| {
+            SCRATCH.with_borrow_mut(|scratch| match streams {
                 // SAFETY: each head writes numbers of its own queries, and runs once.
-                unsafe { self.run_head(isa, head, scratch, &output) };
+                true => unsafe { self.stream_head(isa, head, scratch, &output) },
+                // SAFETY: as above, for the heads that share one of keys.
+                false => unsafe { self.run_head(isa, head, scratch, &output) },
             });
+        };
+        let heads = match streams {
+            true => self.shape.heads,
+            false => self.shape.kv_heads,
         };
         let numbers = self.tokens * self.cached.length * self.shape.heads * self.shape.head_dim;
         match numbers < 1 << 15 {
-            true => (0..self.shape.kv_heads).for_each(work),
-            false => for_each_index(self.shape.kv_heads, &work),
+            true => (0..heads).for_each(work),
+            false => for_each_index(heads, &work),
         }
+    }
+
+    /// Whether queries are so few that each reads the cache for itself.
+    fn streams(&self) -> bool {
+        let group = self.shape.heads / self.shape.kv_heads;
+        let halves = (self.cached.keys, self.cached.values);
+        matches!(halves, (CachedNumbers::F16(_), CachedNumbers::F16(_)))
+            && self.tokens * group <= STREAMED_ROWS
     }
 
     fn assert_sizes(&self, output: usize) {
@@ -179,9 +203,44 @@ impl Attention<'_> {
         }
     }
 
+    /// All tokens of one query head, straight from the cache.
+    ///
     /// # Safety
     ///
-    /// No other thread uses the numbers of the query heads that share head `kv`.
+    /// No other thread uses the numbers of this head.
+    unsafe fn stream_head(
+        &self,
+        isa: Isa,
+        head: usize,
+        scratch: &mut Scratch,
+        output: &SharedMut<'_, f32>,
+    ) {
+        let (CachedNumbers::F16(keys), CachedNumbers::F16(values)) =
+            (self.cached.keys, self.cached.values)
+        else {
+            return;
+        };
+        let group = self.shape.heads / self.shape.kv_heads;
+        let start = head / group * self.cached.head_stride;
+        let stride = self.cached.position_stride;
+        for token in 0..self.tokens {
+            let place = (token * self.shape.heads + head) * self.shape.head_dim;
+            // SAFETY: the promise of the caller.
+            let output = unsafe { output.range(place, self.shape.head_dim) };
+            let cache = [keys, values].map(|numbers| Streamed {
+                numbers: &numbers[start..],
+                stride,
+            });
+            let numbers = self.query(token, head);
+            self.stream(isa, &Query { token, numbers }, cache, scratch, output);
+        }
+    }
+
+    /// All tokens of the query heads that share head `kv`.
+    ///
+    /// # Safety
+    ///
+    /// No other thread uses the numbers of these heads.
     unsafe fn run_head(
         &self,
         isa: Isa,
@@ -190,27 +249,6 @@ impl Attention<'_> {
         output: &SharedMut<'_, f32>,
     ) {
         let group = self.shape.heads / self.shape.kv_heads;
-        let start = kv * self.cached.head_stride;
-        if let (CachedNumbers::F16(keys), CachedNumbers::F16(values)) =
-            (self.cached.keys, self.cached.values)
-            && self.tokens * group <= STREAMED_ROWS
-        {
-            for head in kv * group..(kv + 1) * group {
-                for token in 0..self.tokens {
-                    let place = (token * self.shape.heads + head) * self.shape.head_dim;
-                    // SAFETY: the promise of the caller.
-                    let output = unsafe { output.range(place, self.shape.head_dim) };
-                    let stride = self.cached.position_stride;
-                    let cache = [keys, values].map(|numbers| Streamed {
-                        numbers: &numbers[start..],
-                        stride,
-                    });
-                    let numbers = self.query(token, head);
-                    self.stream(isa, &Query { token, numbers }, cache, scratch, output);
-                }
-            }
-            return;
-        }
         self.unpack(kv, scratch);
         for head in kv * group..(kv + 1) * group {
             let step = InputKind::F32.tile(isa);

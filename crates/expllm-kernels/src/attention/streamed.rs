@@ -118,20 +118,65 @@ mod wide {
             stride,
         } = keys;
         assert!(scores.is_empty() || keys.len() >= (scores.len() - 1) * stride + query.len());
-        for (position, score) in scores.iter_mut().enumerate() {
-            let mut sums = [_mm512_setzero_ps(); 2];
+        let (blocks, rest) = scores.as_chunks_mut::<LANES>();
+        let first_of_rest = blocks.len() * LANES;
+        for (block, scores) in blocks.iter_mut().enumerate() {
+            let mut sums = [_mm512_setzero_ps(); LANES];
+            for (index, part) in query.chunks(LANES).enumerate() {
+                let mask = first(part.len());
+                // SAFETY: the masked lanes are within the query.
+                let part = unsafe { _mm512_maskz_loadu_ps(mask, part.as_ptr()) };
+                for (inner, sum) in sums.iter_mut().enumerate() {
+                    let place = (block * LANES + inner) * stride + index * LANES;
+                    // SAFETY: the masked lanes are within the keys by the assertion.
+                    let key = unsafe {
+                        let key = keys.as_ptr().add(place);
+                        _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask, key.cast()))
+                    };
+                    *sum = _mm512_fmadd_ps(part, key, *sum);
+                }
+            }
+            // SAFETY: there are sixteen scores.
+            unsafe { _mm512_storeu_ps(scores.as_mut_ptr(), add_across(&sums)) };
+        }
+        for (inner, score) in rest.iter_mut().enumerate() {
+            let mut sum = _mm512_setzero_ps();
             for (index, part) in query.chunks(LANES).enumerate() {
                 let mask = first(part.len());
                 // SAFETY: the masked lanes are within the query and, by the assertion, the keys.
                 unsafe {
-                    let key = keys.as_ptr().add(position * stride + index * LANES);
+                    let place = (first_of_rest + inner) * stride + index * LANES;
+                    let key = keys.as_ptr().add(place);
                     let key = _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask, key.cast()));
                     let part = _mm512_maskz_loadu_ps(mask, part.as_ptr());
-                    sums[index % 2] = _mm512_fmadd_ps(part, key, sums[index % 2]);
+                    sum = _mm512_fmadd_ps(part, key, sum);
                 }
             }
-            *score = _mm512_reduce_add_ps(_mm512_add_ps(sums[0], sums[1]));
+            *score = _mm512_reduce_add_ps(sum);
         }
+    }
+
+    /// The sum of the lanes of each of sixteen registers, in their order.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn add_across(sums: &[__m512; LANES]) -> __m512 {
+        // Halves of what is left are added, so that registers and sums become fewer together.
+        let mut twos = [_mm512_setzero_ps(); LANES / 2];
+        for (two, pair) in twos.iter_mut().zip(sums.as_chunks::<2>().0) {
+            let low = _mm512_unpacklo_ps(pair[0], pair[1]);
+            *two = _mm512_add_ps(low, _mm512_unpackhi_ps(pair[0], pair[1]));
+        }
+        let mut fours = [_mm512_setzero_ps(); LANES / 4];
+        for (four, pair) in fours.iter_mut().zip(twos.as_chunks::<2>().0) {
+            let (a, b) = (_mm512_castps_pd(pair[0]), _mm512_castps_pd(pair[1]));
+            let low = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
+            *four = _mm512_add_ps(low, _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)));
+        }
+        let add = |a: __m512, b: __m512| {
+            let even = _mm512_shuffle_f32x4::<0x88>(a, b);
+            _mm512_add_ps(even, _mm512_shuffle_f32x4::<0xdd>(a, b))
+        };
+        add(add(fours[0], fours[1]), add(fours[2], fours[3]))
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]

@@ -52,6 +52,16 @@ impl Affine {
         best
     }
 
+    /// From the smallest number, or zero, to the largest in `steps` steps.
+    pub(super) fn range(block: &[f32; BLOCK], steps: f32) -> Self {
+        let low = block.iter().copied().fold(0.0_f32, f32::min);
+        let high = block.iter().copied().fold(f32::MIN, f32::max);
+        Self {
+            scale: (high / steps - low / steps).max(0.0),
+            offset: -low,
+        }
+    }
+
     /// The nearest of the 16 values.
     pub(super) fn round(self, weight: f32) -> u8 {
         self.level(self.inverse(), weight) as u8

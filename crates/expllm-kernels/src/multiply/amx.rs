@@ -6,13 +6,14 @@
 //! tiles, one stretch of columns at a time, which costs little when many tokens meet them.
 #![allow(unsafe_code)] // Instructions and pointers.
 
-use std::arch::asm;
 use std::arch::x86_64::*;
 use std::cell::RefCell;
 use std::ops::Range;
 
 use half::bf16;
 
+use super::avx512::blocks::{self, Q4_0, Q4_1, Q4A, Q4K, Q5_0, Q5_1, Q5K, Q6K, Q8_0, Scales};
+use super::registers::{TILE_NUMBERS, TILE_SUMS, TileState, interleaved, multiply_pair};
 use super::{Part, Store};
 use crate::buffer::Numbers;
 use crate::format::{Format, LANES, PanelLayout};
@@ -28,38 +29,6 @@ const BLOCKS_AT_A_TIME: usize = 8;
 
 /// Tiles of tokens whose sums are gathered before the next ones. Even.
 const TILES_AT_A_TIME: usize = 30;
-
-/// Numbers of a tile of sums.
-const TILE_SUMS: usize = TILE_TOKENS * LANES;
-
-/// Numbers of a tile of bf16.
-const TILE_NUMBERS: usize = TILE_TOKENS * BLOCK;
-
-/// Whether the processor has tiles of bf16 and the system lets this process use them, which it has
-/// to be asked for.
-pub(crate) fn is_there() -> bool {
-    #[cfg(all(target_os = "linux", not(miri)))]
-    {
-        // From the kernel's `asm/prctl.h` and its list of extended states.
-        const ARCH_REQ_XCOMP_PERM: libc::c_long = 0x1023;
-        const XFEATURE_XTILEDATA: libc::c_long = 18;
-        let [amx_bf16, amx_tile] = [22, 24].map(|bit| __cpuid_count(7, 0).edx >> bit & 1 == 1);
-        // SAFETY: the call takes two numbers and has no effect but the permission.
-        amx_bf16
-            && amx_tile
-            && unsafe {
-                libc::syscall(
-                    libc::SYS_arch_prctl,
-                    ARCH_REQ_XCOMP_PERM,
-                    XFEATURE_XTILEDATA,
-                )
-            } == 0
-    }
-    #[cfg(not(all(target_os = "linux", not(miri))))]
-    {
-        false
-    }
-}
 
 #[derive(Default)]
 struct Scratch {
@@ -107,8 +76,8 @@ pub(super) unsafe fn multiply(
             let range = first..tiles.min(first + TILES_AT_A_TIME);
             let pairs = range.len().div_ceil(2);
             sums.resize(groups * pairs * 4 * TILE_SUMS);
-            sums.fill(0.0);
             for start in (0..blocks).step_by(step) {
+                let store = if start == 0 { Store::Set } else { Store::Add };
                 let columns = start..blocks.min(start + step);
                 for group in 0..groups {
                     // SAFETY: the processor has AVX-512 where it has tiles.
@@ -123,35 +92,62 @@ pub(super) unsafe fn multiply(
                         let place = (group * pairs + pair) * 4 * TILE_SUMS;
                         let sums = &mut sums[place..][..4 * TILE_SUMS];
                         // SAFETY: tokens and weights go on for these columns.
-                        unsafe { multiply_pair(tokens, weights, sums, columns.len()) };
+                        unsafe { multiply_pair(tokens, weights, sums, columns.len(), store) };
                     }
                 }
             }
-            for token in range.start * TILE_TOKENS..input.tokens().min(range.end * TILE_TOKENS) {
-                let inner = token - range.start * TILE_TOKENS;
-                let (tile, line) = (inner / TILE_TOKENS, inner % TILE_TOKENS);
-                for panel in 0..part.count {
-                    let rows = (part.rows - panel * LANES).min(LANES);
-                    let pair = panel / PANELS * pairs + tile / 2;
-                    let place = pair * 4 + tile % 2 * 2 + panel % PANELS;
-                    let sums = &sums[place * TILE_SUMS + line * LANES..][..rows];
-                    let to = output.wrapping_add(token * stride + panel * LANES);
-                    // SAFETY: the promise of the caller.
-                    let output = unsafe { std::slice::from_raw_parts_mut(to, rows) };
-                    put(output, sums, store);
-                }
-            }
+            let tokens = range.start * TILE_TOKENS..input.tokens().min(range.end * TILE_TOKENS);
+            // SAFETY: the processor has AVX-512 where it has tiles; the promise of the caller.
+            unsafe { write(part, tokens, sums, (output, stride), store) };
         }
     });
 }
 
+/// Writes the sums of some tokens, those of the first tile first.
+///
+/// # Safety
+///
+/// As [`multiply`], and the processor has AVX-512.
+#[target_feature(enable = "avx512f,avx512vl")]
+unsafe fn write(
+    part: &Part<'_>,
+    tokens: Range<usize>,
+    sums: &[f32],
+    (output, stride): (*mut f32, usize),
+    store: Store,
+) {
+    let pairs = tokens.len().div_ceil(2 * TILE_TOKENS);
+    for token in tokens.clone() {
+        let inner = token - tokens.start;
+        let (tile, line) = (inner / TILE_TOKENS, inner % TILE_TOKENS);
+        for panel in 0..part.count {
+            let rows = (part.rows - panel * LANES).min(LANES);
+            let pair = panel / PANELS * pairs + tile / 2;
+            let place = pair * 4 + tile % 2 * 2 + panel % PANELS;
+            let sums = &sums[place * TILE_SUMS + line * LANES..][..rows];
+            let to = output.wrapping_add(token * stride + panel * LANES);
+            // SAFETY: the promise of the caller.
+            let output = unsafe { std::slice::from_raw_parts_mut(to, rows) };
+            put(output, sums, store);
+        }
+    }
+}
+
 /// Puts the sums of a line into the output.
+#[inline(always)]
 fn put(output: &mut [f32], sums: &[f32], store: Store) {
-    match (store, output.as_chunks_mut::<LANES>().0) {
-        // Whole lines, which need no call to be copied.
-        (Store::Set, [line]) => line.copy_from_slice(sums),
-        (Store::Set, _) => output.copy_from_slice(sums),
-        (Store::Add, _) => output.iter_mut().zip(sums).for_each(|(o, s)| *o += s),
+    // Whole lines, which need no loop.
+    let line = <&mut [f32; LANES]>::try_from(&mut *output);
+    if let (Ok(line), Ok(sums)) = (line, <&[f32; LANES]>::try_from(sums)) {
+        match store {
+            Store::Set => *line = *sums,
+            Store::Add => line.iter_mut().zip(sums).for_each(|(o, s)| *o += s),
+        }
+        return;
+    }
+    match store {
+        Store::Set => output.copy_from_slice(sums),
+        Store::Add => output.iter_mut().zip(sums).for_each(|(o, s)| *o += s),
     }
 }
 
@@ -178,23 +174,28 @@ unsafe fn stretch(
     for (index, unpacked) in panels.into_iter().zip(unpacked.chunks_exact_mut(size)) {
         // SAFETY: the promise of the caller.
         unsafe {
-            match part.layout.format {
-                Format::Q8_0 => unpack::<Q8_0>(part.layout, panel(index), columns, unpacked),
-                Format::Q4_0 => unpack::<Q4_0>(part.layout, panel(index), columns, unpacked),
-                Format::Q4_1 => unpack::<Q4_1>(part.layout, panel(index), columns, unpacked),
-                _ => unpack::<Q4A>(part.layout, panel(index), columns, unpacked),
-            }
+            let unpack = match part.layout.format {
+                Format::Q8_0 => unpack::<Q8_0>,
+                Format::Q4_0 => unpack::<Q4_0>,
+                Format::Q4_1 => unpack::<Q4_1>,
+                Format::Q5_0 => unpack::<Q5_0>,
+                Format::Q5_1 => unpack::<Q5_1>,
+                Format::Q4K => unpack::<Q4K>,
+                Format::Q5K => unpack::<Q5K>,
+                Format::Q6K => unpack::<Q6K>,
+                _ => unpack::<Q4A>,
+            };
+            unpack(part.layout, panel(index), columns, unpacked);
         }
     }
     [0, size].map(|start| unpacked[start..].as_ptr())
 }
 
-const Q8_0: u8 = 0;
-const Q4_0: u8 = 1;
-const Q4A: u8 = 2;
-const Q4_1: u8 = 3;
-
 /// Turns the numbers of a panel into tiles of bf16.
+///
+/// # Safety
+///
+/// The processor has AVX-512 with bf16.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")]
 unsafe fn unpack<const F: u8>(
     layout: PanelLayout,
@@ -202,195 +203,47 @@ unsafe fn unpack<const F: u8>(
     columns: &Range<usize>,
     tiles: &mut [bf16],
 ) {
-    let block_bytes = PanelLayout::block_bytes(layout.format);
-    let scale_bytes = PanelLayout::scale_bytes(layout.format);
-    let numbers = &panel[columns.start * block_bytes..columns.end * block_bytes];
-    let scales = &panel[layout.scales(columns.start)..][..columns.len() * scale_bytes];
-    let zero = _mm512_setzero_ps();
-    let [scale_steps, offset_steps] = match F {
-        Q4A => [0, 4 * LANES].map(|start| {
-            let steps = &panel[layout.steps() + start..][..4 * LANES];
-            // SAFETY: 64 bytes.
-            unsafe { _mm512_loadu_ps(steps.as_ptr().cast()) }
-        }),
-        _ => [zero; 2],
-    };
-    // Pairs of the lanes of two registers, one behind the other.
-    let interleaved: [i16; 32] = std::array::from_fn(|i| (i as i16 >> 1) | (i as i16 & 1) << 4);
-    // SAFETY: 64 bytes.
-    let interleaved = unsafe { _mm512_loadu_si512(interleaved.as_ptr().cast()) };
-    let blocks = numbers.chunks_exact(block_bytes);
-    let tiles = tiles.chunks_exact_mut(TILE_NUMBERS);
-    for ((block, scales), tile) in blocks.zip(scales.chunks_exact(scale_bytes)).zip(tiles) {
-        // A weight is `scale * number + offset`.
-        // SAFETY: a block has 32 bytes of scales, and as many of offsets where it has f16 ones.
-        let (scale, offset) = unsafe {
-            match F {
-                Q4A => {
-                    let [scale, offset] = [0, LANES].map(|start| {
-                        let bytes = _mm_loadu_si128(scales[start..].as_ptr().cast());
-                        _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes))
-                    });
-                    let offset = _mm512_mul_ps(offset, offset_steps);
-                    let scale = _mm512_mul_ps(scale, scale_steps);
-                    (scale, _mm512_sub_ps(zero, offset))
+    let format = blocks::format_of(F);
+    let block_bytes = PanelLayout::block_bytes(format);
+    let middle = _mm512_set1_ps(-blocks::middle(format) as f32);
+    let interleaved = interleaved();
+    let byte = _mm512_set1_epi32(255);
+    assert!(layout.bytes().is_some_and(|bytes| panel.len() >= bytes));
+    for (block, tile) in columns.clone().zip(tiles.chunks_exact_mut(TILE_NUMBERS)) {
+        let numbers = panel[block * block_bytes..][..block_bytes].as_ptr();
+        // SAFETY: the panel has all blocks and scales.
+        let line = unsafe { Scales::of::<F>(layout, panel.as_ptr(), block) };
+        for (group, pairs) in tile.chunks_exact_mut(4 * LANES).enumerate() {
+            // A weight is `scale * number + offset`.
+            let scale = line.scales[group / (BLOCK / 8)];
+            let offset = match blocks::has_offset(format) {
+                true => line.offset,
+                false => _mm512_mul_ps(scale, middle),
+            };
+            // SAFETY: the panel has the block.
+            let four = unsafe { blocks::group::<F>(numbers, group) };
+            let weight = |number: __m512i| {
+                let number = _mm512_cvtepi32_ps(number);
+                _mm512_fmadd_ps(number, scale, offset)
+            };
+            let columns = [
+                weight(_mm512_and_si512(four, byte)),
+                weight(_mm512_and_si512(_mm512_srli_epi32::<8>(four), byte)),
+                weight(_mm512_and_si512(_mm512_srli_epi32::<16>(four), byte)),
+                weight(_mm512_srli_epi32::<24>(four)),
+            ];
+            for (pair, two) in pairs
+                .chunks_exact_mut(2 * LANES)
+                .zip(columns.as_chunks::<2>().0)
+            {
+                // SAFETY: `__m512bh` and `__m512i` are the same 64 bytes, which a pair has.
+                unsafe {
+                    let both = _mm512_cvtne2ps_pbh(two[1], two[0]);
+                    let both = std::mem::transmute::<__m512bh, __m512i>(both);
+                    let both = _mm512_permutexvar_epi16(interleaved, both);
+                    _mm512_storeu_si512(pair.as_mut_ptr().cast(), both);
                 }
-                Q4_1 => {
-                    let [scale, offset] = [0, 2 * LANES].map(|start| {
-                        let halves = _mm256_loadu_si256(scales[start..].as_ptr().cast());
-                        _mm512_cvtph_ps(halves)
-                    });
-                    (scale, offset)
-                }
-                _ => {
-                    let scale = _mm512_cvtph_ps(_mm256_loadu_si256(scales.as_ptr().cast()));
-                    let middle = _mm512_set1_ps(if F == Q8_0 { -128.0 } else { -8.0 });
-                    (scale, _mm512_mul_ps(scale, middle))
-                }
-            }
-        };
-        let weight = |number: __m512i| {
-            let number = _mm512_cvtepi32_ps(number);
-            _mm512_fmadd_ps(number, scale, offset)
-        };
-        let mut pairs = tile.chunks_exact_mut(2 * LANES);
-        let mut write = |first: __m512i, second: __m512i| {
-            let Some(pair) = pairs.next() else { return };
-            // SAFETY: `__m512bh` and `__m512i` are the same 64 bytes, which a pair has.
-            unsafe {
-                let both = _mm512_cvtne2ps_pbh(weight(second), weight(first));
-                let both = std::mem::transmute::<__m512bh, __m512i>(both);
-                let both = _mm512_permutexvar_epi16(interleaved, both);
-                _mm512_storeu_si512(pair.as_mut_ptr().cast(), both);
-            }
-        };
-        for bytes in block.chunks_exact(4 * LANES) {
-            // SAFETY: 64 bytes.
-            let packed = unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) };
-            if F == Q8_0 {
-                let byte = _mm512_set1_epi32(255);
-                write(
-                    _mm512_and_si512(packed, byte),
-                    _mm512_and_si512(_mm512_srli_epi32::<8>(packed), byte),
-                );
-                write(
-                    _mm512_and_si512(_mm512_srli_epi32::<16>(packed), byte),
-                    _mm512_srli_epi32::<24>(packed),
-                );
-            } else {
-                let half = _mm512_set1_epi32(15);
-                // Four columns are in the low halves of the bytes, the next four in the high ones.
-                write(
-                    _mm512_and_si512(packed, half),
-                    _mm512_and_si512(_mm512_srli_epi32::<8>(packed), half),
-                );
-                write(
-                    _mm512_and_si512(_mm512_srli_epi32::<16>(packed), half),
-                    _mm512_and_si512(_mm512_srli_epi32::<24>(packed), half),
-                );
-                write(
-                    _mm512_and_si512(_mm512_srli_epi32::<4>(packed), half),
-                    _mm512_and_si512(_mm512_srli_epi32::<12>(packed), half),
-                );
-                write(
-                    _mm512_and_si512(_mm512_srli_epi32::<20>(packed), half),
-                    _mm512_srli_epi32::<28>(packed),
-                );
             }
         }
-    }
-}
-
-/// Adds the products of two tiles of tokens and two panels to four tiles of sums: those of the
-/// first tokens with either panel, then those of the second.
-///
-/// # Safety
-///
-/// The thread has a [`TileState`]; tokens and weights have `blocks` tiles one behind the other.
-unsafe fn multiply_pair(
-    tokens: [*const bf16; 2],
-    weights: [*const bf16; 2],
-    sums: &mut [f32],
-    blocks: usize,
-) {
-    assert!(sums.len() == 4 * TILE_SUMS && blocks > 0, "sums of a pair");
-    // SAFETY: reads and writes what the caller promises, in tiles of 1 KB with lines of 64 bytes
-    // one behind the other.
-    unsafe {
-        asm!(
-            "tileloadd tmm0, [{sums} + {line}]",
-            "tileloadd tmm1, [{sums} + {line} + 1024]",
-            "tileloadd tmm2, [{sums} + {line} + 2048]",
-            "tileloadd tmm3, [{sums} + {line} + 3072]",
-            "2:",
-            "tileloadd tmm4, [{tokens_0} + {line}]",
-            "tileloadd tmm6, [{weights_0} + {line}]",
-            "tdpbf16ps tmm0, tmm4, tmm6",
-            "tileloadd tmm7, [{weights_1} + {line}]",
-            "tdpbf16ps tmm1, tmm4, tmm7",
-            "tileloadd tmm5, [{tokens_1} + {line}]",
-            "tdpbf16ps tmm2, tmm5, tmm6",
-            "tdpbf16ps tmm3, tmm5, tmm7",
-            "add {tokens_0}, 1024",
-            "add {tokens_1}, 1024",
-            "add {weights_0}, 1024",
-            "add {weights_1}, 1024",
-            "dec {blocks}",
-            "jnz 2b",
-            "tilestored [{sums} + {line}], tmm0",
-            "tilestored [{sums} + {line} + 1024], tmm1",
-            "tilestored [{sums} + {line} + 2048], tmm2",
-            "tilestored [{sums} + {line} + 3072], tmm3",
-            sums = in(reg) sums.as_mut_ptr(),
-            line = in(reg) 64_usize,
-            tokens_0 = inout(reg) tokens[0] => _,
-            tokens_1 = inout(reg) tokens[1] => _,
-            weights_0 = inout(reg) weights[0] => _,
-            weights_1 = inout(reg) weights[1] => _,
-            blocks = inout(reg) blocks => _,
-            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
-            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
-            options(nostack),
-        );
-    }
-}
-
-/// Tile registers of a thread, all of sixteen lines of 64 bytes, until it is dropped.
-pub(crate) struct TileState;
-
-/// What the instruction that sets up tiles reads.
-#[repr(C, align(64))]
-struct TileConfig {
-    palette: u8,
-    start_row: u8,
-    reserved: [u8; 14],
-    line_bytes: [u16; 16],
-    lines: [u8; 16],
-}
-
-impl TileState {
-    /// # Safety
-    ///
-    /// The processor has tiles, and the process may use them.
-    pub(crate) unsafe fn new() -> Self {
-        let first_eight = |i: usize| usize::from(i < 8);
-        let config = TileConfig {
-            palette: 1,
-            start_row: 0,
-            reserved: [0; 14],
-            line_bytes: std::array::from_fn(|i| 64 * first_eight(i) as u16),
-            lines: std::array::from_fn(|i| 16 * first_eight(i) as u8),
-        };
-        // SAFETY: the promise of the caller; the configuration is 64 bytes.
-        unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const config, options(nostack, readonly)) };
-        Self
-    }
-}
-
-impl Drop for TileState {
-    fn drop(&mut self) {
-        // The system saves the registers of a thread until they are given back.
-        // SAFETY: the thread has tiles.
-        unsafe { asm!("tilerelease", options(nostack, nomem)) };
     }
 }

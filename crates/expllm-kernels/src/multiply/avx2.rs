@@ -5,7 +5,7 @@
 
 use std::arch::x86_64::*;
 
-use super::portable::store;
+use super::portable::{self, store};
 use super::tile::{Kernel, Tile, by_tokens};
 use crate::BLOCK;
 use crate::format::{Format, LANES, PanelLayout};
@@ -13,7 +13,7 @@ use crate::input::{InputKind, TileInput};
 
 pub(super) const PANELS: usize = 1;
 
-pub(super) fn kernel(format: Format, _kind: InputKind, tokens: usize) -> Option<Kernel> {
+pub(super) fn kernel(format: Format, kind: InputKind, tokens: usize) -> Option<Kernel> {
     match format {
         Format::F32 => by_tokens!(tokens, floating, [0], 1 2 3 4 5 6),
         Format::F16 => by_tokens!(tokens, floating, [1], 1 2 3 4 5 6),
@@ -22,6 +22,7 @@ pub(super) fn kernel(format: Format, _kind: InputKind, tokens: usize) -> Option<
         Format::Q4_0 => by_tokens!(tokens, quantised, [1], 1 2),
         Format::Q4A => by_tokens!(tokens, quantised, [2], 1 2),
         Format::Q4_1 => by_tokens!(tokens, quantised, [3], 1 2),
+        _ => portable::kernel(format, kind, tokens),
     }
 }
 
@@ -108,7 +109,7 @@ unsafe fn quantised<const F: u8, const T: usize>(tile: &Tile<'_>) {
             let mut dots = [[_mm256_setzero_si256(); 2]; T];
             if F == 1 {
                 for (t, dots) in dots.iter_mut().enumerate() {
-                    *dots = [_mm256_set1_epi32((*meta.add(t)).minus_8_sums); 2];
+                    *dots = [_mm256_set1_epi32((*meta.add(t)).minus_sums(8)); 2];
                 }
             }
             for group in 0..BLOCK / 4 {

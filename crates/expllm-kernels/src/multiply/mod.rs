@@ -2,7 +2,7 @@
 #![allow(unsafe_code)] // Threads write parts of one output, and kernels need their instructions.
 
 #[cfg(target_arch = "x86_64")]
-pub(crate) mod amx;
+mod amx;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -10,6 +10,8 @@ mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod portable;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod registers;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tile;

@@ -22,7 +22,7 @@ pub(super) fn kernel(format: Format, kind: InputKind, tokens: usize) -> Option<K
         Format::Q4A => by_tokens!(tokens, quantised, [2], 1 2 3 4),
         Format::Q4_1 => by_tokens!(tokens, quantised, [3], 1 2 3 4),
         // Conversions of f16 vectors are not stable in Rust yet.
-        Format::F16 => portable::kernel(format, kind, tokens),
+        _ => portable::kernel(format, kind, tokens),
     }
 }
 
@@ -125,7 +125,7 @@ unsafe fn quantised<const F: u8, const T: usize>(tile: &Tile<'_>) {
                         0 => dot[lane] as f32 * (half_scale(scales, lane) * meta.scale),
                         1 => {
                             let scale = half_scale(scales, lane) * meta.scale;
-                            (dot[lane] + meta.minus_8_sums) as f32 * scale
+                            (dot[lane] + meta.minus_sums(8)) as f32 * scale
                         }
                         3 => {
                             let offset = half_scale(&scales[2 * LANES..], lane);

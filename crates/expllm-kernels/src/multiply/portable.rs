@@ -5,8 +5,8 @@ use half::{bf16, f16};
 
 use super::tile::{Kernel, Tile, by_tokens};
 use crate::BLOCK;
-use crate::format::{Format, LANES, PanelLayout, half_scale};
-use crate::input::{BlockMeta, InputKind, TileInput};
+use crate::format::{Format, LANES, Line, take_block};
+use crate::input::{InputKind, TileInput};
 
 pub(super) const PANELS: usize = 1;
 
@@ -67,7 +67,6 @@ unsafe fn quantised<const T: usize>(tile: &Tile<'_>) {
         return;
     };
     for block in tile.blocks.clone() {
-        let line = Line::of(tile, block);
         for (token, sums) in sums.iter_mut().enumerate() {
             let meta = metas[block * T + token];
             let dots = dots(tile, block, |group| {
@@ -75,15 +74,13 @@ unsafe fn quantised<const T: usize>(tile: &Tile<'_>) {
                 [0, 1, 2, 3].map(|inner| i32::from(input[place + inner]))
             });
             for (lane, sum) in sums.iter_mut().enumerate() {
-                *sum += line.product(lane, dots[lane], meta);
-            }
-        }
-    }
-    if tile.layout.format == Format::Q4A {
-        let steps = &tile.panels[tile.layout.steps()..];
-        for sums in &mut sums {
-            for (lane, sum) in sums.iter_mut().enumerate() {
-                *sum *= step(steps, lane);
+                let line = Line::in_panel(tile.layout, tile.panels, block, lane);
+                for half in 0..2 {
+                    let middle = i32::from(line.middle / 8) * meta.minus_8_sums[half];
+                    let dot = (dots[lane][half] + middle) as f32;
+                    *sum += dot * (line.scales[half] * meta.scale);
+                }
+                *sum += line.offset * meta.weighted_sum;
             }
         }
     }
@@ -91,72 +88,20 @@ unsafe fn quantised<const T: usize>(tile: &Tile<'_>) {
     unsafe { store(tile, &sums) };
 }
 
-/// Products of the integers of one block for sixteen rows, as they are stored.
-fn dots(tile: &Tile<'_>, block: usize, input: impl Fn(usize) -> [i32; 4]) -> [i32; LANES] {
+/// Products of the integers of either half of one block for sixteen rows, as they are stored.
+fn dots(tile: &Tile<'_>, block: usize, input: impl Fn(usize) -> [i32; 4]) -> [[i32; 2]; LANES] {
     let format = tile.layout.format;
-    let bytes = &tile.panels[block * PanelLayout::block_bytes(format)..];
-    let mut dots = [0_i32; LANES];
-    for group in 0..BLOCK / 4 {
-        let numbers = input(group);
-        let (start, shift, mask) = match format {
-            Format::Q8_0 => (group * 4 * LANES, 0, 0xff),
-            _ => (group / 2 * 4 * LANES, group % 2 * 4, 15),
-        };
-        let weights = bytes[start..start + 4 * LANES].as_chunks::<4>().0;
-        for (dot, weights) in dots.iter_mut().zip(weights) {
-            for (weight, number) in weights.iter().zip(numbers) {
-                *dot += i32::from((weight >> shift) & mask) * number;
+    let block = &tile.panels[tile.layout.block(block)];
+    std::array::from_fn(|lane| {
+        let weights = take_block(format, block, lane);
+        let mut dots = [0; 2];
+        for (group, four) in weights.as_chunks::<4>().0.iter().enumerate() {
+            for (weight, number) in four.iter().zip(input(group)) {
+                dots[group / 4] += i32::from(*weight) * number;
             }
         }
-    }
-    dots
-}
-
-/// Scales of one block of sixteen rows.
-struct Line<'a> {
-    format: Format,
-    scales: &'a [u8],
-    steps: &'a [u8],
-}
-
-impl<'a> Line<'a> {
-    fn of(tile: &Tile<'a>, block: usize) -> Self {
-        Self {
-            format: tile.layout.format,
-            scales: &tile.panels[tile.layout.scales(block)..],
-            steps: &tile.panels[tile.layout.steps().min(tile.panels.len())..],
-        }
-    }
-
-    fn product(&self, lane: usize, dot: i32, meta: BlockMeta) -> f32 {
-        match self.format {
-            Format::Q8_0 => {
-                let scale = half_scale(self.scales, lane) * meta.scale;
-                (dot + meta.minus_128_sums) as f32 * scale
-            }
-            Format::Q4_0 => {
-                let scale = half_scale(self.scales, lane) * meta.scale;
-                (dot + meta.minus_8_sums) as f32 * scale
-            }
-            Format::Q4_1 => {
-                let scale = half_scale(self.scales, lane) * meta.scale;
-                let offset = half_scale(&self.scales[2 * LANES..], lane);
-                dot as f32 * scale + offset * meta.weighted_sum
-            }
-            _ => {
-                let scale = f32::from(self.scales[lane]) * meta.scale;
-                let ratio =
-                    step(self.steps, LANES + lane) / step(self.steps, lane).max(f32::MIN_POSITIVE);
-                let offset = f32::from(self.scales[LANES + lane]) * ratio;
-                dot as f32 * scale - offset * meta.weighted_sum
-            }
-        }
-    }
-}
-
-fn step(steps: &[u8], index: usize) -> f32 {
-    let bytes = &steps[4 * index..4 * index + 4];
-    f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
+        dots
+    })
 }
 
 /// Writes the sums of one panel.

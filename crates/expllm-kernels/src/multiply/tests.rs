@@ -207,10 +207,8 @@ fn what_no_format_can_hold_is_named() {
                 assert!((row[0] / 3e38 - 1.0).abs() < 0.1 && (row[1] / 3e38 + 1.0).abs() < 0.1);
             }
             // The range of a block of 4 bits is larger than f32 counts.
-            (
-                Format::F16 | Format::Q8_0 | Format::Q4_0 | Format::Q4_1 | Format::Q4A,
-                Err(KernelError::Weight { .. }),
-            ) => {}
+            (format, Err(KernelError::Weight { .. }))
+                if format == Format::F16 || format.is_quantised() => {}
             (format, other) => panic!("{format:?}: {other:?}"),
         }
         let zero = Matrix::pack(format, 50, &[Rows::F32(&[0.0; 100])]).unwrap();
@@ -228,17 +226,22 @@ fn what_no_format_can_hold_is_named() {
 
 #[test]
 fn scales_from_files_that_are_no_numbers_are_refused() {
-    for (format, bytes, place) in [
-        (Format::Q8_0, 34, 0),
-        (Format::Q4_0, 18, 0),
-        (Format::Q4_1, 20, 0),
-        (Format::Q4_1, 20, 2),
+    for (format, bytes, place, second) in [
+        (Format::Q8_0, 34, 0, 32),
+        (Format::Q4_0, 18, 0, 32),
+        (Format::Q4_1, 20, 0, 32),
+        (Format::Q4_1, 20, 2, 32),
+        (Format::Q5_0, 22, 0, 32),
+        (Format::Q5_1, 24, 2, 32),
+        (Format::Q4K, 144, 2, 256),
+        (Format::Q5K, 176, 0, 256),
+        (Format::Q6K, 210, 208, 256),
     ] {
         let mut row = vec![0; 2 * bytes];
         row[bytes + place..bytes + place + 2].copy_from_slice(&f16::NAN.to_le_bytes());
-        let error = crate::check_row(format, 64, &row).unwrap_err();
+        let error = crate::check_row(format, 2 * second, &row).unwrap_err();
         assert!(
-            matches!(error, KernelError::Weight { column: 32, .. }),
+            matches!(error, KernelError::Weight { column, .. } if column == second),
             "{error}"
         );
     }
@@ -374,7 +377,12 @@ proptest! {
                 Format::F16 => 1e-3 * largest(weights) + 1e-7,
                 Format::Bf16 => 4e-3 * largest(weights),
                 Format::Q8_0 => largest(weights) / 200.0 + 1e-5,
-                Format::Q4_0 => largest(weights) / 7.5 + 1e-5,
+                Format::Q4_0 | Format::Q5_0 => largest(weights) / 7.5 + 1e-5,
+                // Steps of tiny numbers are too small for f16.
+                Format::Q5_1 => largest(weights) / 5.0 + 1e-5,
+                Format::Q4K | Format::Q5K | Format::Q6K => {
+                    largest(weights) / 5.0 + whole / 40.0 + 2e-4
+                }
                 // Steps of scales and offsets count in 255ths of the largest of the row.
                 _ => largest(weights) / 5.0 + whole / 40.0,
             };

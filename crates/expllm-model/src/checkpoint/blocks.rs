@@ -92,14 +92,16 @@ impl FromBlocks {
     fn bytes(&self, name: &str, blocks: Blocks) -> Result<Vec<u8>, ModelError> {
         let stored = format!("{name}.{}", blocks.format.name());
         let data = self.source.read(&stored)?;
-        let bytes = data.as_bytes();
+        let bytes: Vec<u8> = data
+            .try_into_vec()
+            .map_err(|error| ModelError::tensor(&stored, format!("{error:?}")))?;
         if bytes.len() != blocks.rows * blocks.row_bytes {
             return Err(ModelError::tensor(
                 stored,
                 "has another size than announced",
             ));
         }
-        Ok(bytes.to_vec())
+        Ok(bytes)
     }
 }
 

@@ -6,7 +6,6 @@ use std::path::Path;
 use burn::tensor::TensorData;
 use expllm_kernels::Format;
 
-use super::gguf::BlockFormat;
 use super::storage::Storage;
 use super::{files, gguf, safetensors, torch};
 use crate::{ModelError, TensorInfo, TensorSource};
@@ -48,7 +47,7 @@ pub(super) struct Entry {
     pub(super) start: usize,
     pub(super) bytes: usize,
     /// How the bytes are decoded to f32, where they are not numbers of `info.dtype`.
-    pub(super) blocks: Option<BlockFormat>,
+    pub(super) blocks: Option<Format>,
 }
 
 /// A weight file, whose directory is checked against its length before any tensor is read.
@@ -118,7 +117,7 @@ impl TensorSource for WeightFile {
         let shape = entry.info.shape.clone();
         self.storage
             .with_range(entry.start, entry.bytes, |bytes| match entry.blocks {
-                Some(format) => Ok(TensorData::new(format.decode(bytes), shape)),
+                Some(format) => Ok(TensorData::new(gguf::decode(format, bytes), shape)),
                 None => TensorData::try_from_bytes_vec(bytes.to_vec(), shape, entry.info.dtype)
                     .map_err(|error| self.storage.fault(error.to_string())),
             })
@@ -126,8 +125,7 @@ impl TensorSource for WeightFile {
 
     fn block_format(&self, name: &str) -> Option<Format> {
         let entry = self.directory.get(name)?;
-        let blocks = entry.blocks.filter(|_| entry.info.shape.len() == 2)?;
-        blocks.kernel_format()
+        entry.blocks.filter(|_| entry.info.shape.len() == 2)
     }
 
     fn read_blocks(&self, name: &str) -> Result<Option<Vec<u8>>, ModelError> {

@@ -1,6 +1,7 @@
 //! Linear layers with a bias.
 
 use expllm_kernels::{Input, Isa, KernelError, Matrix, Store, multiply};
+use rayon::prelude::*;
 
 use super::Loader;
 use crate::ModelError;
@@ -46,23 +47,31 @@ impl Affine {
         input: &Input,
         rows: &mut [f32],
     ) -> Result<(), KernelError> {
-        for row in rows.chunks_mut(self.bias.len()) {
-            row.iter_mut().zip(&self.bias).for_each(|(x, b)| *x += b);
-        }
-        multiply(isa, &self.weight, input, rows, Store::Add)
+        multiply(isa, &self.weight, input, rows, Store::Add)?;
+        self.finish(rows, |_| ());
+        Ok(())
     }
 
-    /// Writes the layer of an input.
+    /// Writes the layer of an input, each row of it changed by a function.
     pub(super) fn write(
         &self,
         isa: Isa,
         input: &Input,
         rows: &mut Vec<f32>,
+        change: impl Fn(&mut [f32]) + Sync,
     ) -> Result<(), KernelError> {
-        rows.clear();
-        for _ in 0..input.tokens() {
-            rows.extend_from_slice(&self.bias);
-        }
-        multiply(isa, &self.weight, input, rows, Store::Add)
+        rows.resize(input.tokens() * self.bias.len(), 0.0);
+        multiply(isa, &self.weight, input, rows, Store::Set)?;
+        self.finish(rows, change);
+        Ok(())
+    }
+
+    /// Adds the bias to rows, and changes them while they are at hand.
+    fn finish(&self, rows: &mut [f32], change: impl Fn(&mut [f32]) + Sync) {
+        let rows = rows.par_chunks_mut(self.bias.len());
+        rows.for_each(|row| {
+            row.iter_mut().zip(&self.bias).for_each(|(x, b)| *x += b);
+            change(row);
+        });
     }
 }

@@ -10,7 +10,7 @@ use expllm_kernels::{
 use rayon::prelude::*;
 
 use super::cache::NewRows;
-use super::{Loader, PackedCache, Stack, Table, failed, tensor};
+use super::{Loader, PackedCache, Stack, Table, failed, is_halved, tensor};
 use crate::nn::llama::Rotary;
 use crate::parts::{self, Decoder, KvCache, Pass, Seen, check_tokens, numbers};
 use crate::{LlmConfig, ModelError};
@@ -275,6 +275,7 @@ impl PackedDecoder {
                     Seen::Before => Visible::Causal { start: pass.start },
                     Seen::Rows(rows) => Visible::Rows(&rows[row]),
                 },
+                halved: is_halved(self.layers[index].output.format()),
             };
             attention.run(self.isa, mixed);
         }

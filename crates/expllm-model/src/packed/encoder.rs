@@ -8,7 +8,7 @@ use expllm_kernels::{
 use rayon::prelude::*;
 
 use super::affine::Affine;
-use super::{Loader, failed, tensor};
+use super::{Loader, failed, is_halved, tensor};
 use crate::nn::dinov2::PositionResampler;
 use crate::parts::{Encoder, numbers};
 use crate::{Dinov2Config, ModelError};
@@ -165,22 +165,20 @@ impl PackedEncoder {
         } = buffers;
         block.norm1.apply(isa, eps, tokens, normed);
         input.set(isa, block.qkv.weight.format(), normed, width);
-        block.qkv.write(isa, input, wide)?;
+        block.qkv.write(isa, input, wide, |_| ())?;
         mixed.resize(tokens.len(), 0.0);
-        self.attend(wide, mixed);
+        self.attend(wide, mixed, is_halved(block.qkv.weight.format()));
         input.set(isa, block.proj.weight.format(), mixed, width);
         block.proj.add_to(isa, input, tokens)?;
         block.norm2.apply(isa, eps, tokens, normed);
         input.set(isa, block.fc1.weight.format(), normed, width);
-        block.fc1.write(isa, input, wide)?;
-        wide.par_chunks_mut(self.config.mlp_dim())
-            .for_each(|row| gelu(isa, row));
+        block.fc1.write(isa, input, wide, |row| gelu(isa, row))?;
         let format = block.fc2.weight.format();
         input.set(isa, format, wide, self.config.mlp_dim());
         block.fc2.add_to(isa, input, tokens)
     }
 
-    fn attend(&self, qkv: &[f32], mixed: &mut [f32]) {
+    fn attend(&self, qkv: &[f32], mixed: &mut [f32], halved: bool) {
         let (width, heads) = (self.config.embed_dim, self.config.num_heads);
         let count = self.positions.len() / width;
         let images = qkv.chunks_exact(count * 3 * width);
@@ -202,6 +200,7 @@ impl PackedEncoder {
                     length: count,
                 },
                 visible: Visible::All,
+                halved,
             };
             attention.run(self.isa, mixed);
         }

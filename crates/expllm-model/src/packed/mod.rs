@@ -24,7 +24,7 @@ pub(crate) use stack::Stack;
 pub(crate) use weights::{Loader, Table};
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use expllm_kernels::KernelError;
+use expllm_kernels::{Format, KernelError};
 
 use crate::ModelError;
 
@@ -35,4 +35,10 @@ fn tensor<const D: usize>(numbers: Vec<f32>, shape: [usize; D], device: &Device)
 
 fn failed(error: KernelError) -> ModelError {
     ModelError::Device(error.to_string())
+}
+
+/// Whether many tokens that meet weights of a format may do so in bf16, and so may their keys and
+/// values.
+fn is_halved(format: Format) -> bool {
+    format == Format::Bf16 || format.is_quantised()
 }

@@ -6,7 +6,7 @@ use expllm_kernels::Format;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Packing {
-    /// Each matrix in the format of its file. Blocks that the kernels do not know become f32.
+    /// Each matrix in the format of its file.
     Stored,
     /// All matrices in one format; beside a language model in 4 bits, the vision encoder and the
     /// projector are kept in 8.
@@ -33,7 +33,7 @@ impl Packing {
 /// twentieth of a large model, and four bits cost them more.
 pub(crate) fn format_beside(language: Format) -> Format {
     match language {
-        Format::Q4_0 | Format::Q4_1 | Format::Q4A => Format::Q8_0,
+        format if format.is_quantised() => Format::Q8_0,
         other => other,
     }
 }

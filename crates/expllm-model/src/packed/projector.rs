@@ -45,7 +45,7 @@ impl PackedProjector {
                 }
                 let weight = &layer.weight;
                 input.set(isa, weight.format(), &tokens, weight.columns());
-                layer.write(isa, &input, &mut tokens)?;
+                layer.write(isa, &input, &mut tokens, |_| ())?;
             }
             Ok(tokens)
         };

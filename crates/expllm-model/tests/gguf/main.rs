@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::TensorData;
 use common::File;
-use expllm_kernels::{Format, decode_row};
+use expllm_kernels::{Format, Matrix, Rows, decode_row};
 use expllm_model::checkpoint::{LanguageModel, SaveOptions, WeightFile, WeightFormat};
 use expllm_model::parts::TokenMask;
 use expllm_model::{
@@ -166,6 +166,15 @@ fn every_kind_of_blocks_is_decoded_as_by_the_reference() {
         let expected = file.read(&format!("{name}.decoded")).unwrap();
         let [found, expected] = [found, expected].map(|data| data.try_into_vec::<f32>().unwrap());
         assert_eq!(found, expected, "{name}");
+        // The kernels keep them as they are.
+        let format = file.block_format(name).unwrap();
+        let blocks = file.read_blocks(name).unwrap().unwrap();
+        let matrix = Matrix::pack(format, 512, &[Rows::Encoded(format, &blocks)]).unwrap();
+        let mut row = vec![0.0; 512];
+        for (index, expected) in expected.chunks(512).enumerate() {
+            matrix.row(index, &mut row);
+            assert_eq!(row, expected, "{name}");
+        }
     }
 }
 
@@ -184,11 +193,9 @@ fn blocks_that_kernels_know_are_given_as_they_are() {
     let plain = "model.layers.1.mlp.up_proj.weight";
     assert_eq!(model.source.block_format(plain), None);
     assert_eq!(model.source.read_blocks(plain).unwrap(), None);
-    // Blocks without a kernel are decoded.
     let file = WeightFile::open(&fixture("blocks.gguf")).unwrap();
     assert_eq!(file.block_format("Q4_0"), Some(Format::Q4_0));
-    assert_eq!(file.block_format("Q6_K"), None);
-    assert_eq!(file.read_blocks("Q6_K").unwrap(), None);
+    assert_eq!(file.block_format("Q6_K"), Some(Format::Q6K));
 }
 
 #[test]

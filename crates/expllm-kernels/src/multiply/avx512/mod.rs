@@ -6,8 +6,11 @@
 // Loops over registers of several arrays at once, unrolled.
 #![allow(clippy::needless_range_loop)]
 
+pub(super) mod blocks;
+
 use std::arch::x86_64::*;
 
+use self::blocks::{Q4_0, Q4_1, Q4A, Q4K, Q5_0, Q5_1, Q5K, Q6K, Q8_0};
 use super::tile::{Kernel, Tile, by_tokens};
 use crate::BLOCK;
 use crate::format::{Format, LANES, PanelLayout};
@@ -21,20 +24,12 @@ const AHEAD: usize = 1024;
 const F32: u8 = 0;
 const F16: u8 = 1;
 const BF16: u8 = 2;
-const Q8_0: u8 = 3;
-const Q4_0: u8 = 4;
-const Q4A: u8 = 5;
-const Q4_1: u8 = 6;
 
 const fn format_of(code: u8) -> Format {
     match code {
         F32 => Format::F32,
         F16 => Format::F16,
-        BF16 => Format::Bf16,
-        Q8_0 => Format::Q8_0,
-        Q4_0 => Format::Q4_0,
-        Q4_1 => Format::Q4_1,
-        _ => Format::Q4A,
+        _ => Format::Bf16,
     }
 }
 
@@ -69,6 +64,11 @@ pub(super) fn kernel(
         (Format::Q4_0, _) => blocks!(Q4_0),
         (Format::Q4_1, _) => blocks!(Q4_1),
         (Format::Q4A, _) => blocks!(Q4A),
+        (Format::Q5_0, _) => blocks!(Q5_0),
+        (Format::Q5_1, _) => blocks!(Q5_1),
+        (Format::Q4K, _) => blocks!(Q4K),
+        (Format::Q5K, _) => blocks!(Q5K),
+        (Format::Q6K, _) => blocks!(Q6K),
     }
 }
 
@@ -182,129 +182,84 @@ unsafe fn bf16_pairs<const F: u8, const R: usize, const T: usize>(tile: &Tile<'_
     }
 }
 
-/// 8-bit activations times 8-bit or 4-bit weights, block by block.
+/// 8-bit activations times weights of 8 to 4 bits, block by block.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 unsafe fn quantised<const F: u8, const R: usize, const T: usize>(tile: &Tile<'_>) {
     let TileInput::Q8(input, metas) = tile.input else {
         return;
     };
-    let block_bytes = PanelLayout::block_bytes(format_of(F));
-    let scale_bytes = PanelLayout::scale_bytes(format_of(F));
+    let format = blocks::format_of(F);
+    let block_bytes = PanelLayout::block_bytes(format);
+    let halves = blocks::halves(format);
     let mut sums = [[_mm512_setzero_ps(); T]; R];
-    let low = _mm512_set1_epi8(15);
     // SAFETY: `assert_fits` holds, so all blocks and scales of `R` panels, and all blocks of `T`
     // tokens with what belongs to them, are there.
     unsafe {
         let first = tile.panels.as_ptr();
-        let mut ratios = [_mm512_setzero_ps(); R];
-        let mut steps = [_mm512_setzero_ps(); R];
-        if F == Q4A {
-            for r in 0..R {
-                let place = first.add(r * tile.panel_bytes + tile.layout.steps());
-                steps[r] = _mm512_loadu_ps(place.cast());
-                let offsets = _mm512_loadu_ps(place.add(64).cast());
-                // Rows beyond the matrix have steps of zero.
-                let divisor = _mm512_max_ps(steps[r], _mm512_set1_ps(f32::MIN_POSITIVE));
-                ratios[r] = _mm512_div_ps(offsets, divisor);
-            }
-        }
         let mut weights = first.add(tile.blocks.start * block_bytes);
-        let mut scales = first.add(tile.layout.scales(tile.blocks.start));
         let mut numbers = input.as_ptr().add(tile.blocks.start * BLOCK * T);
         let mut meta = metas.as_ptr().add(tile.blocks.start * T);
-        for _ in 0..tile.blocks.len() {
-            let mut dots = [[_mm512_setzero_si512(); T]; R];
-            for t in 0..T {
-                let start = match F {
-                    Q8_0 => _mm512_set1_epi32((*meta.add(t)).minus_128_sums),
-                    Q4_0 => _mm512_set1_epi32((*meta.add(t)).minus_8_sums),
-                    _ => _mm512_setzero_si512(),
-                };
+        for block in tile.blocks.clone() {
+            if T == 1 {
                 for r in 0..R {
-                    dots[r][t] = start;
-                }
-            }
-            let mut packed = [_mm512_setzero_si512(); R];
-            for group in 0..BLOCK / 4 {
-                let mut quants = [_mm512_setzero_si512(); R];
-                for r in 0..R {
-                    let panel = weights.add(r * tile.panel_bytes);
-                    if F == Q8_0 {
-                        let place = panel.add(group * 64);
-                        if T == 1 {
-                            fetch(place.wrapping_add(AHEAD));
-                        }
-                        quants[r] = _mm512_loadu_si512(place.cast());
-                    } else if group % 2 == 0 {
-                        let place = panel.add(group / 2 * 64);
-                        if T == 1 {
-                            fetch(place.wrapping_add(AHEAD));
-                        }
-                        packed[r] = _mm512_loadu_si512(place.cast());
-                        quants[r] = _mm512_and_si512(packed[r], low);
-                    } else {
-                        let shifted = _mm512_srli_epi16::<4>(packed[r]);
-                        quants[r] = _mm512_and_si512(shifted, low);
-                    }
-                }
-                for t in 0..T {
-                    let four = numbers.add((group * T + t) * 4).cast::<i32>();
-                    let number = _mm512_set1_epi32(four.read_unaligned());
-                    for r in 0..R {
-                        dots[r][t] = _mm512_dpbusd_epi32(dots[r][t], quants[r], number);
+                    for line in 0..block_bytes / 64 {
+                        fetch(weights.wrapping_add(r * tile.panel_bytes + line * 64 + AHEAD));
                     }
                 }
             }
+            let mut lines = [blocks::Scales::default(); R];
             for r in 0..R {
-                let place = scales.add(r * tile.panel_bytes);
-                let scale = match F {
-                    Q4A => bytes_to_floats(place),
-                    _ => _mm512_cvtph_ps(_mm256_loadu_si256(place.cast())),
-                };
+                let panel = first.add(r * tile.panel_bytes);
+                lines[r] = blocks::Scales::of::<F>(tile.layout, panel, block);
+            }
+            for half in 0..halves {
+                let mut dots = [[_mm512_setzero_si512(); T]; R];
                 for t in 0..T {
-                    let factor = _mm512_mul_ps(scale, _mm512_set1_ps((*meta.add(t)).scale));
-                    let dot = _mm512_cvtepi32_ps(dots[r][t]);
-                    sums[r][t] = _mm512_fmadd_ps(dot, factor, sums[r][t]);
-                }
-                if F == Q4_1 {
-                    let offset = place.add(2 * LANES);
-                    let offset = _mm512_cvtph_ps(_mm256_loadu_si256(offset.cast()));
-                    for t in 0..T {
-                        let sum = _mm512_set1_ps((*meta.add(t)).weighted_sum);
-                        sums[r][t] = _mm512_fmadd_ps(offset, sum, sums[r][t]);
+                    let start = match halves {
+                        1 => (*meta.add(t)).minus_sums(blocks::middle(format)),
+                        _ => (*meta.add(t)).minus_8_sums[half] * (blocks::middle(format) / 8),
+                    };
+                    for r in 0..R {
+                        dots[r][t] = _mm512_set1_epi32(start);
                     }
                 }
-                if F == Q4A {
-                    let offset = _mm512_mul_ps(bytes_to_floats(place.add(LANES)), ratios[r]);
+                let groups = BLOCK / 4 / halves;
+                for group in half * groups..(half + 1) * groups {
+                    let mut quants = [_mm512_setzero_si512(); R];
+                    for r in 0..R {
+                        quants[r] = blocks::group::<F>(weights.add(r * tile.panel_bytes), group);
+                    }
                     for t in 0..T {
-                        let sum = _mm512_set1_ps((*meta.add(t)).weighted_sum);
-                        sums[r][t] = _mm512_fnmadd_ps(offset, sum, sums[r][t]);
+                        let four = numbers.add((group * T + t) * 4).cast::<i32>();
+                        let number = _mm512_set1_epi32(four.read_unaligned());
+                        for r in 0..R {
+                            dots[r][t] = _mm512_dpbusd_epi32(dots[r][t], quants[r], number);
+                        }
+                    }
+                }
+                for t in 0..T {
+                    let scale = _mm512_set1_ps((*meta.add(t)).scale);
+                    for r in 0..R {
+                        let factor = _mm512_mul_ps(lines[r].scales[half], scale);
+                        let dot = _mm512_cvtepi32_ps(dots[r][t]);
+                        sums[r][t] = _mm512_fmadd_ps(dot, factor, sums[r][t]);
+                    }
+                }
+            }
+            if blocks::has_offset(format) {
+                for t in 0..T {
+                    let sum = _mm512_set1_ps((*meta.add(t)).weighted_sum);
+                    for r in 0..R {
+                        sums[r][t] = _mm512_fmadd_ps(lines[r].offset, sum, sums[r][t]);
                     }
                 }
             }
             weights = weights.add(block_bytes);
-            scales = scales.add(scale_bytes);
             numbers = numbers.add(BLOCK * T);
             meta = meta.add(T);
         }
-        if F == Q4A {
-            for r in 0..R {
-                for t in 0..T {
-                    sums[r][t] = _mm512_mul_ps(sums[r][t], steps[r]);
-                }
-            }
-        }
         store(tile, &sums);
     }
-}
-
-/// Sixteen bytes as numbers.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-unsafe fn bytes_to_floats(place: *const u8) -> __m512 {
-    // SAFETY: the caller has sixteen bytes there.
-    let bytes = unsafe { _mm_loadu_si128(place.cast()) };
-    _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes))
 }
 
 /// Asks for a cache line; any address may be asked for.

@@ -18,7 +18,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-pub(super) use blocks::BlockFormat;
+pub(super) use blocks::decode;
 
 use super::files;
 use super::sources::BoxedSource;
