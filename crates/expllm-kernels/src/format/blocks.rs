@@ -139,6 +139,17 @@ fn nibbles(bytes: &[u8]) -> [u8; BLOCK] {
     numbers
 }
 
+/// The bytes of a block that are two numbers of 4 bits each, those of its first half in the low
+/// halves; `None` where numbers have more bits or stand in another order.
+pub(super) fn stored_nibbles(format: Format, row: &[u8], block: usize) -> Option<&[u8; BLOCK / 2]> {
+    match format {
+        Format::Q4_0 => block_of(format, row, block)[2..].first_chunk(),
+        Format::Q4_1 => block_of(format, row, block)[4..].first_chunk(),
+        Format::Q4A => Q4ARow::new(row).quants(block).first_chunk(),
+        _ => None,
+    }
+}
+
 /// The numbers of a block, from zero on.
 pub(super) fn quants(format: Format, row: &[u8], block: usize) -> [u8; BLOCK] {
     let bytes = block_of(format, row, block);

@@ -7,7 +7,7 @@
 
 use super::blocks::{
     Line, SHARED, block_of, half, quants, set_nibbles, set_quants, set_six_bits, six_bits,
-    six_scale, stored_bytes, stored_together,
+    six_scale, stored_bytes, stored_nibbles, stored_together,
 };
 use super::row::Q4ARow;
 use super::{BLOCK, Format, LANES};
@@ -128,8 +128,11 @@ pub(crate) fn place_row(layout: PanelLayout, panel: &mut [u8], lane: usize, row:
         }
         format => {
             for block in 0..layout.blocks {
-                let numbers = quants(format, row, block);
-                place_block(format, &mut panel[layout.block(block)], lane, &numbers);
+                let panel = &mut panel[layout.block(block)];
+                match stored_nibbles(format, row, block) {
+                    Some(bytes) => place_nibbles(panel, lane, bytes),
+                    None => place_block(format, panel, lane, &quants(format, row, block)),
+                }
             }
             let panel = &mut |place: usize, bytes: &[u8]| {
                 panel[place..place + bytes.len()].copy_from_slice(bytes);
@@ -149,6 +152,21 @@ fn lane_bytes(group: usize, lane: usize) -> std::ops::Range<usize> {
 fn bits_of(plane: usize, group: usize, lane: usize) -> (usize, usize) {
     let place = BLOCK * LANES / 2 + plane * BLOCK * LANES / 8 + group * LANES / 2;
     (place + lane / 2, lane % 2 * 4)
+}
+
+/// Puts the numbers of a block into a lane, four of them at a time, as they stand in a row: a model
+/// has a billion of them to load.
+fn place_nibbles(block: &mut [u8], lane: usize, bytes: &[u8; BLOCK / 2]) {
+    const LOW: u32 = 0x0f0f_0f0f;
+    let words = bytes.as_chunks::<4>().0;
+    for (index, pair) in words.as_chunks::<2>().0.iter().enumerate() {
+        let [even, odd] = pair.map(u32::from_le_bytes);
+        let eights = [even & LOW | (odd & LOW) << 4, even >> 4 & LOW | odd & !LOW];
+        for (half, eight) in eights.into_iter().enumerate() {
+            let group = lane_bytes(2 * half + index, lane);
+            block[group].copy_from_slice(&eight.to_le_bytes());
+        }
+    }
 }
 
 /// Puts the numbers of a block into a lane.

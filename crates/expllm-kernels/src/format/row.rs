@@ -2,7 +2,7 @@
 
 use half::{bf16, f16};
 
-use super::blocks::{Line, half, quants, stored_bytes, stored_together};
+use super::blocks::{Line, quants, stored_bytes, stored_together};
 use super::encode::encode_blocks;
 use super::{BLOCK, Format};
 use crate::KernelError;
@@ -188,7 +188,9 @@ fn find_unfit(format: Format, bytes: &[u8]) -> Result<(), Unfit> {
         }
         _ => {
             let stored = bytes.chunks_exact(stored_bytes(format));
-            let finite = |place: usize, block: &[u8]| half(block, place).is_finite();
+            let finite = |place: usize, block: &[u8]| {
+                f16::from_le_bytes([block[place], block[place + 1]]).is_finite()
+            };
             let good = |block: &[u8]| match format {
                 Format::Q6K => finite(208, block),
                 Format::Q8_0 | Format::Q4_0 | Format::Q5_0 => finite(0, block),
