@@ -75,10 +75,10 @@ unsafe fn quantised<const T: usize>(tile: &Tile<'_>) {
             });
             for (lane, sum) in sums.iter_mut().enumerate() {
                 let line = Line::in_panel(tile.layout, tile.panels, block, lane);
-                for half in 0..2 {
-                    let middle = i32::from(line.middle / 8) * meta.minus_8_sums[half];
-                    let dot = (dots[lane][half] + middle) as f32;
-                    *sum += dot * (line.scales[half] * meta.scale);
+                let halves = dots[lane].iter().zip(meta.minus_8_sums);
+                for ((dot, minus_8), scale) in halves.zip(line.scales) {
+                    let dot = (dot + i32::from(line.middle / 8) * minus_8) as f32;
+                    *sum += dot * (scale * meta.scale);
                 }
                 *sum += line.offset * meta.weighted_sum;
             }

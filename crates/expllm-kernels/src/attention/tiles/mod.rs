@@ -301,7 +301,8 @@ fn power_of_two(x: __m512) -> __m512 {
     let rest = _mm512_sub_ps(x, whole);
     // The powers of ln 2 over factorials.
     let mut value = _mm512_set1_ps(0.001_333_356);
-    for coefficient in [0.009_618_129, 0.055_504_11, 0.240_226_5, 0.693_147_2, 1.0] {
+    let first = std::f32::consts::LN_2;
+    for coefficient in [0.009_618_129, 0.055_504_11, 0.240_226_5, first, 1.0] {
         value = _mm512_fmadd_ps(value, rest, _mm512_set1_ps(coefficient));
     }
     _mm512_scalef_ps(value, whole)
