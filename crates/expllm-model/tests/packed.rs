@@ -315,3 +315,19 @@ fn tokens_one_by_one_score_as_tokens_at_once() {
         assert!(stepped.push(&[u32::MAX]).is_err());
     }
 }
+
+#[test]
+fn long_prompts_score_as_their_parts() {
+    let config = ModelConfig::tiny();
+    let source = RandomWeights::new(&config, DType::F32, 2).unwrap();
+    let network = load(&config, &source, Some(Format::F32));
+    let tokens: Vec<u32> = (0..900).map(|place| 30 + place * 7 % 500).collect();
+    let whole = Prefix::new(&network, &tokens, None).unwrap();
+    let mut parts = Prefix::new(&network, &tokens[..400], None).unwrap();
+    parts.push(&tokens[400..]).unwrap();
+    let difference = largest_difference(parts.scores(), whole.scores());
+    assert!(difference < 1e-3, "{difference}");
+    let plain = load(&config, &source, None);
+    let plain = Prefix::new(&plain, &tokens, None).unwrap();
+    assert!(largest_difference(plain.scores(), whole.scores()) < 1e-2);
+}

@@ -44,6 +44,10 @@ struct Layer {
     down: Matrix,
 }
 
+/// Tokens of a prompt that go through all layers at once: with more of them, the numbers between layers
+/// take more memory and no less time.
+const AT_ONCE: usize = 512;
+
 /// Buffers of one pass.
 #[derive(Debug, Default)]
 struct Scratch {
@@ -95,10 +99,17 @@ impl PackedDecoder {
         cache: &mut PackedCache,
     ) -> Result<Vec<f32>, ModelError> {
         self.with_scratch(|scratch| {
-            self.run_layers(&mut tokens, (pass, cache), scratch)?;
-            tokens.copy_from_slice(&scratch.normed);
-            Ok(tokens)
-        })
+            let mut rest = &mut tokens[..];
+            for part in pass.parts(AT_ONCE).iter() {
+                let count = part.positions.len() * part.length * self.config.hidden_size;
+                let (now, later) = rest.split_at_mut(count);
+                self.run_layers(now, (part, &mut *cache), scratch)?;
+                now.copy_from_slice(&scratch.normed);
+                rest = later;
+            }
+            Ok(())
+        })?;
+        Ok(tokens)
     }
 
     /// Runs the layers; the result of the final norm is left in the scratch.

@@ -1,5 +1,6 @@
 //! The language model.
 
+use std::borrow::Cow;
 use std::fmt::Debug;
 
 use burn::tensor::{DType, Device, Tensor};
@@ -18,6 +19,26 @@ pub struct Pass {
     pub positions: Vec<Vec<usize>>,
     /// What each new token sees.
     pub seen: Seen,
+}
+
+impl Pass {
+    /// A pass of one row without padding as shorter ones of at most so many tokens, one after the
+    /// other; any other as it is.
+    pub(crate) fn parts(&self, most: usize) -> Cow<'_, [Self]> {
+        let count = self.length.div_ceil(most);
+        let ([positions], Seen::Before, 2..) = (&self.positions[..], &self.seen, count) else {
+            return std::slice::from_ref(self).into();
+        };
+        // Equal parts, so that the last one is not short.
+        let step = self.length.div_ceil(count);
+        let part = |(index, positions): (usize, &[usize])| Self {
+            start: self.start + index * step,
+            length: positions.len(),
+            positions: vec![positions.to_vec()],
+            seen: Seen::Before,
+        };
+        positions.chunks(step).enumerate().map(part).collect()
+    }
 }
 
 /// A language model of the LLaMA family: tokens in, scores of the next token out.
