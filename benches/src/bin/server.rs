@@ -1,7 +1,7 @@
 //! The server under load, and what it does with clients that go away or mean no good:
-//! `cargo run --release -p expllm-benches --bin server -- target/release/expllm PHOTO [SECONDS] [REQUESTS]`.
+//! `cargo run --release -p expllm-benches --bin server -- target/release/expllm PHOTO [SECONDS] [REQUESTS] [OPTIONS]`.
 //!
-//! Starts `expllm serve` on a free port. 64 clients ask `/api/au` for SECONDS (60); REQUESTS (20,000)
+//! Starts `expllm serve` with OPTIONS on a free port. 64 clients ask `/api/au` for SECONDS (60); REQUESTS (20,000)
 //! more show whether memory stays flat; others go away in the middle of their request; the last ones
 //! send what no server should take. Linux only: memory is `VmRSS` of `/proc`.
 
@@ -29,7 +29,8 @@ fn main() -> Result<(), Failure> {
     let photo = std::fs::read(arguments.next().ok_or("name a photo")?)?;
     let mut number = |default| arguments.next().map_or(Ok(default), |text| text.parse());
     let (seconds, requests) = (number(60)?, number(20_000)?);
-    let server = Running::start(program.into())?;
+    let options: Vec<_> = arguments.collect();
+    let server = Running::start(program.into(), &options)?;
     let request = form("/api/au", &photo);
     load(&server, &request, Duration::from_secs(seconds as u64))?;
     memory(&server, &request, requests)?;
@@ -45,9 +46,10 @@ struct Running {
 }
 
 impl Running {
-    fn start(program: PathBuf) -> Result<Self, Failure> {
+    fn start(program: PathBuf, options: &[String]) -> Result<Self, Failure> {
         let mut child = Command::new(program)
             .args(["serve", "--port", "0", "--access-log", "off"])
+            .args(options)
             .stdout(Stdio::piped())
             .spawn()?;
         let output = child.stdout.take().ok_or("the server has no output")?;
@@ -196,8 +198,11 @@ fn load(server: &Running, request: &[u8], time: Duration) -> Result<(), Failure>
     let more = || start.elapsed() < time;
     let mut asked = from_clients(server, request, CLIENTS, &more)?;
     let per_second = asked.times.len() as f64 / start.elapsed().as_secs_f64();
+    let batches = server.metric("expllm_batches_total")?;
+    let together = server.metric("expllm_photos_total")? / batches;
     println!(
-        "{CLIENTS} clients, {} s: {} answers, {} put off, {} lost, {per_second:.1}/s, {}",
+        "{CLIENTS} clients, {} s: {} answers, {} put off, {} lost, {per_second:.1}/s, \
+         {together:.1} photos a batch, {}",
         time.as_secs(),
         asked.times.len(),
         asked.put_off,

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::{
     AlignedFace, AuDetector, AuReading, AuVector, Confidence, ExplainRequest,
     ExpressionProbabilities, FaceAligner, FaceBox, FaceDetector, GoOn, HeadPose, LandmarkDetector,
-    Landmarks, Photo, Stage, StageError,
+    Landmarks, Photo, PhotoFaces, Stage, StageError,
 };
 
 /// Reads the faces of a photo, stage by stage.
@@ -139,6 +139,34 @@ where
         let marks = each(Stage::Landmarks, boxes, &|boxes| {
             self.landmarks.landmarks(photo, boxes)
         });
+        self.place_all((photo, boxes), marks)
+    }
+
+    /// The same for the faces of several photos, whose landmarks are looked for all at once; a
+    /// photo that fails costs the others nothing.
+    pub fn place_photos(
+        &self,
+        photos: &[PhotoFaces<'_>],
+    ) -> Vec<Vec<Result<PlacedFace, UnreadFace>>> {
+        let marks = each(Stage::Landmarks, photos, &|photos| {
+            self.landmarks.landmarks_of_photos(photos)
+        });
+        let placed = photos.iter().zip(marks).map(|(&(photo, boxes), marks)| {
+            match marks.ok().filter(|marks| marks.len() == boxes.len()) {
+                Some(marks) => self.place_all((photo, boxes), marks.into_iter().map(Ok).collect()),
+                // It may be the matter of one face.
+                None => self.place(photo, boxes),
+            }
+        });
+        placed.collect()
+    }
+
+    /// Turns faces upright whose landmarks were found, or were not.
+    fn place_all(
+        &self,
+        (photo, boxes): PhotoFaces<'_>,
+        marks: Vec<Result<Landmarks, StageError>>,
+    ) -> Vec<Result<PlacedFace, UnreadFace>> {
         let placed = marks.into_iter().zip(boxes).map(|(marks, face_box)| {
             // Landmarks are looked for around the whole box; what is shown lies in the photo.
             let face_box = face_box.clipped(photo.width(), photo.height());
@@ -279,6 +307,9 @@ fn each<I, T>(stage: Stage, inputs: &[I], run: &Run<'_, I, T>) -> Vec<Result<T, 
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::{prop_assert_eq, proptest};
+
     use super::*;
     use crate::{LANDMARK_COUNT, Point, Similarity};
 
@@ -395,6 +426,34 @@ mod tests {
             let error = face.unwrap_err().source;
             assert_eq!(error.stage, Stage::Landmarks);
             assert!(error.to_string().contains("4 answers for 5"), "{error}");
+        }
+    }
+
+    /// What became of each face: its landmarks, or the stage that failed.
+    fn told(placed: &[Result<PlacedFace, UnreadFace>]) -> Vec<Result<Point, Stage>> {
+        let one = |face: &Result<PlacedFace, UnreadFace>| match face {
+            Ok(face) => Ok(face.landmarks.as_ref().unwrap().points[0]),
+            Err(unread) => Err(unread.source.stage),
+        };
+        placed.iter().map(one).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn faces_of_many_photos_are_placed_as_those_of_one(
+            widths in vec(vec(0_u8..7, 0..5), 0..6),
+        ) {
+            let boxes: Vec<Vec<_>> = widths
+                .iter()
+                .map(|photo| photo.iter().map(|&width| boxed(f32::from(width))).collect())
+                .collect();
+            let photo = photo(4);
+            let photos: Vec<_> = boxes.iter().map(|boxes| (&photo, &boxes[..])).collect();
+            let together = reader().place_photos(&photos);
+            prop_assert_eq!(together.len(), photos.len());
+            for (placed, boxes) in together.iter().zip(&boxes) {
+                prop_assert_eq!(told(placed), told(&reader().place(&photo, boxes)));
+            }
         }
     }
 

@@ -56,6 +56,6 @@ pub use photo::{AlignedFace, Photo};
 pub use pipeline::{FaceAnalysis, Pipeline};
 pub use reading::{AuReading, AuVector};
 pub use stages::{
-    AuDetector, ExpressionClassifier, FaceAligner, FaceDetector, GoOn, LandmarkDetector,
+    AuDetector, ExpressionClassifier, FaceAligner, FaceDetector, GoOn, LandmarkDetector, PhotoFaces,
 };
 pub use verification::{JudgedFace, NewSentence, SentenceJudge, Verdict};

@@ -73,6 +73,21 @@ impl PhotoReader {
         self.flatten(image)
     }
 
+    /// How many pixels a photo has by its header, decoding none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::decode`] that a header can cause.
+    pub fn pixels(&self, bytes: &[u8]) -> Result<u64, FaceError> {
+        let format = format_of(bytes)?;
+        let reader = || {
+            self.decoder(bytes, format)
+                .map(|decoder| decoder.dimensions())
+        };
+        let (width, height) = contained("the image decoder", reader)??;
+        Ok(u64::from(width) * u64::from(height))
+    }
+
     fn bytes_of(&self, path: &Path) -> Result<Vec<u8>, FaceError> {
         let metadata = std::fs::metadata(path)?;
         if !metadata.is_file() {
@@ -91,13 +106,22 @@ impl PhotoReader {
         Ok(bytes)
     }
 
-    fn decode_as(&self, bytes: &[u8], format: ImageFormat) -> Result<DynamicImage, FaceError> {
+    /// A decoder that has read the header.
+    fn decoder<'a>(
+        &self,
+        bytes: &'a [u8],
+        format: ImageFormat,
+    ) -> Result<impl ImageDecoder + 'a, FaceError> {
         let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
         let mut limits = Limits::default();
         // Sixteen bytes a pixel hold the widest samples; the rest is for the decoder's tables.
         limits.max_alloc = Some(self.max_pixels.saturating_mul(16).saturating_add(64 << 20));
         reader.limits(limits);
-        let mut decoder = reader.into_decoder()?;
+        Ok(reader.into_decoder()?)
+    }
+
+    fn decode_as(&self, bytes: &[u8], format: ImageFormat) -> Result<DynamicImage, FaceError> {
+        let mut decoder = self.decoder(bytes, format)?;
         let (width, height) = decoder.dimensions();
         if u64::from(width) * u64::from(height) > self.max_pixels {
             let limit = self.max_pixels;

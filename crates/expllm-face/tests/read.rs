@@ -57,6 +57,15 @@ fn all_formats_give_the_same_picture() {
 }
 
 #[test]
+fn the_header_tells_the_pixels() {
+    for format in [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Tiff] {
+        let bytes = encoded(&picture().into(), format);
+        assert_eq!(PhotoReader::default().pixels(&bytes).unwrap(), 1200);
+    }
+    assert!(PhotoReader::default().pixels(b"no photo").is_err());
+}
+
+#[test]
 fn every_orientation_turns_the_photo_upright() {
     let stored = RgbImage::from_fn(32, 16, |x, _| Rgb([if x < 16 { 250 } else { 5 }; 3]));
     let jpeg = encoded(&stored.into(), ImageFormat::Jpeg);

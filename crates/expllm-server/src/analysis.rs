@@ -1,22 +1,18 @@
-//! Reading and explaining one photo in steps, between which the work can end.
+//! Explaining one photo in steps, between which the work can end.
 
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
-use axum::http::StatusCode;
-use expllm::reports::{FaceReport, PhotoReport};
+use expllm::reports::PhotoReport;
 use expllm_core::{
     ExplainQuestion, ExplainRequest, Explanation, ExplanationEvent, ExplanationParts,
-    ExpressionSet, FaceBox, FaceOutcome, FaceReading, Photo, StageError,
+    ExpressionSet, FaceReading, Photo, StageError,
 };
 
 use crate::App;
 use crate::error::Refusal;
-use crate::photo::decode;
-use crate::queue::Going;
+use crate::queue::{Going, Turn};
 
-/// Faces that are read in one step.
-const BATCH: usize = 8;
 /// How long to wait before looking again whether another chain has ended.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
@@ -54,62 +50,36 @@ pub(crate) struct Words<'a> {
 /// Hears the words of each face as they come, with the face's index.
 pub(crate) type Listener<'a> = dyn FnMut(usize, Words<'_>) -> Result<(), Stop> + 'a;
 
-/// The work on one photo.
-#[derive(Clone, Copy)]
-pub(crate) struct Analysis<'a> {
-    pub app: &'a App,
-    pub going: &'a Going,
+/// The work on one photo that was read.
+pub(crate) struct Analysis {
+    app: App,
+    photo: Photo,
+    /// What was read from its faces.
+    pub report: PhotoReport,
+    turn: Turn,
 }
 
-impl Analysis<'_> {
-    /// Reads all faces of an encoded photo.
-    pub fn read(&self, bytes: &[u8]) -> Result<(Photo, PhotoReport), Refusal> {
-        self.going.check()?;
-        let photo = decode(self.app, bytes)?;
-        self.going.check()?;
-        let boxes = self.boxes(&photo)?;
-        let mut report = PhotoReport {
-            file: "photo".to_owned(),
-            faces: Vec::new(),
-            error: None,
-        };
-        for (step, boxes) in boxes.chunks(BATCH).enumerate() {
-            for (place, face) in self.faces(&photo, boxes)?.into_iter().enumerate() {
-                add(&mut report, step * BATCH + place, face);
-            }
+impl Analysis {
+    pub fn new(app: App, (photo, report): (Photo, PhotoReport), turn: Turn) -> Self {
+        Self {
+            app,
+            photo,
+            report,
+            turn,
         }
-        self.app.metrics().read(boxes.len());
-        Ok((photo, report))
     }
 
-    fn boxes(&self, photo: &Photo) -> Result<Vec<FaceBox>, Refusal> {
-        let go_on = || self.going.check().is_ok();
-        let boxes = self.app.reader().boxes_while(photo, &go_on);
-        let boxes =
-            boxes.map_err(|e| Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, e.to_string()))?;
-        // Says why, where the search was broken off.
-        self.going.check()?;
-        Ok(boxes.unwrap_or_default())
+    fn going(&self) -> &Going {
+        self.turn.going()
     }
 
-    fn faces(&self, photo: &Photo, boxes: &[FaceBox]) -> Result<Vec<FaceOutcome>, Refusal> {
-        self.going.check()?;
-        let placed = self.app.reader().place(photo, boxes);
-        self.going.check()?;
-        Ok(self.app.reader().read_placed(placed))
-    }
-
-    /// Explains all faces of a report one after the other; one that fails is noted there.
-    pub fn explain(
-        &self,
-        (photo, report): (&Photo, &mut PhotoReport),
-        seed: u64,
-        hear: &mut Listener<'_>,
-    ) -> Result<(), Stop> {
-        for index in 0..report.faces.len() {
-            let face = &report.faces[index].face;
+    /// Explains all faces one after the other; one that fails is noted in the report.
+    pub fn explain(&mut self, seed: u64, hear: &mut Listener<'_>) -> Result<(), Stop> {
+        for index in 0..self.report.faces.len() {
+            let face = &self.report.faces[index].face;
             let seed = seed.wrapping_add(index as u64);
-            let said = self.explain_face((photo, face), seed, &mut |words| hear(index, words));
+            let said = self.explain_face(face, seed, &mut |words| hear(index, words));
+            let report = &mut self.report;
             match said {
                 Ok(said) => report.faces[index].explanation = Some(said),
                 Err(Stop::Failed(error)) => report.fails(format!("face {}: {error}", index + 1)),
@@ -121,7 +91,7 @@ impl Analysis<'_> {
 
     fn explain_face(
         &self,
-        (photo, face): (&Photo, &FaceReading),
+        face: &FaceReading,
         seed: u64,
         hear: &mut dyn FnMut(Words<'_>) -> Result<(), Stop>,
     ) -> Result<Explanation, Stop> {
@@ -132,14 +102,14 @@ impl Analysis<'_> {
         let request = self
             .app
             .reader()
-            .with_pixels(request, (photo, face), side)?;
+            .with_pixels(request, (&self.photo, face), side)?;
         let _alone = match explainer.in_parallel() {
             true => None,
             false => Some(self.alone(self.app.one_chain())?),
         };
         let mut parts = ExplanationParts::new(question);
         for event in explainer.explain(&request)? {
-            self.going.check()?;
+            self.going().check()?;
             let event = event?;
             parts.take(&event);
             let (text, supported) = match &event {
@@ -155,23 +125,12 @@ impl Analysis<'_> {
     /// Waits until no other chain is written, as long as the work should go on.
     fn alone<'a>(&self, chain: &'a Mutex<()>) -> Result<MutexGuard<'a, ()>, Refusal> {
         loop {
-            self.going.check()?;
+            self.going().check()?;
             match chain.try_lock() {
                 Ok(alone) => return Ok(alone),
                 Err(TryLockError::Poisoned(broken)) => return Ok(PoisonError::into_inner(broken)),
                 Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK_AGAIN),
             }
         }
-    }
-}
-
-fn add(report: &mut PhotoReport, place: usize, face: FaceOutcome) {
-    match face {
-        Ok(face) => report.faces.push(FaceReport {
-            face,
-            explanation: None,
-            picture: None,
-        }),
-        Err(unread) => report.fails(format!("face {}: {unread}", place + 1)),
     }
 }

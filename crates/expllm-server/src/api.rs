@@ -15,6 +15,7 @@ use crate::analysis::{Analysis, Stop};
 use crate::error::Refusal;
 use crate::photo::uploaded;
 use crate::queue::Until;
+use crate::reading::Asked;
 use crate::stream::{Events, streamed};
 
 /// `POST /api/au`: what is read from each face.
@@ -23,9 +24,13 @@ pub(crate) async fn au(
     Extension(until): Extension<Until>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    let bytes = uploaded(&app, request, until).await?;
-    let job = move |analysis: &Analysis<'_>| rows(&analysis.read(&bytes)?.1, false);
-    Ok(of_json(&app.work(until, job).await?))
+    let asked = Asked {
+        bytes: uploaded(&app, request, until).await?,
+        until,
+        explained: false,
+    };
+    let job = |analysis: &mut Analysis| rows(&analysis.report, false);
+    Ok(of_json(&app.work(asked, job).await?))
 }
 
 /// `POST /api/analyze`: what is read from each face, and its explanation; as events where the
@@ -38,36 +43,35 @@ pub(crate) async fn analyze(
     let accepted = request.headers().get(header::ACCEPT);
     let accepted = accepted.and_then(|value| value.to_str().ok()).unwrap_or("");
     let as_events = accepted.contains("text/event-stream");
-    let bytes = uploaded(&app, request, until).await?;
-    if as_events {
-        return streamed(&app, until, move |analysis, events| {
-            tell(analysis, &bytes, events)
-        })
-        .await;
-    }
-    let job = move |analysis: &Analysis<'_>| {
-        let (photo, mut report) = analysis.read(&bytes)?;
-        let said = analysis.explain((&photo, &mut report), 0, &mut |_, _| Ok(()));
-        said.or_else(refused)?;
-        rows(&report, true)
+    let asked = Asked {
+        bytes: uploaded(&app, request, until).await?,
+        until,
+        explained: true,
     };
-    Ok(of_json(&app.work(until, job).await?))
+    if as_events {
+        return streamed(&app, asked, tell).await;
+    }
+    let job = |analysis: &mut Analysis| {
+        let said = analysis.explain(0, &mut |_, _| Ok(()));
+        said.or_else(refused)?;
+        rows(&analysis.report, true)
+    };
+    Ok(of_json(&app.work(asked, job).await?))
 }
 
 /// Tells first what is read, then the words as they come, then everything.
-fn tell(analysis: &Analysis<'_>, bytes: &[u8], events: &Events) -> Result<(), Refusal> {
+fn tell(analysis: &mut Analysis, events: &Events) -> Result<(), Refusal> {
     let send = |name: &str, value: &Value| {
         events.send(Event::default().event(name).data(value.to_string()))
     };
-    let (photo, mut report) = analysis.read(bytes)?;
-    send("faces", &rows(&report, false)?)?;
-    let said = analysis.explain((&photo, &mut report), 0, &mut |face, words| {
+    send("faces", &rows(&analysis.report, false)?)?;
+    let said = analysis.explain(0, &mut |face, words| {
         let (text, supported) = (words.text, words.supported);
         let words = json!({"face": face, "text": text, "supported": supported});
         Ok(send("words", &words)?)
     });
     said.or_else(refused)?;
-    send("done", &rows(&report, true)?)
+    send("done", &rows(&analysis.report, true)?)
 }
 
 /// What ends a request; a listener that has heard enough does not.

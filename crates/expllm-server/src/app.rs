@@ -15,7 +15,8 @@ use crate::analysis::Analysis;
 use crate::error::Refusal;
 use crate::fetch::Fetcher;
 use crate::metrics::{Load, Metrics};
-use crate::queue::{Queue, Until};
+use crate::queue::{Limits, Queue};
+use crate::reading::{Asked, Unread};
 use crate::room::Room;
 use crate::{ServerConfig, ServerError};
 
@@ -48,7 +49,7 @@ struct Shared {
     /// Held while a chain is written by an explainer that writes one at a time.
     one_chain: Mutex<()>,
     fetcher: Fetcher,
-    queue: Queue,
+    queue: Queue<Unread>,
     room: Room,
     metrics: Metrics,
     log: Option<AccessLog>,
@@ -83,7 +84,12 @@ impl App {
             explainer: parts.explainer,
             one_chain: Mutex::new(()),
             fetcher: Fetcher::new(&config)?,
-            queue: Queue::new(config.workers, config.queue, config.max_wait),
+            queue: Queue::new(Limits {
+                workers: config.workers,
+                waiting: config.queue,
+                batch: config.batch,
+                max_wait: config.max_wait,
+            }),
             room: Room::new(config.max_memory, config.max_body),
             metrics: Metrics::default(),
             log: parts.access_log.map(AccessLog::new).transpose()?,
@@ -118,7 +124,7 @@ impl App {
         &self.0.fetcher
     }
 
-    pub(crate) fn queue(&self) -> &Queue {
+    pub(crate) fn queue(&self) -> &Queue<Unread> {
         &self.0.queue
     }
 
@@ -152,22 +158,16 @@ impl App {
         self.0.stopping.load(Ordering::Relaxed)
     }
 
-    /// Does work on a thread of its own when a worker is free: refused at once when too many wait,
-    /// and when the time is over. The work ends early when nobody waits for it any more.
+    /// Reads a photo as [`read`](Self::read) does, and does work with it on a thread of its own. The
+    /// work ends early when nobody waits for it any more.
     pub(crate) async fn work<T: Send + 'static>(
         &self,
-        until: Until,
-        job: impl FnOnce(&Analysis<'_>) -> Result<T, Refusal> + Send + 'static,
+        asked: Asked,
+        job: impl FnOnce(&mut Analysis) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let turn = self.queue().turn(until).await?;
-        let _waiting = turn.going().waiting();
-        let app = self.clone();
-        let done = tokio::task::spawn_blocking(move || {
-            job(&Analysis {
-                app: &app,
-                going: turn.going(),
-            })
-        });
+        let until = asked.until;
+        let (mut analysis, _waiting) = self.read(asked).await?;
+        let done = tokio::task::spawn_blocking(move || job(&mut analysis));
         match tokio::time::timeout_at(until.0, done).await {
             Ok(Ok(done)) => done,
             Ok(Err(_)) => Err(Refusal::internal("the work on the photo broke off")),

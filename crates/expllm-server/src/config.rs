@@ -24,8 +24,10 @@ pub struct ServerConfig {
     pub max_memory: usize,
     /// Connections open at a time, at least 1; others wait to be accepted.
     pub connections: usize,
-    /// Photos worked on at a time, at least 1.
+    /// Workers, at least 1, each of which reads a few photos at a time.
     pub workers: usize,
+    /// Photos that a worker reads together where so many wait, at least 1; it waits for none.
+    pub batch: usize,
     /// Requests that may wait for a worker; further ones are answered with status 429.
     pub queue: usize,
     /// Longest time that a request may wait for a worker. Requests that would have to wait longer,
@@ -48,7 +50,7 @@ pub struct ServerConfig {
 
 impl Default for ServerConfig {
     /// Loopback, port 8787, no token, bodies of 16 MiB and 256 MiB at a time, 50 million pixels,
-    /// 512 connections, two workers, 64 waiting for 1.5 seconds at most, 30 seconds (10 for headers, 10 in which
+    /// 512 connections, two workers, 4 photos together, 64 waiting for 1.5 seconds at most, 30 seconds (10 for headers, 10 in which
     /// nothing of an answer is taken), no drain, nothing fetched, no other origin.
     fn default() -> Self {
         Self {
@@ -60,6 +62,7 @@ impl Default for ServerConfig {
             max_memory: 256 << 20,
             connections: 512,
             workers: 2,
+            batch: 4,
             queue: 64,
             max_wait: Duration::from_millis(1500),
             deadline: Duration::from_secs(30),
@@ -94,9 +97,10 @@ impl ServerConfig {
             ));
         }
         let times = [self.deadline, self.header_deadline];
-        let sizes = [self.workers, self.max_body, self.connections];
+        let sizes = [self.workers, self.batch, self.max_body, self.connections];
         if sizes.contains(&0) || self.max_pixels == 0 || times.contains(&Duration::ZERO) {
-            let all = "workers, body size, pixels, connections and deadlines must be above zero";
+            let all =
+                "workers, batch, body size, pixels, connections and deadlines must be above zero";
             return wrong(all.to_owned());
         }
         if self.max_memory < self.max_body {
@@ -146,6 +150,7 @@ mod tests {
             config.validate().is_err()
         };
         assert!(refused(|config| config.workers = 0));
+        assert!(refused(|config| config.batch = 0));
         assert!(refused(|config| config.max_memory = config.max_body - 1));
         for host in ["", "http://example.org", "*.example.org", "a@b"] {
             let allow_fetch = vec![host.to_owned()];

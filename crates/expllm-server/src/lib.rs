@@ -26,6 +26,7 @@ mod origin;
 mod page;
 mod photo;
 mod queue;
+mod reading;
 mod room;
 mod router;
 mod serve;

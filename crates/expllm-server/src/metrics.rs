@@ -20,6 +20,7 @@ pub(crate) struct Metrics {
     gone: AtomicU64,
     faces: AtomicU64,
     photos: AtomicU64,
+    batches: AtomicU64,
 }
 
 /// What is so at the moment.
@@ -53,6 +54,11 @@ impl Metrics {
         self.faces.fetch_add(faces as u64, Ordering::Relaxed);
     }
 
+    /// Counts photos that are read together as one, however many they are.
+    pub fn batch(&self) {
+        self.batches.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// The text form of Prometheus.
     pub fn text(&self, load: Load) -> String {
         let mut text = String::from("# TYPE expllm_requests_total counter\n");
@@ -67,6 +73,7 @@ impl Metrics {
         for (name, kind, value) in [
             ("expllm_clients_gone_total", "counter", of(&self.gone)),
             ("expllm_photos_total", "counter", of(&self.photos)),
+            ("expllm_batches_total", "counter", of(&self.batches)),
             ("expllm_faces_total", "counter", of(&self.faces)),
             ("expllm_requests_waiting", "gauge", load.waiting as u64),
             ("expllm_requests_working", "gauge", load.working as u64),
@@ -105,6 +112,7 @@ mod tests {
         metrics.answered("/api/au", 200, Duration::from_millis(20));
         metrics.answered("none", 404, Duration::from_secs(11));
         metrics.read(3);
+        metrics.batch();
         metrics.gone();
         let text = metrics.text(Load {
             waiting: 4,
@@ -118,6 +126,7 @@ mod tests {
             "expllm_request_seconds_bucket{le=\"+Inf\"} 3\n",
             "expllm_request_seconds_count 3\n",
             "expllm_clients_gone_total 1\n",
+            "expllm_batches_total 1\n",
             "expllm_faces_total 3\n",
             "expllm_requests_waiting 4\n",
         ] {

@@ -11,7 +11,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use crate::App;
 use crate::analysis::Analysis;
 use crate::error::Refusal;
-use crate::queue::Until;
+use crate::reading::Asked;
 
 /// Sends the events of one answer. The channel is not bounded, so that a client that does not read
 /// holds no worker; what it holds is no longer than the chains of one photo.
@@ -29,19 +29,13 @@ impl Events {
 /// later is an event with the error. The job ends early when the client goes away.
 pub(crate) async fn streamed(
     app: &App,
-    until: Until,
-    job: impl FnOnce(&Analysis<'_>, &Events) -> Result<(), Refusal> + Send + 'static,
+    asked: Asked,
+    job: impl FnOnce(&mut Analysis, &Events) -> Result<(), Refusal> + Send + 'static,
 ) -> Result<Response, Refusal> {
-    let turn = app.queue().turn(until).await?;
-    let waiting = turn.going().waiting();
+    let (mut analysis, waiting) = app.read(asked).await?;
     let (sender, mut receiver) = unbounded_channel();
-    let app = app.clone();
     tokio::task::spawn_blocking(move || {
-        let analysis = Analysis {
-            app: &app,
-            going: turn.going(),
-        };
-        if let Err(refusal) = job(&analysis, &Events(sender.clone())) {
+        if let Err(refusal) = job(&mut analysis, &Events(sender.clone())) {
             // Where nobody listens, nobody needs to hear why.
             let _ = sender.send(Err(refusal));
         }

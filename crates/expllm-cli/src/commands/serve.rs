@@ -65,9 +65,12 @@ struct Limits {
     /// Maximum number of open connections; further ones wait.
     #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u16).range(1..))]
     connections: u16,
-    /// Photos processed at the same time [default: one per processor core].
+    /// Workers at the same time [default: one per processor core].
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: Option<u16>,
+    /// Maximum number of waiting photos that a worker reads together.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    batch: u16,
     /// Maximum number of waiting requests; further ones get status 429.
     #[arg(long, default_value_t = 64)]
     queue: u16,
@@ -120,6 +123,7 @@ fn config(args: &Args) -> Result<ServerConfig, CliError> {
         workers: limits
             .workers
             .map_or_else(rayon::current_num_threads, usize::from),
+        batch: usize::from(limits.batch),
         queue: usize::from(limits.queue),
         max_wait: limits.max_wait,
         deadline: seconds(limits.deadline),

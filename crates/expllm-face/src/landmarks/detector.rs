@@ -4,8 +4,8 @@ use burn::module::Module;
 use burn::store::{FloatCastAdapter, ModuleSnapshot, SafetensorsStore};
 use burn::tensor::{DType, Device, Tensor};
 use expllm_core::{
-    Degrees, FaceBox, HeadPose, LANDMARK_COUNT, LandmarkDetector, Landmarks, Photo, Point,
-    Similarity, Stage, StageError,
+    Degrees, FaceBox, HeadPose, LANDMARK_COUNT, LandmarkDetector, Landmarks, Photo, PhotoFaces,
+    Point, Similarity, Stage, StageError,
 };
 
 use super::network::{ANGLE_UNIT, LandmarkNetwork, LandmarkNetworkConfig, face_crop, square};
@@ -27,6 +27,13 @@ enum Look {
     Plain,
     /// As it is and in the mirror; what is found is averaged.
     Mirrored,
+}
+
+/// A part of an image, and where it lies.
+#[derive(Debug, Clone, Copy)]
+struct Crop<'a> {
+    image: &'a GreyImage,
+    to_image: Similarity,
 }
 
 /// Side of the first crop, as a multiple of the box's longer side.
@@ -74,18 +81,13 @@ impl LandmarkNet {
         self.network.backbone()
     }
 
-    /// Landmarks in pixels of the image for each crop (a transform from crop to image).
-    fn look(
-        &self,
-        image: &GreyImage,
-        crops: &[Similarity],
-        how: Look,
-    ) -> Result<Vec<Landmarks>, FaceError> {
+    /// Landmarks in pixels of the image for each crop.
+    fn look(&self, crops: &[Crop<'_>], how: Look) -> Result<Vec<Landmarks>, FaceError> {
         let mut found = Vec::with_capacity(crops.len());
         for batch in crops.chunks(BATCH) {
             let mut pixels = Vec::with_capacity(batch.len() * self.side * self.side);
             for crop in batch {
-                let mut face = image.crop(crop, self.side);
+                let mut face = crop.image.crop(&crop.to_image, self.side);
                 standardise(&mut face);
                 pixels.extend(face);
             }
@@ -100,7 +102,8 @@ impl LandmarkNet {
                         .collect()
                 }
             };
-            found.extend(batch.iter().zip(&seen).map(|(crop, l)| on_photo(crop, l)));
+            let seen = batch.iter().zip(&seen);
+            found.extend(seen.map(|(crop, l)| on_photo(&crop.to_image, l)));
         }
         Ok(found)
     }
@@ -120,22 +123,32 @@ impl LandmarkNet {
             .collect())
     }
 
-    fn locate(&self, photo: &Photo, boxes: &[FaceBox]) -> Result<Vec<Landmarks>, FaceError> {
-        let image = GreyImage::from_photo(photo);
-        let wide: Vec<_> = boxes
+    /// Landmarks of the faces of all photos, one after the other.
+    fn locate(&self, photos: &[PhotoFaces<'_>]) -> Result<Vec<Landmarks>, FaceError> {
+        let images: Vec<_> = photos
             .iter()
-            .map(|b| {
-                let extent = b.width.max(b.height).max(1.0) * BOX_MARGIN;
-                square(b.center(), extent, upright(b), self.side)
+            .map(|(photo, _)| GreyImage::from_photo(photo))
+            .collect();
+        let faces = images.iter().zip(photos);
+        let faces = faces.flat_map(|(image, (_, boxes))| boxes.iter().map(move |b| (image, b)));
+        let mut crops: Vec<_> = faces
+            .map(|(image, face)| Crop {
+                image,
+                to_image: wide(face, self.side),
             })
             .collect();
-        let close: Vec<_> = self
-            .look(&image, &wide, Look::Plain)?
-            .iter()
-            .map(|l| face_crop(&l.points, self.side))
-            .collect();
-        self.look(&image, &close, Look::Mirrored)
+        let seen = self.look(&crops, Look::Plain)?;
+        for (crop, seen) in crops.iter_mut().zip(&seen) {
+            crop.to_image = face_crop(&seen.points, self.side);
+        }
+        self.look(&crops, Look::Mirrored)
     }
+}
+
+/// The first crop of a face, to the photo.
+fn wide(face: &FaceBox, side: usize) -> Similarity {
+    let extent = face.width.max(face.height).max(1.0) * BOX_MARGIN;
+    square(face.center(), extent, upright(face), side)
 }
 
 /// Cosine and sine of the angle by which a face is turned, where its detector saw its points.
@@ -146,8 +159,19 @@ fn upright(face: &FaceBox) -> (f32, f32) {
 
 impl LandmarkDetector for LandmarkNet {
     fn landmarks(&self, photo: &Photo, boxes: &[FaceBox]) -> Result<Vec<Landmarks>, StageError> {
-        self.locate(photo, boxes)
+        self.locate(&[(photo, boxes)])
             .map_err(|error| StageError::new(Stage::Landmarks, error))
+    }
+
+    fn landmarks_of_photos(
+        &self,
+        photos: &[PhotoFaces<'_>],
+    ) -> Result<Vec<Vec<Landmarks>>, StageError> {
+        let found = self.locate(photos);
+        let found = found.map_err(|error| StageError::new(Stage::Landmarks, error))?;
+        let mut found = found.into_iter();
+        let of_photo = |(_, boxes): &PhotoFaces<'_>| found.by_ref().take(boxes.len()).collect();
+        Ok(photos.iter().map(of_photo).collect())
     }
 }
 
@@ -229,10 +253,11 @@ mod tests {
         let photo = Photo::from_fn(side, side, |x, y| [((x * x + 3 * y * y) % 251) as u8; 3]);
         let net = LandmarkNet::pretrained(&default_device()).unwrap();
         let middle = SIDE as f32 / 2.0;
-        let crop = square(Point::new(middle, middle), 80.0, (1.0, 0.0), net.side);
+        let to_image = square(Point::new(middle, middle), 80.0, (1.0, 0.0), net.side);
         let look = |photo: &Photo| {
-            let image = GreyImage::from_photo(photo);
-            net.look(&image, &[crop], Look::Mirrored).unwrap().remove(0)
+            let image = &GreyImage::from_photo(photo);
+            let crop = Crop { image, to_image };
+            net.look(&[crop], Look::Mirrored).unwrap().remove(0)
         };
         let (plain, back) = (look(&photo), look(&photo.mirrored()).mirrored(SIDE as f32));
         for (a, b) in plain.points.iter().zip(&back.points) {

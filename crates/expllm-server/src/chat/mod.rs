@@ -16,6 +16,7 @@ use crate::api::{of_json, rows};
 use crate::error::Refusal;
 use crate::photo::{image, stated_json};
 use crate::queue::Until;
+use crate::reading;
 use crate::stream::{Events, streamed};
 use answer::{Frame, Speech};
 use asked::Asked;
@@ -31,29 +32,31 @@ pub(crate) async fn completions(
 ) -> Result<Response, Refusal> {
     let asked: Asked = stated_json(request, until).await?;
     asked.check()?;
-    let bytes = image(&app, asked.image()?, until).await?;
+    let photo = reading::Asked {
+        bytes: image(&app, asked.image()?, until).await?,
+        until,
+        explained: true,
+    };
     if asked.streams() {
-        let job = move |analysis: &Analysis<'_>, events: &Events| {
-            tell(analysis, (&asked, &bytes), events)
-        };
-        return streamed(&app, until, job).await;
+        let job = move |analysis: &mut Analysis, events: &Events| tell(analysis, &asked, events);
+        return streamed(&app, photo, job).await;
     }
-    let job = move |analysis: &Analysis<'_>| {
+    let job = move |analysis: &mut Analysis| {
         let mut text = String::new();
         let mut tell = |word: &str| {
             text.push_str(word);
             Ok(())
         };
         let mut speech = Speech::new(asked.limit(), &mut tell);
-        let finish = speak(analysis, (&asked, &bytes), &mut speech)?;
+        let finish = speak(analysis, &asked, &mut speech)?;
         let tokens = speech.told();
         Ok(Frame::new().whole(&text, (finish, tokens)))
     };
-    Ok(of_json(&app.work(until, job).await?))
+    Ok(of_json(&app.work(photo, job).await?))
 }
 
 /// Streams an answer word by word.
-fn tell(analysis: &Analysis<'_>, asked: (&Asked, &[u8]), events: &Events) -> Result<(), Refusal> {
+fn tell(analysis: &mut Analysis, asked: &Asked, events: &Events) -> Result<(), Refusal> {
     let frame = Frame::new();
     let mut begun = false;
     let mut word = |word: &str| {
@@ -62,11 +65,11 @@ fn tell(analysis: &Analysis<'_>, asked: (&Asked, &[u8]), events: &Events) -> Res
         }
         Ok(events.send(frame.chunk(&json!({"content": word}), None))?)
     };
-    let mut speech = Speech::new(asked.0.limit(), &mut word);
+    let mut speech = Speech::new(asked.limit(), &mut word);
     let finish = speak(analysis, asked, &mut speech)?;
     let tokens = speech.told();
     events.send(frame.chunk(&json!({}), Some(finish)))?;
-    if asked.0.wants_usage() {
+    if asked.wants_usage() {
         events.send(frame.usage(tokens))?;
     }
     events.send(Event::default().data("[DONE]"))
@@ -74,8 +77,8 @@ fn tell(analysis: &Analysis<'_>, asked: (&Asked, &[u8]), events: &Events) -> Res
 
 /// Says the answer; returns why it ends.
 fn speak(
-    analysis: &Analysis<'_>,
-    asked: (&Asked, &[u8]),
+    analysis: &mut Analysis,
+    asked: &Asked,
     speech: &mut Speech<'_>,
 ) -> Result<&'static str, Refusal> {
     match said(analysis, asked, speech) {
@@ -86,21 +89,15 @@ fn speak(
     }
 }
 
-fn said(
-    analysis: &Analysis<'_>,
-    (asked, bytes): (&Asked, &[u8]),
-    speech: &mut Speech<'_>,
-) -> Result<(), Stop> {
-    let (photo, mut report) = analysis.read(bytes)?;
-    let explained = (&photo, &mut report);
+fn said(analysis: &mut Analysis, asked: &Asked, speech: &mut Speech<'_>) -> Result<(), Stop> {
     if asked.wants_json() {
-        analysis.explain(explained, asked.seed(), &mut |_, _| Ok(()))?;
-        speech.say(&json!({"faces": rows(&report, true)?}).to_string())?;
+        analysis.explain(asked.seed(), &mut |_, _| Ok(()))?;
+        speech.say(&json!({"faces": rows(&analysis.report, true)?}).to_string())?;
         return speech.finish();
     }
-    let several = explained.1.faces.len() > 1;
+    let several = analysis.report.faces.len() > 1;
     let mut last = None;
-    analysis.explain(explained, asked.seed(), &mut |face, words| {
+    analysis.explain(asked.seed(), &mut |face, words| {
         let before = last.replace(face);
         if several && before != last {
             let gap = if before.is_some() { "\n\n" } else { "" };
@@ -113,7 +110,7 @@ fn said(
         }
     })?;
     if last.is_none() {
-        speech.say(&nothing(&report))?;
+        speech.say(&nothing(&analysis.report))?;
     }
     speech.finish()
 }

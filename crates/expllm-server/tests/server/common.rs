@@ -194,6 +194,17 @@ pub fn small_photo() -> Vec<u8> {
     png(&photo.resize(90, 90, FilterType::Triangle))
 }
 
+/// The photo twice, side by side.
+pub fn beside() -> Vec<u8> {
+    let photo = image::load_from_memory(PHOTO).unwrap();
+    let photo = photo.resize(256, 256, FilterType::Triangle);
+    let mut both = DynamicImage::new_rgb8(2 * photo.width(), photo.height());
+    for x in [0, photo.width()] {
+        image::imageops::replace(&mut both, &photo, i64::from(x), 0);
+    }
+    png(&both)
+}
+
 /// The data of server-sent events, each with its name.
 pub fn events(text: &str) -> Vec<(String, String)> {
     let one = |event: &str| {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // A failure ends the test.
 
 mod answers;
+mod batches;
 mod common;
 mod hostile;
 mod limits;
