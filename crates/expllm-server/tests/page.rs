@@ -9,22 +9,23 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use expllm_server::{App, Server, ServerConfig, Token};
+use expllm_server::{ServerConfig, Token};
 use expllm_testing::skipped;
-use tokio::sync::oneshot;
 
-/// A server on a free port; it stops when the sender is dropped.
-async fn started(token: Option<&str>) -> (String, oneshot::Sender<()>) {
-    let config = ServerConfig {
-        port: 0,
+#[allow(dead_code)] // The page needs a part of it.
+#[path = "server/common.rs"]
+mod common;
+
+use common::{Running, started};
+
+/// A server that wants a token, or none.
+async fn with_token(token: Option<&str>) -> (String, Running) {
+    let server = started(ServerConfig {
         token: token.map(|token| Token::new(token).unwrap()),
         ..ServerConfig::default()
-    };
-    let server = Server::bind(App::new(config).unwrap()).await.unwrap();
-    let address = format!("http://{}", server.address().unwrap());
-    let (stop, stopped) = oneshot::channel::<()>();
-    tokio::spawn(server.run(async { drop(stopped.await) }));
-    (address, stop)
+    });
+    let server = server.await;
+    (format!("http://{}", server.address), server)
 }
 
 fn here(path: &str) -> PathBuf {
@@ -85,8 +86,8 @@ async fn the_page_works_in_a_browser() {
     let shown = std::env::var_os("EXPLLM_SCREENSHOTS");
     let shown = shown.map_or_else(|| folder.path().to_owned(), PathBuf::from);
     camera(&folder.path().join("camera.y4m"));
-    let (address, _stop) = started(None).await;
-    let (locked, _stop) = started(Some("open-sesame")).await;
+    let (address, _server) = with_token(None).await;
+    let (locked, _server) = with_token(Some("open-sesame")).await;
     let mut check = Command::new(node);
     check.arg(here("tests/page.mjs")).args([&address, &locked]);
     check.arg(&chromium);
@@ -116,7 +117,7 @@ async fn the_client_of_openai_streams_a_chain() {
     let Some(python) = python.filter(has) else {
         return skipped("the Python package openai");
     };
-    let (address, _stop) = started(None).await;
+    let (address, _server) = with_token(None).await;
     let mut client = Command::new(python);
     client.arg(here("tests/client.py")).arg(&address);
     client.arg(here("../../examples/photos/astronaut.png"));

@@ -8,7 +8,8 @@ use expllm_core::Photo;
 use image::codecs::{gif::GifDecoder, png::PngDecoder, webp::WebPDecoder};
 use image::{AnimationDecoder, ImageDecoder, ImageFormat, ImageResult, RgbaImage};
 
-use super::{ClipInfo, ClipOptions, Frame, MAX_PIXELS, Opened, Side, Start};
+use super::window::Window;
+use super::{ClipInfo, ClipOptions, Frame, MAX_PIXELS, Opened, Start};
 use crate::VideoError;
 
 /// Frames shown for no time at all are shown this long, in seconds, as browsers do.
@@ -90,13 +91,10 @@ fn small_enough(path: &Path, (width, height): (u32, u32)) -> Result<(u32, u32), 
 struct Animation {
     path: PathBuf,
     pictures: Pictures,
-    options: ClipOptions,
+    window: Window,
     time: f64,
-    /// Pictures of the wanted stretch of time so far.
-    within: u64,
     /// Pictures so far.
     read: u64,
-    ended: bool,
 }
 
 impl Animation {
@@ -104,11 +102,9 @@ impl Animation {
         Self {
             path,
             pictures,
-            options,
+            window: Window::new(options),
             time: 0.0,
-            within: 0,
             read: 0,
-            ended: false,
         }
     }
 
@@ -132,17 +128,7 @@ impl Animation {
 
     /// The picture as a frame, if it is wanted.
     fn wanted(&mut self, (time, picture): (f64, RgbaImage)) -> Option<Frame> {
-        match self.options.side(time) {
-            Side::Before => return None,
-            Side::After => {
-                self.ended = true;
-                return None;
-            }
-            Side::Within => {}
-        }
-        let number = self.within;
-        self.within += 1;
-        self.options.takes(number).then_some(())?;
+        let number = self.window.number(time)?;
         let photo = on_white(&picture)?;
         Some(Frame {
             number,
@@ -156,7 +142,7 @@ impl Iterator for Animation {
     type Item = Result<Frame, VideoError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while !self.ended {
+        while !self.window.over {
             match self.picture() {
                 Some(Ok(picture)) => {
                     if let Some(frame) = self.wanted(picture) {
@@ -164,10 +150,10 @@ impl Iterator for Animation {
                     }
                 }
                 Some(Err(error)) => {
-                    self.ended = true;
+                    self.window.over = true;
                     return Some(Err(error));
                 }
-                None => self.ended = true,
+                None => self.window.over = true,
             }
         }
         None

@@ -9,7 +9,8 @@ use expllm_face::PhotoReader;
 use image::RgbImage;
 use image::imageops::{FilterType, resize};
 
-use super::{ClipInfo, ClipOptions, Frame, MAX_PIXELS, Opened, Side, Start};
+use super::window::Window;
+use super::{ClipInfo, ClipOptions, Frame, MAX_PIXELS, Opened, Start};
 use crate::VideoError;
 
 /// Bytes of a picture, at most.
@@ -41,11 +42,10 @@ pub fn open(path: &Path, options: &ClipOptions) -> Result<Opened, VideoError> {
     let stream = Stream {
         path: path.to_path_buf(),
         pictures: Box::new(std::iter::once(Ok(first)).chain(pictures)),
-        options,
+        rate,
+        window: Window::new(options),
         size,
         read: 0,
-        within: 0,
-        ended: false,
     };
     let start: Start = Box::new(move || Box::new(stream));
     Ok(Opened { info, start })
@@ -72,32 +72,21 @@ fn decoded(bytes: &[u8]) -> Result<Photo, String> {
 struct Stream {
     path: PathBuf,
     pictures: Box<dyn Iterator<Item = io::Result<Vec<u8>>> + Send>,
-    options: ClipOptions,
+    /// Pictures a second.
+    rate: f64,
+    window: Window,
     /// Size of the first picture in pixels, where it can be read.
     size: Option<(u32, u32)>,
     /// Pictures so far.
     read: u64,
-    /// Pictures of the wanted stretch of time so far.
-    within: u64,
-    ended: bool,
 }
 
 impl Stream {
     /// The next picture, if it is wanted.
     fn wanted(&mut self, picture: &[u8]) -> Option<Result<Frame, VideoError>> {
-        let time = self.read as f64 / self.options.rate;
+        let time = self.read as f64 / self.rate;
         self.read += 1;
-        match self.options.side(time) {
-            Side::Before => return None,
-            Side::After => {
-                self.ended = true;
-                return None;
-            }
-            Side::Within => {}
-        }
-        let number = self.within;
-        self.within += 1;
-        self.options.takes(number).then_some(())?;
+        let number = self.window.number(time)?;
         let photo = decoded(picture).and_then(|photo| self.fitted(photo));
         Some(match photo {
             Ok(photo) => Ok(Frame {
@@ -131,7 +120,7 @@ impl Iterator for Stream {
     type Item = Result<Frame, VideoError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while !self.ended {
+        while !self.window.over {
             match self.pictures.next() {
                 Some(Ok(picture)) => {
                     if let Some(frame) = self.wanted(&picture) {
@@ -139,14 +128,14 @@ impl Iterator for Stream {
                     }
                 }
                 Some(Err(error)) => {
-                    self.ended = true;
+                    self.window.over = true;
                     return Some(Err(VideoError::Broken {
                         path: self.path.clone(),
                         frames: self.read,
                         reason: error.to_string(),
                     }));
                 }
-                None => self.ended = true,
+                None => self.window.over = true,
             }
         }
         None

@@ -8,6 +8,7 @@ pub(crate) mod input;
 mod log;
 mod mjpeg;
 mod probe;
+mod window;
 
 use std::fs::File;
 use std::io::Read;
