@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 const CELLS: usize = 12;
 /// Numbers of a look.
 const LENGTH: usize = 3 * CELLS * CELLS;
+/// Cells at each side that show what is around a face too.
+const BORDER: usize = 2;
 /// How much of a new look goes into the remembered one.
 const SHARE: f32 = 0.05;
 
@@ -40,7 +42,7 @@ impl Appearance {
 
     /// Without mean and of length 1; all 0 for a face of one colour.
     fn normalised(mut self) -> Self {
-        let mean = self.0.iter().sum::<f32>() / LENGTH as f32;
+        let mean = self.0.iter().sum::<f32>() / self.0.len() as f32;
         self.0.iter_mut().for_each(|v| *v -= mean);
         let length = self.0.iter().map(|v| v * v).sum::<f32>().sqrt();
         if length > 1e-3 {
@@ -53,6 +55,16 @@ impl Appearance {
     #[must_use]
     pub fn likeness(&self, other: &Self) -> f32 {
         self.0.iter().zip(&other.0).map(|(a, b)| a * b).sum()
+    }
+
+    /// The middle of the face alone, without whoever stands beside it.
+    #[must_use]
+    pub fn inside(&self) -> Self {
+        let inner = BORDER..CELLS - BORDER;
+        let rows = self.0.chunks_exact(3 * CELLS);
+        let middle = |row: &[f32]| row[3 * inner.start..3 * inner.end].to_vec();
+        let rows = rows.skip(inner.start).take(inner.len());
+        Self(rows.flat_map(middle).collect()).normalised()
     }
 
     /// Remembers a little of a new look.
@@ -82,6 +94,13 @@ impl Looks {
     /// How alike a face is to the look that is most like it, from -1 to 1.
     pub fn likeness(&self, face: &Appearance) -> f32 {
         let all = self.0.iter().map(|look| look.likeness(face));
+        all.fold(-1.0, f32::max)
+    }
+
+    /// The same of the middle of the face alone: what is around it changes with whoever comes near.
+    pub fn likeness_inside(&self, face: &Appearance) -> f32 {
+        let face = face.inside();
+        let all = self.0.iter().map(|look| look.inside().likeness(&face));
         all.fold(-1.0, f32::max)
     }
 
@@ -121,6 +140,19 @@ mod tests {
         assert!((a.likeness(&a) - 1.0).abs() < 1e-4);
         assert!(a.likeness(&brighter) > 0.95);
         assert!(a.likeness(&other) < 0.8);
+    }
+
+    #[test]
+    fn whoever_stands_beside_a_face_changes_nothing_inside() {
+        let face = |x: f32, y: f32| 60.0 + 120.0 * (8.0 * x).sin().abs() * y;
+        let beside = |x: f32, y: f32| if x > 0.85 { 250.0 } else { face(x, y) };
+        let [alone, crowded] = [
+            Appearance::of(&picture(96, face)),
+            Appearance::of(&picture(96, beside)),
+        ];
+        let looks = Looks::new(alone);
+        assert!(looks.likeness(&crowded) < 0.8);
+        assert!(looks.likeness_inside(&crowded) > 0.999);
     }
 
     #[test]

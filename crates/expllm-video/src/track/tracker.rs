@@ -187,7 +187,7 @@ impl Tracker {
 
     fn likeness(&self, candidate: &Candidate) -> f32 {
         let person = &self.people[candidate.person];
-        person.looks.likeness(&candidate.sighting.appearance)
+        person.looks.likeness_inside(&candidate.sighting.appearance)
     }
 
     /// Asks the detector about faces in doubt, and about all of them now and then.
