@@ -1,14 +1,14 @@
 //! The network as a stage of the pipeline.
 
 use burn::module::Module;
-use burn::tensor::activation::{sigmoid, softmax};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use expllm_core::{
-    ActionUnit, AlignedFace, AuDetector, AuReading, AuVector, Expression, ExpressionClassifier,
-    ExpressionProbabilities, Similarity, Stage, StageError,
+    AlignedFace, AuDetector, AuReading, Expression, ExpressionClassifier, ExpressionProbabilities,
+    Stage, StageError,
 };
+use expllm_face::au::face_look;
 use expllm_face::backbone::Features;
-use expllm_face::{ALIGNED_SIZE, FaceError, GreyImage, load_weights, standardise};
+use expllm_face::{ALIGNED_SIZE, FaceError, load_weights};
 
 use crate::{AuNetwork, AuNetworkConfig, Calibration};
 
@@ -71,57 +71,18 @@ impl AuNet {
         &self.network
     }
 
-    /// Intensities and expression probabilities of each face.
-    fn read(
-        &self,
-        faces: &[AlignedFace],
-    ) -> Result<Vec<(AuVector, ExpressionProbabilities)>, FaceError> {
+    /// What is read of each face.
+    fn read(&self, faces: &[AlignedFace]) -> Result<Vec<AuReading>, FaceError> {
         let mut readings = Vec::with_capacity(faces.len());
         for batch in faces.chunks(BATCH) {
-            readings.extend(self.read_batch(batch)?);
+            let looks = batch
+                .iter()
+                .flat_map(|face| face_look(&face.image, self.side));
+            let features = self.features.with_mirrored(looks.collect(), self.side);
+            let output = self.network.decode(features);
+            readings.extend(output.readings(&self.calibration)?);
         }
         Ok(readings)
-    }
-
-    fn read_batch(
-        &self,
-        faces: &[AlignedFace],
-    ) -> Result<Vec<(AuVector, ExpressionProbabilities)>, FaceError> {
-        let n = faces.len();
-        let pixels: Vec<f32> = faces
-            .iter()
-            .flat_map(|face| face_pixels(face, self.side))
-            .collect();
-        let features = self.features.with_mirrored(pixels, self.side);
-        let output = self.network.decode(features);
-        let logits = output.expressions;
-        let mean = (logits.clone().narrow(0, 0, n) + logits.narrow(0, n, n)) * 0.5;
-        let numbers = |t: Tensor<2>| {
-            t.into_data()
-                .convert::<f32>()
-                .try_to_vec::<f32>()
-                .map_err(FaceError::tensor)
-        };
-        let units = numbers(sigmoid(output.units))?;
-        let expressions = numbers(softmax(mean, 1))?;
-        let (own, mirrored) = units.split_at(n * ActionUnit::COUNT);
-        Ok(own
-            .chunks_exact(ActionUnit::COUNT)
-            .zip(mirrored.chunks_exact(ActionUnit::COUNT))
-            .zip(expressions.chunks_exact(Expression::COUNT))
-            .map(|((own, mirrored), expression)| {
-                let units = ActionUnit::ALL.map(|unit| {
-                    let mirrored = mirrored[unit.mirrored().index()];
-                    let reading = (own[unit.index()] + mirrored) / 2.0;
-                    self.calibration.curve(unit).apply(reading)
-                });
-                let scores = std::array::from_fn(|i| expression[i]);
-                (
-                    AuVector::from_clamped(units),
-                    ExpressionProbabilities::from_scores(scores),
-                )
-            })
-            .collect())
     }
 }
 
@@ -131,16 +92,8 @@ impl AuDetector for AuNet {
     }
 
     fn detect_units(&self, faces: &[AlignedFace]) -> Result<Vec<AuReading>, StageError> {
-        let readings = self
-            .read(faces)
-            .map_err(|error| StageError::new(Stage::ActionUnits, error))?;
-        Ok(readings
-            .into_iter()
-            .map(|(action_units, probabilities)| AuReading {
-                action_units,
-                probabilities: Some(probabilities),
-            })
-            .collect())
+        self.read(faces)
+            .map_err(|error| StageError::new(Stage::ActionUnits, error))
     }
 }
 
@@ -151,38 +104,19 @@ impl ExpressionClassifier for AuNet {
             .map_err(|error| StageError::new(Stage::Expression, error))?;
         Ok(readings
             .into_iter()
-            .map(|(_, probabilities)| probabilities)
+            .map(|reading| reading.probabilities.unwrap_or_else(even))
             .collect())
     }
 }
 
-/// The square of an aligned face that the network sees, brows to chin: its left and top edge and
-/// its side as shares of the aligned face's side.
-const VIEW: [f32; 3] = [0.0625, 0.109_375, 0.875];
-
-/// The transform from the network's crop to the aligned face.
-#[must_use]
-pub fn face_crop(aligned_side: u32, side: usize) -> Similarity {
-    let aligned = aligned_side as f32;
-    let [left, top, share] = VIEW;
-    Similarity {
-        a: aligned * share / side as f32,
-        tx: left * aligned,
-        ty: top * aligned,
-        ..Similarity::IDENTITY
-    }
-}
-
-fn face_pixels(face: &AlignedFace, side: usize) -> Vec<f32> {
-    let grey = GreyImage::from_photo(&face.image);
-    let mut pixels = grey.crop(&face_crop(face.image.width(), side), side);
-    standardise(&mut pixels);
-    pixels
+/// Nothing known, which the network never says.
+fn even() -> ExpressionProbabilities {
+    ExpressionProbabilities::from_scores([1.0; Expression::COUNT])
 }
 
 #[cfg(test)]
 mod tests {
-    use expllm_core::Photo;
+    use expllm_core::{Photo, Similarity};
     use expllm_face::device::default_device;
 
     use super::*;

@@ -14,19 +14,18 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod calibration;
 mod detector;
 mod face_reader;
-mod network;
 
-pub use calibration::{Calibration, Curve, LEVELS};
-pub use detector::{AuNet, face_crop};
+pub use detector::AuNet;
 pub use expllm_core::{
     ActionUnit, AlignedFace, AuDetector, AuReading, AuVector, Expression, ExpressionProbabilities,
     FaceBox, FaceOutcome, FaceReading, HeadPose, Intensity, Landmarks, Photo, Point, Probability,
     Side, StageError, UnreadFace,
 };
+pub use expllm_face::au::{
+    AuNetwork, AuNetworkConfig, AuOutput, Calibration, Curve, LEVELS, face_crop,
+};
 pub use expllm_face::device::Backend;
 pub use expllm_face::{FaceError, PhotoReader};
 pub use face_reader::{FaceReader, FaceReaderConfig};
-pub use network::{AuNetwork, AuNetworkConfig, AuOutput};

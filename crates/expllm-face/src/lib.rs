@@ -1,11 +1,11 @@
 //! Face preprocessing: reading photos, detection, landmarks, alignment, drawing.
 
 mod align;
+pub mod au;
 pub mod backbone;
 mod detect;
 pub mod device;
 mod draw;
-pub mod encoder;
 mod error;
 mod grey;
 mod jpeg;

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use burn::tensor::Tensor;
 use common::{File, device, largest_difference, numbers, parity_folders};
+use expllm_face::au::AuNetworkConfig;
 use expllm_face::backbone::BackboneConfig;
-use expllm_face::encoder::FaceEncoderConfig;
 use expllm_model::checkpoint::{self, Checkpoint, SaveOptions};
 use expllm_model::generation::{
     AnswerTrie, BatchPrompt, CancelToken, GenerationSettings, Prefix, TokenStream, generate_batch,
@@ -133,16 +133,16 @@ fn detectors_as_vision_encoders_stay_as_they_are() {
     let mut config = ModelConfig::tiny();
     config.llm.lora = None;
     config.vision = VisionConfig::Convolutional(ConvolutionalConfig {
-        view: [0.1, 0.1, 0.8],
-        encoder: FaceEncoderConfig::new()
+        network: AuNetworkConfig::new()
             .with_side(32)
-            .with_fine(BackboneConfig::new(vec![8], vec![16, 32], vec![1, 1]).with_grid(2)),
+            .with_backbone(BackboneConfig::new(vec![8], vec![16, 32], vec![1, 1]).with_grid(2)),
     });
     let source = RandomWeights::new(&config, DType::F32, 4).unwrap();
     let pixels = Tensor::ones([2, 1, 32, 32], &device());
+    let image = vec![config.image_token_id; config.vision.num_patches()];
     let tokens = vec![
-        vec![1, config.image_token_id, config.image_token_id, 7, 8],
-        vec![2, config.image_token_id, config.image_token_id, 9, 3],
+        [&[1][..], &image, &[7, 8]].concat(),
+        [&[2][..], &image, &[9, 3]].concat(),
     ];
     let [plain, packed] = [None, Some(Format::F32)]
         .map(|format| logits(&load(&config, &source, format), &tokens, &pixels));

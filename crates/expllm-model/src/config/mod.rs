@@ -164,8 +164,8 @@ impl ModelConfig {
 
 #[cfg(test)]
 mod tests {
+    use expllm_face::au::AuNetworkConfig;
     use expllm_face::backbone::BackboneConfig;
-    use expllm_face::encoder::FaceEncoderConfig;
 
     use super::*;
 
@@ -212,15 +212,13 @@ mod tests {
     #[test]
     fn convolutional_encoders_are_checked_and_round_trip() {
         let mut config = ModelConfig::tiny();
+        let backbone = BackboneConfig::new(vec![8], vec![16, 32], vec![1, 1]).with_grid(2);
         let encoder = ConvolutionalConfig {
-            view: [0.1, 0.1, 0.8],
-            encoder: FaceEncoderConfig::new()
-                .with_side(32)
-                .with_fine(BackboneConfig::new(vec![8], vec![16, 32], vec![1, 1]).with_grid(2)),
+            network: AuNetworkConfig::new().with_side(32).with_backbone(backbone),
         };
         config.vision = VisionConfig::Convolutional(encoder.clone());
         config.validate().unwrap();
-        assert_eq!(config.vision.num_patches(), 2);
+        assert_eq!(config.vision.num_patches(), crate::SCORE_TOKENS);
         let json = serde_json::to_string(&config).unwrap();
         assert!(json.contains("convolutional"));
         assert_eq!(serde_json::from_str::<ModelConfig>(&json).unwrap(), config);
@@ -230,14 +228,12 @@ mod tests {
             encoder
         };
         for spoilt in [
-            with(|c| c.view = [0.5, 0.0, 0.8]),
-            with(|c| c.view = [f32::NAN, 0.0, 0.8]),
-            with(|c| c.encoder.side = 0),
-            with(|c| c.encoder.fine.grid = 0),
-            with(|c| c.encoder.coarse.stem = vec![0]),
-            with(|c| c.encoder.fine.widths = vec![usize::MAX, 16]),
-            with(|c| c.encoder.fine.blocks = vec![0, 1]),
-            with(|c| c.encoder.fine.blocks = vec![1]),
+            with(|c| c.network.side = 0),
+            with(|c| c.network.backbone.grid = 0),
+            with(|c| c.network.backbone.stem = vec![0]),
+            with(|c| c.network.backbone.widths = vec![usize::MAX, 16]),
+            with(|c| c.network.backbone.blocks = vec![0, 1]),
+            with(|c| c.network.backbone.blocks = vec![1]),
         ] {
             config.vision = VisionConfig::Convolutional(spoilt);
             assert!(config.validate().is_err(), "{config:?}");

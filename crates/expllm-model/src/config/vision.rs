@@ -1,12 +1,12 @@
 //! Which vision encoder a model has.
 
-use expllm_core::{ActionUnit, Expression};
+use expllm_face::au::AuNetworkConfig;
 use expllm_face::backbone::BackboneConfig;
-use expllm_face::encoder::FaceEncoderConfig;
 use serde::{Deserialize, Serialize};
 
 use super::{Dinov2Config, LoraConfig};
 use crate::ModelError;
+use crate::scores::{SCORE_TOKENS, SCORE_WIDTH};
 
 /// The kind of a vision encoder and its sizes; in `config.json` the field `kind` says which one
 /// it is, `dinov2` when it is absent.
@@ -15,19 +15,16 @@ use crate::ModelError;
 pub enum VisionConfig {
     /// A DINOv2 vision transformer over colour images.
     Dinov2(Dinov2Config),
-    /// The convolutional encoder of the action unit detector over grey faces.
+    /// The network of the action unit detector over grey faces, whose readings are the tokens.
     Convolutional(ConvolutionalConfig),
 }
 
-/// The network of the action unit detector. It looks at the face and at its mirror image, as the
-/// detector does, and each look makes one token: the scores of action units and expressions.
+/// The network of the action unit detector. It reads the face and its mirror image, as the detector
+/// does, and what it reads are the tokens: see [`score_tokens`](crate::score_tokens).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ConvolutionalConfig {
-    /// The square of an aligned face that the network sees: its left and top edge and its side,
-    /// as shares of the face's side.
-    pub view: [f32; 3],
-    /// The two convolutional networks and the sides of what they see.
-    pub encoder: FaceEncoderConfig,
+    /// Sizes of the network.
+    pub network: AuNetworkConfig,
 }
 
 impl VisionConfig {
@@ -36,7 +33,7 @@ impl VisionConfig {
     pub fn width(&self) -> usize {
         match self {
             Self::Dinov2(config) => config.embed_dim,
-            Self::Convolutional(_) => ConvolutionalConfig::SCORES,
+            Self::Convolutional(_) => SCORE_WIDTH,
         }
     }
 
@@ -45,7 +42,7 @@ impl VisionConfig {
     pub fn image_size(&self) -> usize {
         match self {
             Self::Dinov2(config) => config.image_size,
-            Self::Convolutional(config) => config.encoder.side,
+            Self::Convolutional(config) => config.network.side,
         }
     }
 
@@ -63,7 +60,7 @@ impl VisionConfig {
     pub fn num_patches(&self) -> usize {
         match self {
             Self::Dinov2(config) => config.num_patches(),
-            Self::Convolutional(_) => 2,
+            Self::Convolutional(_) => SCORE_TOKENS,
         }
     }
 
@@ -99,27 +96,13 @@ impl VisionConfig {
 }
 
 impl ConvolutionalConfig {
-    /// Scores in a token: of the action units, then of the expressions.
-    pub const SCORES: usize = ActionUnit::FEAFA_COUNT + Expression::COUNT;
-
     fn validate(&self) -> Result<(), ModelError> {
-        let [left, top, side] = self.view;
-        let inside = |from: f32| from >= 0.0 && from + side <= 1.0;
-        if !(side > 0.0 && inside(left) && inside(top)) {
-            let reason = format!("{:?} is no square within the face", self.view);
-            return Err(ModelError::config("vision.view", reason));
+        let side = self.network.side;
+        if !(8..=1024).contains(&side) {
+            let reason = format!("{side} is not between 8 and 1024 pixels");
+            return Err(ModelError::config("vision.network.side", reason));
         }
-        for (field, side) in [
-            ("vision.encoder.side", self.encoder.side),
-            ("vision.encoder.coarse_side", self.encoder.coarse_side),
-        ] {
-            if !(8..=1024).contains(&side) {
-                let reason = format!("{side} is not between 8 and 1024 pixels");
-                return Err(ModelError::config(field, reason));
-            }
-        }
-        check_backbone("vision.encoder.fine", &self.encoder.fine)?;
-        check_backbone("vision.encoder.coarse", &self.encoder.coarse)
+        check_backbone("vision.network.backbone", &self.network.backbone)
     }
 }
 

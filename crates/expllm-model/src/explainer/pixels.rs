@@ -1,7 +1,8 @@
 //! From an aligned face to the pixels that a vision encoder was trained with.
 
-use expllm_core::{Photo, Similarity};
-use expllm_face::{ALIGNED_SIZE, GreyImage, ReferenceInput, standardise};
+use expllm_core::Photo;
+use expllm_face::au::face_look;
+use expllm_face::{ALIGNED_SIZE, ReferenceInput};
 
 use crate::VisionConfig;
 
@@ -29,12 +30,8 @@ impl<F: Fn(&Photo, usize) -> Vec<f32> + Send + Sync> PreparePixels for F {
 pub enum FacePixels {
     /// RGB as the official model sees it, see [`ReferenceInput`].
     Reference,
-    /// A square of the face in grey, with a mean of 0 and a deviation of 1, as the action unit
-    /// detector sees it.
-    StandardisedGrey {
-        /// Left and top edge and side of the square, as shares of the face's side.
-        view: [f32; 3],
-    },
+    /// The look of the action unit detector, see [`face_look`].
+    StandardisedGrey,
 }
 
 impl FacePixels {
@@ -43,7 +40,7 @@ impl FacePixels {
     pub const fn of(config: &VisionConfig) -> Self {
         match config {
             VisionConfig::Dinov2(_) => Self::Reference,
-            VisionConfig::Convolutional(config) => Self::StandardisedGrey { view: config.view },
+            VisionConfig::Convolutional(_) => Self::StandardisedGrey,
         }
     }
 }
@@ -54,27 +51,14 @@ impl PreparePixels for FacePixels {
     fn crop_side(&self, side: usize) -> u32 {
         match self {
             Self::Reference => u32::try_from(side).unwrap_or(ALIGNED_SIZE),
-            Self::StandardisedGrey { .. } => ALIGNED_SIZE,
+            Self::StandardisedGrey => ALIGNED_SIZE,
         }
     }
 
     fn prepare(&self, face: &Photo, side: usize) -> Vec<f32> {
         match self {
             Self::Reference => ReferenceInput::with_side(face, side).into_values(),
-            Self::StandardisedGrey {
-                view: [left, top, share],
-            } => {
-                let width = face.width() as f32;
-                let crop = Similarity {
-                    a: width * share / side as f32,
-                    tx: left * width,
-                    ty: top * width,
-                    ..Similarity::IDENTITY
-                };
-                let mut pixels = GreyImage::from_photo(face).crop(&crop, side);
-                standardise(&mut pixels);
-                pixels
-            }
+            Self::StandardisedGrey => face_look(face, side),
         }
     }
 }
@@ -90,10 +74,7 @@ mod tests {
         let face = Photo::new(128, 128, pixels).unwrap();
         let reference = FacePixels::of(&ModelConfig::expllm_7b().vision);
         assert_eq!(reference.prepare(&face, 224).len(), 3 * 224 * 224);
-        let grey = FacePixels::StandardisedGrey {
-            view: [0.1, 0.0, 0.8],
-        }
-        .prepare(&face, 64);
+        let grey = FacePixels::StandardisedGrey.prepare(&face, 64);
         let mean = grey.iter().sum::<f32>() / grey.len() as f32;
         let square = grey.iter().map(|v| v * v).sum::<f32>() / grey.len() as f32;
         assert!(

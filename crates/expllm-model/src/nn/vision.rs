@@ -1,13 +1,13 @@
 //! The vision encoder of either kind.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
-use expllm_core::{ActionUnit, Expression};
-use expllm_face::encoder::FaceEncoder;
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use expllm_face::FaceError;
+use expllm_face::au::AuNetwork;
 
-use super::Linear;
 use super::dinov2::VisionTransformer;
 use crate::parts::Encoder;
+use crate::scores::{SCORE_TOKENS, SCORE_WIDTH, score_tokens};
 use crate::{ConvolutionalConfig, ModelError, VisionConfig};
 
 /// From pixels to vision tokens.
@@ -21,39 +21,39 @@ pub enum VisionEncoder {
     Convolutional(DetectorEncoder),
 }
 
-/// The network of the action unit detector, with what it reads from its features.
+/// The network of the action unit detector, whose readings are the tokens.
 #[derive(Module, Debug)]
 pub struct DetectorEncoder {
-    /// The two convolutional networks.
-    pub encoder: FaceEncoder,
-    /// From features of the fine look to scores of action units.
-    pub units: Linear,
-    /// From features of the coarse look to scores of expressions.
-    pub expressions: Linear,
+    /// The network with its calibration.
+    pub network: AuNetwork,
 }
 
 impl DetectorEncoder {
     /// A frozen network with random weights.
     #[must_use]
     pub fn new(config: &ConvolutionalConfig, device: &Device) -> Self {
-        let (fine, coarse) = (&config.encoder.fine, &config.encoder.coarse);
-        Self {
-            encoder: config.encoder.init(device).freeze(),
-            units: Linear::new([fine.features(), ActionUnit::FEAFA_COUNT], true, device),
-            expressions: Linear::new([coarse.features(), Expression::COUNT], true, device),
-        }
+        Self::from(config.network.init(device))
     }
 
-    /// The token of one look.
-    ///
-    /// # Shapes
-    ///
-    /// `[batch, 1, side, side]`, standardised grey, to `[batch, 1, scores]`.
-    #[must_use]
-    pub fn token(&self, faces: Tensor<4>) -> Tensor<3> {
-        let units = self.units.forward(self.encoder.fine(faces.clone()));
-        let expressions = self.expressions.forward(self.encoder.coarse(faces));
-        Tensor::cat(vec![units, expressions], 1).unsqueeze_dim(1)
+    /// The scores that are read of faces, as the detector reads them.
+    fn tokens(&self, faces: Tensor<4>) -> Result<Tensor<3>, FaceError> {
+        let options = (faces.device(), faces.dtype());
+        let [count, ..] = faces.dims();
+        let looks = Tensor::cat(vec![faces.clone(), faces.flip([3])], 0);
+        let output = self.network.forward(looks);
+        let readings = output.readings(&self.network.calibration())?;
+        let tokens: Vec<f32> = readings.iter().flat_map(score_tokens).collect();
+        let data = TensorData::new(tokens, [count, SCORE_TOKENS, SCORE_WIDTH]);
+        Ok(Tensor::<3>::from_data(data, (&options.0, DType::F32)).cast(options.1))
+    }
+}
+
+impl From<AuNetwork> for DetectorEncoder {
+    /// The encoder that looks through a network, frozen.
+    fn from(network: AuNetwork) -> Self {
+        Self {
+            network: network.freeze(),
+        }
     }
 }
 
@@ -84,16 +84,19 @@ impl VisionEncoder {
     ///
     /// `[batch, channels, side, side]`, normalised, to `[batch, patches, width]`.
     ///
+    /// # Errors
+    ///
+    /// [`ModelError::Device`] when what the network of the detector says cannot be read.
+    ///
     /// # Panics
     ///
     /// When the side is not the one of the configuration.
-    #[must_use]
-    pub fn forward(&self, images: Tensor<4>) -> Tensor<3> {
+    pub fn forward(&self, images: Tensor<4>) -> Result<Tensor<3>, ModelError> {
         match self {
-            Self::Dinov2(encoder) => encoder.forward(images),
+            Self::Dinov2(encoder) => Ok(encoder.forward(images)),
             Self::Convolutional(encoder) => {
-                let both = [images.clone(), images.flip([3])];
-                Tensor::cat(both.map(|look| encoder.token(look)).to_vec(), 1)
+                let tokens = encoder.tokens(images);
+                tokens.map_err(|error| ModelError::Device(error.to_string()))
             }
         }
     }
@@ -110,6 +113,6 @@ impl VisionEncoder {
 
 impl Encoder for VisionEncoder {
     fn tokens(&self, images: Tensor<4>) -> Result<Tensor<3>, ModelError> {
-        Ok(self.forward(images))
+        self.forward(images)
     }
 }

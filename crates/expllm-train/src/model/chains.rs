@@ -13,6 +13,11 @@ use super::config::RecordMix;
 /// The expressions that chains choose from.
 pub(super) const SET: ExpressionSet = ExpressionSet::Eight;
 
+/// Share of the labels that are not the likeliest ones whose chains are left out: such labels have to
+/// come up as often as they are right, but a model that answers the likeliest one hardly ever has to
+/// explain them.
+const UNTOLD: f64 = 0.7;
+
 /// Which conversations are held about a reading.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Chains {
@@ -36,7 +41,10 @@ impl Chains {
     ) -> Vec<Turn> {
         let label = self.label(reading, label, rng);
         let mut turns = vec![Turn::new(Task::Expression, label.name())];
-        if !rng.random_bool(self.mix.label_only)
+        let likeliest = reading.probabilities.map(|all| all.within(SET).top());
+        let rare = likeliest.is_some_and(|top| top != label) && rng.random_bool(UNTOLD);
+        if !rare
+            && !rng.random_bool(self.mix.label_only)
             && let Some(chain) = self.chain(reading, label, rng)
         {
             let place = usize::from(!rng.random_bool(self.mix.chain_first));

@@ -1,5 +1,5 @@
-//! Faces as the tiny model learns them: what its frozen encoder sees, what the action unit
-//! detector reads, and chains that the composer writes about it.
+//! Faces as the tiny model learns them: what the action unit detector reads, which is what its
+//! encoder sees, and chains that the composer writes about it.
 
 use std::num::NonZeroU32;
 use std::path::Path;
@@ -10,7 +10,7 @@ use expllm_data::Split;
 use expllm_face::{ALIGNED_SIZE, GreyImage, warp};
 use expllm_model::conversation::Turn;
 use expllm_model::nn::VisionEncoder;
-use expllm_model::{FacePixels, PreparePixels, VisionConfig};
+use expllm_model::{FacePixels, PreparePixels, VisionConfig, score_tokens};
 use half::f16;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
@@ -21,6 +21,7 @@ use super::chains::Chains;
 use super::config::{FacesConfig, RecordMix};
 use super::example::{Example, ExampleImage, ExampleSource};
 use super::features::Store;
+use super::imagined::imagined;
 use crate::au::{FacePath, PlacedFace, placed_faces, rendered_faces};
 use crate::augment::{Jitter, degraded_crop};
 use crate::faces::grey_photo;
@@ -47,6 +48,10 @@ const JITTER: Jitter = Jitter {
 pub struct FaceExamples {
     store: Store,
     chains: Chains,
+    /// Whether the tokens are those of an encoder that sees more than the reading.
+    sees_more: bool,
+    /// Share of the readings that are imagined around those of the faces.
+    imagined: f64,
 }
 
 /// Faces to train on and faces to validate by.
@@ -60,7 +65,8 @@ pub struct FaceSets {
 
 /// One look at one face.
 pub(super) struct Look {
-    /// Tokens of the plain and of the mirrored face, one after the other.
+    /// Tokens of the plain and of the mirrored face, one after the other; none where the reading
+    /// is what the encoder sees.
     pub features: Vec<f16>,
     /// What the detector reads of the plain face.
     pub units: AuVector,
@@ -70,71 +76,71 @@ pub(super) struct Look {
     pub label: Option<Expression>,
 }
 
-/// The encoder and the detector that look at faces.
+/// What looks at faces.
 pub struct Reader<'a> {
-    encoder: &'a VisionEncoder,
-    config: &'a VisionConfig,
     path: FacePath,
+    encoder: Option<(&'a VisionEncoder, &'a VisionConfig)>,
     device: Device,
 }
 
 impl<'a> Reader<'a> {
-    /// A reader of an encoder and a face path.
+    /// A face path, and an encoder whose tokens are other than [`score_tokens`] of what the path
+    /// reads.
     #[must_use]
     pub fn new(
-        encoder: &'a VisionEncoder,
-        config: &'a VisionConfig,
         path: FacePath,
+        encoder: Option<(&'a VisionEncoder, &'a VisionConfig)>,
         device: &Device,
     ) -> Self {
         Self {
-            encoder,
-            config,
             path,
+            encoder,
             device: device.clone(),
         }
     }
 
-    /// Tokens of images and of their mirror images, side by side in memory per image.
-    fn tokens(&self, images: Tensor<4>) -> Result<[Vec<f32>; 2], TrainError> {
+    /// Tokens per face and their width, as they are kept.
+    fn size(&self) -> [usize; 2] {
+        self.encoder
+            .map_or([0, 0], |(_, config)| [config.num_patches(), config.width()])
+    }
+
+    /// Tokens of faces and of their mirror images, side by side in memory per face.
+    fn tokens(&self, faces: &[(Photo, Option<Expression>)]) -> Result<Vec<Vec<f16>>, TrainError> {
+        let Some((encoder, config)) = self.encoder else {
+            return Ok(vec![Vec::new(); faces.len()]);
+        };
+        let side = config.image_size();
+        let prepare = FacePixels::of(config);
+        let pixels: Vec<f32> = faces
+            .par_iter()
+            .flat_map_iter(|(photo, _)| prepare.prepare(photo, side))
+            .collect();
+        let shape = [faces.len(), config.channels(), side, side];
+        let images = Tensor::<4>::from_data(TensorData::new(pixels, shape), &self.device);
         let failed = |e| TrainError::Model(expllm_model::ModelError::Device(format!("{e:?}")));
-        let numbers = |tokens: Tensor<3>| {
-            let data = tokens.cast(DType::F32).into_data();
+        let numbers = |images: Tensor<4>| -> Result<Vec<f32>, TrainError> {
+            let data = encoder.forward(images)?.cast(DType::F32).into_data();
             data.try_into_vec::<f32>().map_err(failed)
         };
-        let plain = self.encoder.forward(images.clone());
-        let mirrored = match self.config {
-            // Its two tokens are the face and its mirror image.
-            VisionConfig::Convolutional(_) => plain.clone().flip([1]),
-            VisionConfig::Dinov2(_) => self.encoder.forward(images.flip([3])),
+        let (plain, mirrored) = (numbers(images.clone())?, numbers(images.flip([3]))?);
+        let count = config.num_patches() * config.width();
+        let pairs = plain.chunks_exact(count).zip(mirrored.chunks_exact(count));
+        let halves = |(own, mirrored): (&[f32], &[f32])| {
+            let both = own.iter().chain(mirrored);
+            both.map(|&v| f16::from_f32(v)).collect()
         };
-        Ok([numbers(plain)?, numbers(mirrored)?])
+        Ok(pairs.map(halves).collect())
     }
 
     /// Looks at faces.
     fn read(&self, faces: &[(Photo, Option<Expression>)]) -> Result<Vec<Look>, TrainError> {
         let photos = faces.iter().map(|(photo, _)| photo);
         let readings = self.path.read_upright(photos)?;
-        let side = self.config.image_size();
-        let prepare = FacePixels::of(self.config);
-        let pixels: Vec<f32> = faces
-            .par_iter()
-            .flat_map_iter(|(photo, _)| prepare.prepare(photo, side))
-            .collect();
-        let shape = [faces.len(), self.config.channels(), side, side];
-        let images = Tensor::<4>::from_data(TensorData::new(pixels, shape), &self.device);
-        let [plain, mirrored] = self.tokens(images)?;
-        let width = self.config.num_patches() * self.config.width();
-        let looks = faces.iter().zip(readings);
-        let pairs = plain.chunks_exact(width).zip(mirrored.chunks_exact(width));
+        let looks = faces.iter().zip(readings).zip(self.tokens(faces)?);
         Ok(looks
-            .zip(pairs)
-            .map(|(((_, label), reading), (plain, mirrored))| Look {
-                features: plain
-                    .iter()
-                    .chain(mirrored)
-                    .map(|&v| f16::from_f32(v))
-                    .collect(),
+            .map(|(((_, label), reading), features)| Look {
+                features,
                 units: reading.action_units,
                 probabilities: reading.probabilities.unwrap_or_else(even),
                 label: *label,
@@ -158,19 +164,21 @@ impl FaceSets {
         report: &mut dyn FnMut(&str),
     ) -> Result<Self, TrainError> {
         let sets = |train, valid| {
-            let examples = |store| FaceExamples {
+            let examples = |store, imagined| FaceExamples {
                 store,
                 chains: Chains {
                     mix,
                     wordings: config.wordings,
                 },
+                sees_more: reader.encoder.is_some(),
+                imagined,
             };
             Self {
-                train: examples(train),
-                valid: examples(valid),
+                train: examples(train, config.imagined),
+                valid: examples(valid, 0.0),
             }
         };
-        let size = [reader.config.num_patches(), reader.config.width()];
+        let size = reader.size();
         let key = cache_key(config, reader)?;
         let files = ["train", "valid"].map(|name| cache.join(format!("faces_{name}.safetensors")));
         if let (Some(train), Some(valid)) = (
@@ -225,7 +233,7 @@ fn cache_key(config: &FacesConfig, reader: &Reader<'_>) -> Result<String, TrainE
         .iter()
         .flat_map(|look| look.features.iter().map(|v| v.to_f32()))
         .sum();
-    let units: f32 = looks.iter().flat_map(|look| look.units.feafa()).sum();
+    let units: f32 = looks.iter().flat_map(|look| look.units.values()).sum();
     Ok(format!(
         "{:?} {} {sum:.3} {units:.4}",
         config.sets, config.synthetic
@@ -299,9 +307,17 @@ impl FaceExamples {
     #[must_use]
     pub fn judged(&self, index: usize) -> JudgedFace {
         JudgedFace {
-            tokens: self.store.tokens(index, false),
+            tokens: self.tokens(index, false),
             reading: self.reading(index, false),
             label: self.store.label(index),
+        }
+    }
+
+    /// What the encoder sees of a face.
+    fn tokens(&self, index: usize, mirrored: bool) -> Vec<f32> {
+        match self.sees_more {
+            true => self.store.tokens(index, mirrored),
+            false => score_tokens(&self.reading(index, mirrored)),
         }
     }
 
@@ -332,10 +348,19 @@ impl ExampleSource for FaceExamples {
 
     fn example(&self, index: usize, rng: &mut ChaCha8Rng) -> Result<Example, TrainError> {
         let mirrored = rng.random_bool(0.5);
+        if !self.sees_more && rng.random_bool(self.imagined) {
+            let other = self.reading(rng.random_range(0..self.store.len()), mirrored);
+            let reading = imagined(&self.reading(index, mirrored), &other, rng);
+            return Ok(Example {
+                id: format!("around face {index}"),
+                image: ExampleImage::Tokens(score_tokens(&reading)),
+                turns: self.chains.turns(&reading, None, rng),
+            });
+        }
         let reading = self.reading(index, mirrored);
         Ok(Example {
             id: format!("face {index}{}", if mirrored { " mirrored" } else { "" }),
-            image: ExampleImage::Tokens(self.store.tokens(index, mirrored)),
+            image: ExampleImage::Tokens(self.tokens(index, mirrored)),
             turns: self.chains.turns(&reading, self.store.label(index), rng),
         })
     }

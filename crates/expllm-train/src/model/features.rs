@@ -1,4 +1,4 @@
-//! What a frozen encoder saw of many faces, in memory and in a file.
+//! What was read of many faces, and what a frozen encoder saw of them, in memory and in a file.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -19,7 +19,7 @@ const NO_LABEL: u8 = u8::MAX;
 /// Looks at faces, row by row.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Store {
-    /// Tokens per face and width of a token.
+    /// Tokens per face and width of a token; 0 of both where the reading is what is seen.
     size: [usize; 2],
     /// For each look the tokens of the plain, then of the mirrored face.
     features: Vec<f16>,
@@ -45,7 +45,7 @@ impl Store {
 
     pub(super) fn push(&mut self, look: Look) {
         self.features.extend(look.features);
-        self.units.extend(look.units.feafa());
+        self.units.extend(look.units.values());
         self.probabilities.extend(look.probabilities.values());
         let label = look.label.map_or(NO_LABEL, |label| label.index() as u8);
         self.labels.push(label);
@@ -60,8 +60,8 @@ impl Store {
     }
 
     pub(super) fn units(&self, index: usize) -> AuVector {
-        let from = index * ActionUnit::FEAFA_COUNT;
-        AuVector::from_feafa_clamped(std::array::from_fn(|unit| self.units[from + unit]))
+        let from = index * ActionUnit::COUNT;
+        AuVector::from_clamped(std::array::from_fn(|unit| self.units[from + unit]))
     }
 
     pub(super) fn probabilities(&self, index: usize) -> ExpressionProbabilities {
@@ -96,7 +96,7 @@ impl Store {
             ),
             (
                 "units",
-                view(Dtype::F32, vec![n, ActionUnit::FEAFA_COUNT], &units)?,
+                view(Dtype::F32, vec![n, ActionUnit::COUNT], &units)?,
             ),
             (
                 "probabilities",
@@ -161,7 +161,7 @@ impl Store {
         };
         let n = store.len();
         let fits = store.features.len() == n.checked_mul(2 * size[0] * size[1])?
-            && store.units.len() == n * ActionUnit::FEAFA_COUNT
+            && store.units.len() == n * ActionUnit::COUNT
             && store.probabilities.len() == n * Expression::COUNT;
         fits.then_some(store)
     }
@@ -175,7 +175,7 @@ mod tests {
         let features = (0..12).map(|i| f16::from_f32(seed + i as f32)).collect();
         Look {
             features,
-            units: AuVector::from_feafa_clamped([seed / 10.0; 24]),
+            units: AuVector::from_clamped([seed / 10.0; ActionUnit::COUNT]),
             probabilities: ExpressionProbabilities::from_scores([1.0; 8]),
             label: Some(Expression::Anger),
         }

@@ -4,20 +4,19 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::Device;
-use expllm_au::{AuNet, AuNetworkConfig};
+use expllm_au::{AuNet, AuNetwork, AuNetworkConfig};
 use expllm_face::LandmarkNet;
 use expllm_face::device::reading_device;
 use expllm_model::checkpoint::{self, Checkpoint};
 use expllm_model::conversation::{PromptTemplate, Task, Turn};
 use expllm_model::generation::GenerationSettings;
-use expllm_model::nn::VisionEncoder;
+use expllm_model::nn::{DetectorEncoder, VisionEncoder};
 use expllm_model::{
-    AddedToken, ExpLlm, FreshPart, LoadOptions, LoraConfig, ModelConfig, ModelError, ProjectorKind,
-    Tokenizer, VisionConfig,
+    AddedToken, ConvolutionalConfig, ExpLlm, FreshPart, LoadOptions, LoraConfig, ModelConfig,
+    ModelError, ProjectorKind, Tokenizer, VisionConfig,
 };
 
 use super::config::{Data, FacesConfig, NewModel, Start, TrainConfig, TrainStage};
-use super::detector::{is_shipped, shipped_encoder, shipped_vision};
 use super::example::{ExampleSource, Language};
 use super::faces::{FaceExamples, FaceSets, Reader};
 use super::readings::ReadingExamples;
@@ -59,7 +58,7 @@ fn new_model(
     device: &Device,
     report: &mut dyn FnMut(&str),
 ) -> Result<Prepared, TrainError> {
-    let vision = VisionConfig::Convolutional(shipped_vision());
+    let vision = detector_vision();
     let records = Records::read(config, None, &vision, device, report)?;
     let template = PromptTemplate::from_toml(PROMPT)?;
     let tokenizer = tokenizer(config, new, &records, &template, report)?;
@@ -89,10 +88,17 @@ fn new_model(
     })
 }
 
+/// The encoder that looks through the detector that ships.
+fn detector_vision() -> VisionConfig {
+    VisionConfig::Convolutional(ConvolutionalConfig {
+        network: AuNetworkConfig::new(),
+    })
+}
+
 /// Sizes of a new model with a tokenizer of `pieces`; the image token comes after them.
 pub(super) fn new_config(new: &NewModel, pieces: usize) -> ModelConfig {
     ModelConfig {
-        vision: VisionConfig::Convolutional(shipped_vision()),
+        vision: detector_vision(),
         projector: ProjectorKind::Mlp,
         llm: new.llm(pieces),
         image_token_id: u32::try_from(pieces).unwrap_or(u32::MAX),
@@ -177,42 +183,57 @@ impl Records {
                 let source = &readings.annotations;
                 let all = ReadingExamples::read(source, config.records, readings.wordings)?;
                 let texts = all.conversations(TOKENIZER_TEXTS).collect();
+                let seen = *vision == detector_vision();
+                let network = seen.then(|| AuNet::pretrained(device)).transpose()?;
                 Self {
                     texts,
+                    encoder: network.map(|net| seen_through(net.network().clone(), device)),
                     ..Self::of(Box::new(all.clone()), Box::new(all))
                 }
             }
-            Data::Faces(faces) => {
-                let reading = reading_device();
-                let landmarks = LandmarkNet::pretrained(&reading)?;
-                let path = FacePath::new(landmarks, detector(faces, &reading)?)?;
-                // A model with the sizes of the encoder that ships sees through that one.
-                let shared = is_shipped(vision).then(shipped_encoder).transpose()?;
-                if shared.is_none() && matches!(vision, VisionConfig::Convolutional(_)) {
-                    report(
-                        "the model looks through an encoder of its own: the sizes of that are not \
-                         those of the encoder that ships",
-                    );
-                }
-                let own = model.map(|model| model.vision.valid().to_device(&reading));
-                let Some(encoder) = shared.clone().or(own) else {
-                    return Err(TrainError::NoRecords(faces.folder.clone()));
-                };
-                let reader = Reader::new(&encoder, vision, path, &reading);
-                let sets = FaceSets::build(faces, config.records, &reader, &config.output, report)?;
-                Self {
-                    texts: sets.train.conversations(TOKENIZER_TEXTS).collect(),
-                    judged: Some(sets.valid.clone()),
-                    encoder: shared.map(|encoder| encoder.to_device(device)),
-                    ..Self::of(Box::new(sets.train), Box::new(sets.valid))
-                }
-            }
+            Data::Faces(faces) => Self::of_faces(config, faces, (model, vision), device, report)?,
         };
         report(&format!("{} records", records.train.len()));
         if !matches!(config.start, Start::New(_)) {
             records.texts.clear();
         }
         Ok(records)
+    }
+
+    /// Faces, read by the detector; a model that sees its readings gets it as encoder.
+    fn of_faces(
+        config: &TrainConfig,
+        faces: &FacesConfig,
+        (model, vision): (Option<&ExpLlm>, &VisionConfig),
+        device: &Device,
+        report: &mut dyn FnMut(&str),
+    ) -> Result<Self, TrainError> {
+        let reading = reading_device();
+        let landmarks = LandmarkNet::pretrained(&reading)?;
+        let detector = detector(faces, &reading)?;
+        let network = match vision {
+            VisionConfig::Convolutional(_) if *vision == detector_vision() => {
+                Some(detector.network().clone())
+            }
+            VisionConfig::Convolutional(_) => {
+                let reason = "is not that of the detector, whose readings the model is to see";
+                return Err(ModelError::config("vision.network", reason).into());
+            }
+            VisionConfig::Dinov2(_) => None,
+        };
+        let own = model.map(|model| model.vision.valid().to_device(&reading));
+        let encoder = match (&network, &own) {
+            (None, Some(own)) => Some((own, vision)),
+            _ => None,
+        };
+        let reader = Reader::new(FacePath::new(landmarks, detector)?, encoder, &reading);
+        let sets = FaceSets::build(faces, config.records, &reader, &config.output, report)?;
+        Ok(Self {
+            texts: sets.train.conversations(TOKENIZER_TEXTS).collect(),
+            judged: Some(sets.valid.clone()),
+            encoder: network.map(|network| seen_through(network, device)),
+            ..Self::of(Box::new(sets.train), Box::new(sets.valid))
+        })
     }
 
     fn of(train: Box<dyn ExampleSource + Send>, valid: Box<dyn ExampleSource + Send>) -> Self {
@@ -224,6 +245,11 @@ impl Records {
             texts: Vec::new(),
         }
     }
+}
+
+/// The encoder that looks through a detector.
+fn seen_through(network: AuNetwork, device: &Device) -> VisionEncoder {
+    VisionEncoder::Convolutional(DetectorEncoder::from(network)).to_device(device)
 }
 
 /// The action unit detector that reads the faces: the project's, or the same network with other
@@ -299,4 +325,48 @@ fn trained_parts(mut model: ExpLlm, stage: TrainStage) -> ExpLlm {
         }
     }
     model
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use burn::tensor::{Tensor, TensorData};
+    use expllm_core::{AlignedFace, AuDetector, Photo, Similarity};
+    use expllm_model::{FacePixels, PreparePixels, score_tokens};
+
+    use super::*;
+
+    fn face(seed: u32) -> AlignedFace {
+        let side = NonZeroU32::new(expllm_face::ALIGNED_SIZE).unwrap();
+        let wave = |v: u32, step: f32| 60.0 * (v as f32 * step + seed as f32).sin();
+        AlignedFace {
+            image: Photo::from_fn(side, side, |x, y| {
+                [(127.0 + wave(x, 0.09) + wave(y, 0.05 * seed as f32)) as u8; 3]
+            }),
+            to_photo: Similarity::IDENTITY,
+            landmarks: None,
+        }
+    }
+
+    #[test]
+    fn the_model_that_ships_sees_what_the_detector_reads() {
+        let device = reading_device();
+        let shipped = checkpoint::shipped().unwrap();
+        let (source, options) = (shipped.source.as_ref(), LoadOptions::default());
+        let model = ExpLlm::load(&shipped.config, source, &options, &device).unwrap();
+        let detector = AuNet::pretrained(&device).unwrap();
+        let (vision, side) = (&shipped.config.vision, shipped.config.vision.image_size());
+        for face in (1..6).map(face) {
+            let look = FacePixels::of(vision).prepare(&face.image, side);
+            let look = Tensor::from_data(TensorData::new(look, [1, 1, side, side]), &device);
+            let seen = model.vision.forward(look).unwrap().into_data();
+            let reading = detector.detect_units(&[face]).unwrap();
+            let seen = seen.iter::<f32>().zip(score_tokens(&reading[0]));
+            for (seen, read) in seen {
+                // A level is passed within a few thousandths.
+                assert!((seen - read).abs() < 0.05, "{seen} {read}");
+            }
+        }
+    }
 }

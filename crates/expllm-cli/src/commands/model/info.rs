@@ -97,8 +97,8 @@ fn print_vision(config: &ModelConfig) {
             config.depth, config.embed_dim, config.num_heads, config.patch_size
         ),
         VisionConfig::Convolutional(config) => format!(
-            "convolutional, {} stages, {} scores",
-            config.encoder.fine.widths.len(),
+            "convolutional, {} stages, tokens of {}",
+            config.network.backbone.widths.len(),
             vision.width()
         ),
     };

@@ -64,6 +64,10 @@ pub struct FacesConfig {
     /// Wordings of a chain about the same face; more give richer language and need a longer run.
     #[serde(default = "default_wordings")]
     pub wordings: u64,
+    /// Share of the readings that are drawn around those of faces, 0 to 1, where the model sees
+    /// nothing but readings.
+    #[serde(default)]
+    pub imagined: f64,
 }
 
 /// How the faces of a set are looked at.

@@ -57,6 +57,7 @@ impl TrainConfig {
             }
         }
         if let Data::Faces(faces) = &self.data {
+            share("data.faces.imagined", faces.imagined)?;
             for set in &faces.sets {
                 size("data.faces.sets.views", set.views, 64)?;
             }

@@ -83,7 +83,7 @@ impl Calibration {
 
 /// A [`Calibration`] as it lies in a weights file: `[35, levels]`.
 #[derive(Module, Debug)]
-pub(crate) struct CalibrationTable {
+pub(super) struct CalibrationTable {
     readings: Param<Tensor<2>>,
 }
 
@@ -116,7 +116,7 @@ impl CalibrationTable {
 
 #[cfg(test)]
 mod tests {
-    use expllm_face::device::default_device;
+    use crate::device::default_device;
     use proptest::prelude::*;
 
     use super::*;

@@ -3,12 +3,13 @@
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
+use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::{Device, Tensor};
-use expllm_core::{ActionUnit, Expression};
-use expllm_face::backbone::{Backbone, BackboneConfig};
+use expllm_core::{ActionUnit, AuReading, AuVector, Expression, ExpressionProbabilities};
 
-use crate::Calibration;
-use crate::calibration::CalibrationTable;
+use super::calibration::{Calibration, CalibrationTable};
+use crate::FaceError;
+use crate::backbone::{Backbone, BackboneConfig};
 
 /// Sizes of an [`AuNetwork`].
 #[derive(Config, Debug, PartialEq)]
@@ -40,6 +41,48 @@ pub struct AuOutput {
     pub units: Tensor<2>,
     /// Logits of the expressions, `[batch, 8]` in expression order.
     pub expressions: Tensor<2>,
+}
+
+impl AuOutput {
+    /// What is read of faces from their scores and, after all of them, those of each in the
+    /// mirror: the mean of both looks, so that a mirrored face gives the mirrored reading, and of
+    /// each intensity what a person would call it.
+    ///
+    /// # Errors
+    ///
+    /// [`FaceError::Tensor`] when the numbers cannot be read from the device.
+    pub fn readings(self, calibration: &Calibration) -> Result<Vec<AuReading>, FaceError> {
+        let [looks, _] = self.units.dims();
+        let n = looks / 2;
+        let logits = self.expressions;
+        let mean = (logits.clone().narrow(0, 0, n) + logits.narrow(0, n, n)) * 0.5;
+        let units = numbers(sigmoid(self.units))?;
+        let expressions = numbers(softmax(mean, 1))?;
+        let (own, mirrored) = units.split_at(n * ActionUnit::COUNT);
+        let looks = own
+            .chunks_exact(ActionUnit::COUNT)
+            .zip(mirrored.chunks_exact(ActionUnit::COUNT));
+        Ok(looks
+            .zip(expressions.chunks_exact(Expression::COUNT))
+            .map(|((own, mirrored), expression)| {
+                let units = ActionUnit::ALL.map(|unit| {
+                    let mirrored = mirrored[unit.mirrored().index()];
+                    let reading = (own[unit.index()] + mirrored) / 2.0;
+                    calibration.curve(unit).apply(reading)
+                });
+                let scores = std::array::from_fn(|i| expression[i]);
+                AuReading {
+                    action_units: AuVector::from_clamped(units),
+                    probabilities: Some(ExpressionProbabilities::from_scores(scores)),
+                }
+            })
+            .collect())
+    }
+}
+
+fn numbers(tensor: Tensor<2>) -> Result<Vec<f32>, FaceError> {
+    let data = tensor.into_data().convert::<f32>();
+    data.try_to_vec().map_err(FaceError::tensor)
 }
 
 impl AuNetworkConfig {
