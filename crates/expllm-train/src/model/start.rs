@@ -217,7 +217,11 @@ impl Records {
             }
             VisionConfig::Convolutional(_) => {
                 let reason = "is not that of the detector, whose readings the model is to see";
-                return Err(ModelError::config("vision.network", reason).into());
+                return Err(ModelError::Config {
+                    field: "vision.network",
+                    reason: reason.to_owned(),
+                }
+                .into());
             }
             VisionConfig::Dinov2(_) => None,
         };

@@ -47,7 +47,7 @@ pub struct ReadingsConfig {
 }
 
 /// Which faces, and how many looks at each.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FacesConfig {
     /// Folder of the training data: sets of faces, as its `faces.toml` names them, and
