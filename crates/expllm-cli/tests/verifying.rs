@@ -56,9 +56,11 @@ fn lit(face: &AlignedFace, power: f32) -> AlignedFace {
     }
 }
 
+/// The shipped model, sampling: what it takes to be likeliest leaves hardly anything to mend.
 fn explainer(draws: Option<u32>) -> ExpLlmExplainer {
     let options = ExplainerOptions {
         draws,
+        temperature: Some(1.2),
         ..ExplainerOptions::default()
     };
     ModelSource::Shipped.load(&options).unwrap()
