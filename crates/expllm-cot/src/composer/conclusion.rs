@@ -72,7 +72,10 @@ impl Closer<'_, '_> {
         let subject = self.subject(main)?;
         if unsupported {
             let made = self.made(&subject, Role::Fails);
-            let argued = self.fits(Role::Against) && self.voice.chance(WITH_REASON);
+            // What speaks for another label is said already where that label outweighs this one.
+            let argued = !self.analysis.outweighed()
+                && self.fits(Role::Against)
+                && self.voice.chance(WITH_REASON);
             if made.contains(", ") || !argued {
                 return Some(made);
             }
@@ -181,6 +184,7 @@ impl Closer<'_, '_> {
     /// What the reason says; `None` where the bank has no reason for this face.
     fn reason_role(&mut self) -> Option<Role> {
         let roles: &[Role] = match (self.analysis.stance, self.analysis.certainty) {
+            (Support::Unsupported, _) if self.analysis.outweighed() => &[],
             (Support::Unsupported, _) => &[Role::Against],
             (Support::Rest, _) if self.analysis.label != Expression::Neutral => &[Role::Against],
             (Support::Supported, _) if self.analysis.probability < DOUBTFUL => &[Role::Doubt],

@@ -21,7 +21,7 @@
 //! `sure:`, `stance:`, `shown:`, `rival:` and `label:` (each also with `!`) for what the reasoning
 //! says. `main:`, `missing:`, `against:` and `theirs:` ask for the cue that decides, the first that
 //! is missing, the first that speaks against the label and the rival's own: a cue, or `any`.
-//! `main:slight` and `main:trace` ask for how far the deciding cue goes, `grimace` for raised corners
+//! `main:slight`, `main:trace` and `main:faint`, which is either, ask for how far the deciding cue goes, `grimace` for raised corners
 //! that are no smile, and `seen:part` for a face of which only part could be read, with `seen:small`,
 //! `seen:turned` and `seen:cut` for why.
 //!
@@ -235,6 +235,7 @@ impl Condition {
             ("stance", "yes") => Verdict::Support(Support::Supported),
             ("stance", "no") => Verdict::Support(Support::Unsupported),
             ("stance", "open") => Verdict::Open,
+            ("stance", "outweighed") => Verdict::Outweighed,
             ("shown", name) => Verdict::Shown(name.parse().ok()?),
             ("rival", "any") => Verdict::AnyRival,
             ("rival", name) => Verdict::Rival(name.parse().ok()?),
@@ -243,6 +244,7 @@ impl Condition {
             ("seen", "small") => Verdict::InPart(Some(Doubt::Small)),
             ("seen", "turned") => Verdict::InPart(Some(Doubt::TurnedAway)),
             ("seen", "cut") => Verdict::InPart(Some(Doubt::CutOff)),
+            ("main", "faint") => Verdict::MainWithin(0.0, 0.35),
             ("main", "slight") => Verdict::MainWithin(0.25, 0.35),
             ("main", "trace") => Verdict::MainWithin(0.0, 0.25),
             ("main" | "missing" | "against" | "theirs" | "second", name) => {

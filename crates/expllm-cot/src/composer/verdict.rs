@@ -12,6 +12,8 @@ const FAINT: f32 = 0.3;
 pub(super) enum Verdict {
     Sure(Certainty),
     Support(Support),
+    /// The units favour another label by far, though something speaks for this one.
+    Outweighed,
     Open,
     Shown(Expression),
     Rival(Expression),
@@ -37,6 +39,7 @@ impl Verdict {
                     || rest && analysis.label != Expression::Neutral
             }
             Self::Support(stance) => analysis.stance == stance,
+            Self::Outweighed => analysis.outweighed(),
             Self::Open => analysis.open,
             Self::Shown(expression) => analysis.shown == expression,
             Self::Rival(expression) => analysis.rival.is_some_and(|(e, _)| e == expression),

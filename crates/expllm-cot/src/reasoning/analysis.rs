@@ -12,6 +12,8 @@ const FULL: f32 = 0.7;
 const ONE_SIDE: f32 = 0.5;
 /// Net evidence from which a label is supported at all.
 const SUPPORT: f32 = 0.15;
+/// Net evidence from which something clearly speaks for a label.
+const SPEAKS: f32 = 0.35;
 /// Where the units favour another expression by this much, they do not support the label.
 const FAR_BEHIND: f32 = 0.65;
 /// A second reading below this probability is not worth a word.
@@ -53,6 +55,8 @@ pub(crate) struct Analysis {
     pub rivals_cue: Option<usize>,
     /// Whether raised corners are part of a grimace and no smile.
     pub grimace: bool,
+    /// Whether the units speak for the label at all.
+    pub spoken_for: bool,
     /// Why the face could be read only in part.
     pub in_part: Option<Doubt>,
 }
@@ -100,6 +104,7 @@ impl Analysis {
             missing: missing(knowledge, &face, label),
             rivals_cue: rival.and_then(|(other, _)| rivals_cue(knowledge, &face, label, other)),
             grimace: grimace.is_some(),
+            spoken_for: evidence[label.index()] >= SPEAKS,
             in_part: None,
             face,
             label,
@@ -117,6 +122,11 @@ impl Analysis {
             in_part: Some(why),
             ..self
         }
+    }
+
+    /// Whether the units speak for the label, and by far more for another one.
+    pub(crate) fn outweighed(&self) -> bool {
+        self.stance == Support::Unsupported && self.shown != Expression::Neutral && self.spoken_for
     }
 
     /// Whether a combination holds, by its place in the knowledge.
