@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use expllm_model::ModelError;
 use expllm_model::checkpoint::{
-    Checkpoint, LanguageModel, SaveOptions, Saved, WeightFormat, apply_adapter, open, open_parts,
-    save, save_adapter,
+    Checkpoint, LanguageModel, SaveOptions, Saved, WeightFormat, apply_adapter, open,
+    open_on_detector, open_parts, save, save_adapter,
 };
 
 use super::{BlockFormat, NumberFormat};
@@ -31,9 +31,9 @@ pub struct Args {
     /// Merge the adapters into the weights.
     #[arg(long, conflicts_with = "adapter_only")]
     merge_lora: bool,
-    /// DINOv2 `.pth` file to combine with the LLaMA folder or file; the projector is initialised at
-    /// random.
-    #[arg(long, value_name = "FILE")]
+    /// DINOv2 `.pth` file to combine with the LLaMA folder or file, or `detector`: the language model
+    /// is then shown what the action unit detector reads. The projector is initialised at random.
+    #[arg(long, value_name = "FILE|detector")]
     vision: Option<PathBuf>,
     /// Random seed for a new projector.
     #[arg(long, default_value_t = 0, requires = "vision")]
@@ -96,6 +96,9 @@ impl Args {
 
     fn open(&self) -> Result<Checkpoint, ModelError> {
         match &self.vision {
+            Some(vision) if vision.as_os_str() == "detector" => {
+                open_on_detector(&self.from, self.seed)
+            }
             Some(vision) => open_parts(&self.from, vision, self.seed),
             None => open(&self.from),
         }

@@ -223,13 +223,13 @@ impl Fields<'_> {
         let adapted =
             ["q", "k", "v"].map(|t| (t, format!("vision_model.blocks.0.attn.lora_A_{t}")));
         vision.lora = self.lora("vision", &adapted, source)?;
-        self.finish(vision, llm, source)
+        self.finish(VisionConfig::Dinov2(vision), llm, source)
     }
 
     /// A model of a vision encoder and a language model of their own.
     pub(super) fn finish(
         &self,
-        vision: Dinov2Config,
+        vision: VisionConfig,
         llm: LlmConfig,
         source: &dyn TensorSource,
     ) -> Result<ModelConfig, ModelError> {
@@ -240,7 +240,7 @@ impl Fields<'_> {
         };
         let image_token = u32::try_from(llm.vocab_size).unwrap_or(u32::MAX);
         let config = ModelConfig {
-            vision: VisionConfig::Dinov2(vision),
+            vision,
             projector,
             image_token_id: self.id("im_patch_token", image_token)?,
             bos_token_id: self.id("bos_token_id", 1)?,

@@ -13,6 +13,7 @@ mod fresh;
 mod gguf;
 mod hf_config;
 mod language;
+mod on_detector;
 mod open;
 mod peft;
 mod pickle;
@@ -26,6 +27,7 @@ mod weight_file;
 mod write;
 
 pub use language::LanguageModel;
+pub use on_detector::open_on_detector;
 pub use open::{Checkpoint, is_language_alone, open, open_parts};
 pub use peft::{apply_adapter, save_adapter};
 pub use save::{SaveOptions, Saved, save};

@@ -9,12 +9,17 @@ use super::files;
 use super::fresh::FreshProjector;
 use super::hf_config::{CONFIG_FILE, Fields, MAX_CONFIG_BYTES, vision_shape};
 use super::language::LanguageModel;
+use super::on_detector::open_on_detector;
+use super::peft::{apply_adapter, holds_adapter};
 use super::sources::{BoxedSource, Joined, open_weights};
 use super::weight_file::{WeightFile, WeightFormat};
 use crate::conversation::PromptTemplate;
 use crate::generation::GenerationSettings;
 use crate::loading::check;
-use crate::{AddedToken, ExpLlm, LoadOptions, ModelConfig, ModelError, Tokenizer, default_device};
+use crate::{
+    AddedToken, ExpLlm, LoadOptions, ModelConfig, ModelError, Tokenizer, VisionConfig,
+    default_device,
+};
 
 pub(super) const GENERATION_FILE: &str = "generation_config.json";
 
@@ -61,6 +66,8 @@ impl std::fmt::Debug for Checkpoint {
 /// - official: `config.json` of the `model_type` `locllm` with `pytorch_model*.bin` or safetensors
 /// - parts: a LLaMA folder or one `.gguf` file with one `dinov2*.pth` beside it, as
 ///   [`open_parts`] with seed 0; the path of the `.gguf` file does as well as that of its folder
+/// - tuned: an adapter folder with one `.gguf` file beside the adapters, as [`open_on_detector`]
+///   with the adapters put on
 ///
 /// Tensors are listed and checked against their files; none is read.
 ///
@@ -69,12 +76,7 @@ impl std::fmt::Debug for Checkpoint {
 /// [`ModelError::Io`] and [`ModelError::Format`] with the file that cannot be used.
 pub fn open(dir: &Path) -> Result<Checkpoint, ModelError> {
     if let Some(file) = gguf_file(dir)? {
-        let beside = file.parent().unwrap_or(Path::new(""));
-        let vision = dino_file(beside)?.ok_or_else(|| {
-            let reason = "a language model alone; name a dinov2*.pth with it or put one beside it";
-            ModelError::format(&file, reason)
-        })?;
-        return open_parts(&file, &vision, 0);
+        return open_file(&file);
     }
     let path = dir.join(CONFIG_FILE);
     let object = files::read_json_object(&path, MAX_CONFIG_BYTES)?;
@@ -94,6 +96,25 @@ pub fn open(dir: &Path) -> Result<Checkpoint, ModelError> {
     finish(dir, config, source, Tokenizer::open(dir)?)
 }
 
+/// A `.gguf` file with what lies beside it: a vision encoder, adapters.
+fn open_file(file: &Path) -> Result<Checkpoint, ModelError> {
+    let beside = file.parent().unwrap_or(Path::new(""));
+    let tuned = holds_adapter(beside);
+    let checkpoint = match dino_file(beside)? {
+        Some(vision) => open_parts(file, &vision, 0)?,
+        None if tuned => open_on_detector(file, 0)?,
+        None => {
+            let reason = "a language model alone; name a dinov2*.pth with it or put one beside it, \
+                          or the adapters of a model that was trained behind the detector";
+            return Err(ModelError::format(file, reason));
+        }
+    };
+    match tuned {
+        true => apply_adapter(checkpoint, beside),
+        false => Ok(checkpoint),
+    }
+}
+
 /// Whether a path holds a language model alone, for [`LanguageModel`], and nothing that [`open`]
 /// could make a whole model of.
 ///
@@ -103,7 +124,7 @@ pub fn open(dir: &Path) -> Result<Checkpoint, ModelError> {
 pub fn is_language_alone(path: &Path) -> Result<bool, ModelError> {
     if let Some(file) = gguf_file(path)? {
         let beside = file.parent().unwrap_or(Path::new(""));
-        return Ok(dino_file(beside)?.is_none());
+        return Ok(dino_file(beside)?.is_none() && !holds_adapter(beside));
     }
     let object = files::read_json_object(&path.join(CONFIG_FILE), MAX_CONFIG_BYTES)?;
     if object.contains_key("vision") || dino_file(path)?.is_some() {
@@ -136,13 +157,19 @@ pub fn open_parts(llama: &Path, vision: &Path, seed: u64) -> Result<Checkpoint, 
         path: &language.path,
         object: &language.fields,
     };
+    let vision_config = VisionConfig::Dinov2(vision_config);
     let mut config = fields.finish(vision_config, language.config, &joined)?;
     if let Some(tokenizer) = &language.tokenizer {
         let prompt = PromptTemplate::open(&language.dir)?.unwrap_or_default();
-        let next = u32::try_from(tokenizer.vocab_size()).unwrap_or(u32::MAX);
-        config.image_token_id = tokenizer.token_id(&prompt.image_token).unwrap_or(next);
+        config.image_token_id = image_token(tokenizer, &prompt);
     }
     finish(&language.dir, config, Box::new(joined), language.tokenizer)
+}
+
+/// The image token of a tokenizer, or the one that is added after all others.
+pub(super) fn image_token(tokenizer: &Tokenizer, prompt: &PromptTemplate) -> u32 {
+    let next = u32::try_from(tokenizer.vocab_size()).unwrap_or(u32::MAX);
+    tokenizer.token_id(&prompt.image_token).unwrap_or(next)
 }
 
 fn open_native(
@@ -183,6 +210,16 @@ fn finish(
     tokenizer: Option<Tokenizer>,
 ) -> Result<Checkpoint, ModelError> {
     let prompt = PromptTemplate::open(dir)?.unwrap_or_default();
+    finish_with(dir, prompt, (config, source), tokenizer)
+}
+
+/// As [`finish`], in the words of a template.
+pub(super) fn finish_with(
+    dir: &Path,
+    prompt: PromptTemplate,
+    (config, source): (ModelConfig, BoxedSource),
+    tokenizer: Option<Tokenizer>,
+) -> Result<Checkpoint, ModelError> {
     let tokenizer = tokenizer
         .map(|tokenizer| with_image_token(tokenizer, &config, &prompt))
         .transpose()?;

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use super::files;
 use super::hf_config::MAX_CONFIG_BYTES;
-use super::open::Checkpoint;
-use super::save::whole_folder;
+use super::open::{Checkpoint, GENERATION_FILE};
+use super::save::{to_json, whole_folder};
 use super::sources::{BoxedSource, Joined};
 use super::weight_file::WeightFile;
 use super::write::WeightsWriter;
@@ -48,6 +48,11 @@ fn official_name(peft: &str) -> Option<String> {
 fn is_other_trainable(name: &str) -> bool {
     name.starts_with("mm_projector.")
         || (name.starts_with("vision_model.") && name.contains(".lora_"))
+}
+
+/// Whether a folder holds adapters.
+pub(super) fn holds_adapter(dir: &Path) -> bool {
+    dir.join(CONFIG_FILE).is_file()
 }
 
 /// Puts an adapter folder on a checkpoint. Its projector and vision adapters, if it has them,
@@ -166,8 +171,9 @@ fn read_config(object: &Value) -> Result<LoraConfig, String> {
     })
 }
 
-/// Writes the adapters of a checkpoint as a PEFT folder, with projector and vision adapters
-/// beside them.
+/// Writes the adapters of a checkpoint as a PEFT folder. Beside them come projector and vision
+/// adapters, the conversation template and the settings of generation: with the language model
+/// that they were trained on, the folder is a whole model.
 ///
 /// # Errors
 ///
@@ -206,8 +212,11 @@ pub fn save_adapter(dir: &Path, checkpoint: &Checkpoint) -> Result<(), ModelErro
         check_finite: true,
     };
     let source = checkpoint.source.as_ref();
+    let generation = to_json(&checkpoint.generation)?;
     whole_folder(dir, |folder| {
         files::write_json(&folder.join(CONFIG_FILE), &object)?;
+        files::write_json(&folder.join(GENERATION_FILE), &generation)?;
+        checkpoint.prompt.save(folder)?;
         let adapters = Chosen::new(source, peft_name);
         writer.write_single(&folder.join(WEIGHTS_FILE), &adapters)?;
         let other = Chosen::new(source, |name| {

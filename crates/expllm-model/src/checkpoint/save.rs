@@ -126,7 +126,7 @@ fn write_folder(
     })
 }
 
-fn to_json(value: &impl serde::Serialize) -> Result<serde_json::Value, ModelError> {
+pub(super) fn to_json(value: &impl serde::Serialize) -> Result<serde_json::Value, ModelError> {
     serde_json::to_value(value).map_err(|error| ModelError::config("json", error.to_string()))
 }
 

@@ -14,8 +14,8 @@ use std::path::Path;
 use burn::tensor::TensorData;
 use common::{File, fixture_config, parity_folders};
 use expllm_model::checkpoint::{
-    Checkpoint, SaveOptions, WeightFile, WeightFormat, apply_adapter, open, open_parts, save,
-    save_adapter,
+    Checkpoint, SaveOptions, WeightFile, WeightFormat, apply_adapter, is_language_alone, open,
+    open_on_detector, open_parts, save, save_adapter, shipped,
 };
 use expllm_model::conversation::PromptTemplate;
 use expllm_model::generation::GenerationSettings;
@@ -315,6 +315,44 @@ fn adapter_folders_go_out_and_in() {
     assert_same(again.source.as_ref(), checkpoint.source.as_ref());
     let error = apply_adapter(again, &adapter).unwrap_err();
     assert!(error.to_string().contains("merge them first"), "{error}");
+}
+
+#[test]
+fn a_language_model_behind_the_detector_is_whole_with_its_adapters_beside_it() {
+    let gguf = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/llama_gguf/model.gguf");
+    let projector = "mm_projector.0.weight";
+    let fresh = open_on_detector(&gguf, 3).unwrap();
+    fresh.verify().unwrap();
+    assert_eq!(fresh.config.vision, shipped().unwrap().config.vision);
+    let end = fresh.tokenizer.as_ref().unwrap();
+    let end = end.token_text(fresh.config.eos_token_id).unwrap();
+    assert_eq!(fresh.prompt.separators[2], end);
+
+    // Adapters that were trained on it, drawn here.
+    let mut config = fresh.config.clone();
+    config.llm.lora = ModelConfig::tiny().llm.lora;
+    let trained = Checkpoint {
+        source: Box::new(RandomWeights::new(&config, DType::F32, 9).unwrap()),
+        config,
+        ..fresh
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("adapter");
+    save_adapter(&folder, &trained).unwrap();
+    assert!(open(&folder).is_err(), "adapters alone are no model");
+    std::fs::copy(&gguf, folder.join("model.gguf")).unwrap();
+    assert!(!is_language_alone(&folder).unwrap());
+    for path in [folder.clone(), folder.join("model.gguf")] {
+        let found = open(&path).unwrap();
+        found.verify().unwrap();
+        assert_eq!(found.config, trained.config);
+        assert_eq!(found.prompt, trained.prompt);
+        assert_eq!(found.generation, trained.generation);
+        for name in [projector, "model.layers.0.self_attn.v_proj.lora_B"] {
+            let expected = trained.source.read(name).unwrap();
+            assert!(found.source.read(name).unwrap() == expected, "{name}");
+        }
+    }
 }
 
 #[test]

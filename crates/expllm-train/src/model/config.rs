@@ -321,6 +321,9 @@ mod tests {
             TrainConfig::from_toml(TINY).unwrap().stage,
             TrainStage::Full
         );
+        let smollm2 = include_str!("../../presets/smollm2.toml");
+        let smollm2 = TrainConfig::from_toml(smollm2).unwrap();
+        assert_eq!(smollm2.stage, TrainStage::Instruction);
         let alignment = include_str!("../../presets/paper-alignment.toml");
         assert_eq!(
             TrainConfig::from_toml(alignment).unwrap().stage,
