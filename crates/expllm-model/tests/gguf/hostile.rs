@@ -162,28 +162,55 @@ fn models_that_are_no_llama_are_refused() {
     assert!(message.contains("tokenizer.ggml.scores"), "{message}");
 }
 
-/// Bytes of the fixture before its tensors.
+/// Bytes of a fixture before its tensors, at most.
 const HEADER: usize = 9_000;
 
+/// Damaged files of a run; `PROPTEST_CASES` says another number.
+fn cases() -> ProptestConfig {
+    let cases = std::env::var("PROPTEST_CASES").ok();
+    let cases = cases.and_then(|count| count.parse().ok());
+    ProptestConfig::with_cases(cases.unwrap_or(1000))
+}
+
+/// Reads all that a file announces, and its tokenizer.
+fn read_all(source: &dyn TensorSource, file: &[u8]) {
+    for name in source.names() {
+        let data = source.read(&name).unwrap();
+        // Four bits become 32.
+        assert!(data.as_bytes().len() <= 8 * file.len());
+        let blocks = source.read_blocks(&name).unwrap();
+        assert!(blocks.is_none_or(|blocks| blocks.len() <= file.len()));
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(cases())]
 
     #[test]
     fn damaged_files_never_panic(
-        at in 0..HEADER,
-        bytes in prop::collection::vec(any::<u8>(), 1..9),
+        name in prop::sample::select(vec!["model.gguf", "byte_level.gguf", "blocks.gguf"]),
+        damage in prop::collection::vec(
+            (0..HEADER, prop::collection::vec(any::<u8>(), 1..9)),
+            1..4,
+        ),
         cut in prop::option::weighted(0.2, 0..HEADER),
     ) {
-        let mut file = std::fs::read(fixture("model.gguf")).unwrap();
-        file[at..at + bytes.len()].copy_from_slice(&bytes);
+        let mut file = std::fs::read(fixture(name)).unwrap();
+        for (at, bytes) in damage {
+            let at = at % (file.len() - bytes.len());
+            file[at..at + bytes.len()].copy_from_slice(&bytes);
+        }
         file.truncate(cut.unwrap_or(usize::MAX));
+        if let Ok(file_itself) = WeightFile::from_bytes(WeightFormat::Gguf, &file) {
+            read_all(&file_itself, &file);
+        }
         if let Ok(model) = LanguageModel::from_gguf(&file)
             && model.verify().is_ok()
         {
-            for name in model.source.names() {
-                let data = model.source.read(&name).unwrap();
-                // Four bits become 32.
-                assert!(data.as_bytes().len() <= 8 * file.len());
+            read_all(model.source.as_ref(), &file);
+            if let Some(tokenizer) = model.tokenizer {
+                let ids = tokenizer.encode("The left brow is lowered.").unwrap();
+                tokenizer.decode(&ids).unwrap();
             }
         }
     }
