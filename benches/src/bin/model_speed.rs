@@ -1,25 +1,37 @@
-//! Times parts of the published shape, or a language model from a file, for comparisons in
-//! alternating runs: `cargo run --release -p expllm-benches --bin model_speed -- llm|vit FORMAT` or
-//! `-- file FILE.gguf`.
+//! Times parts of the published shape, a language model from a file or the face detector, for
+//! comparisons in alternating runs: `cargo run --release -p expllm-benches --bin model_speed --
+//! llm|vit FORMAT`, `-- file FILE.gguf` or `-- detector SIDE`.
 //!
 //! The formats are f32, f16, bf16, q8_0, q4_0 and q4a. It says `ready` and how long loading took,
 //! and answers each line that it is sent with a line of times in milliseconds: for `llm` the prompt
 //! of 400 tokens and one further token; for `vit FORMAT [IMAGES]` the images, at once; for `file
 //! FILE.gguf [LENGTH,... [ROWS [TOKENS]]]` for each length as many prompts side by side (512; 1),
-//! and a further token of each (the mean of 128). `benches/peers/compare.py` drives it.
+//! and a further token of each (the mean of 128); for `detector SIDE` one look at the example photo
+//! at so many pixels a side (the mean of 20). `benches/peers/compare.py` drives it.
 
 #![allow(clippy::print_stdout)] // Its output is what it is for.
 
 use std::io::BufRead;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Instant;
 
 use burn::tensor::Tensor;
 use expllm_benches::{LargePart, large_part};
+use expllm_core::{FaceDetector, Photo};
+use expllm_face::{CenterFaceDetector, DetectorOptions, PhotoReader};
 use expllm_model::generation::{BatchPrefix, Prefix};
 use expllm_model::{
     Backend, Format, LoadOptions, ModelError, Network, Packing, Speaker, TextModel,
 };
+
+const PHOTO: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../examples/photos/astronaut.png"
+);
+
+/// Looks of the detector in each round.
+const LOOKS: u32 = 20;
 
 /// Prompts, and the tokens after each, of which one more only warms up.
 struct Lengths {
@@ -41,6 +53,7 @@ fn main() -> Result<(), ModelError> {
         }
         ["vit", format] => images(format, 1),
         ["vit", format, count] => images(format, number(count)?),
+        ["detector", side] => detector(number(side)?),
         _ => Err(usage()),
     }
 }
@@ -66,6 +79,33 @@ fn images(format: &str, count: usize) -> Result<(), ModelError> {
     answer_lines(0.0, || vision(&model, count))
 }
 
+/// Looks at the example photo at a size of which the detector needs one look: 160, 192, 256 or 288
+/// pixels.
+fn detector(side: NonZeroU32) -> Result<(), ModelError> {
+    let photo = PhotoReader::default().read(PHOTO).map_err(no_face)?;
+    let place = |at: u32| i64::from(at * photo.width() / side.get());
+    let small = Photo::from_fn(side, side, |x, y| photo.pixel_clamped(place(x), place(y)));
+    let options = DetectorOptions {
+        min_size: 8,
+        ..DetectorOptions::default()
+    };
+    let detector = CenterFaceDetector::with_options(options).map_err(no_face)?;
+    answer_lines(0.0, || {
+        let start = Instant::now();
+        for _ in 0..LOOKS {
+            detector.detect(&small).map_err(no_face)?;
+        }
+        Ok(vec![milliseconds(start) / f64::from(LOOKS)])
+    })
+}
+
+fn no_face(error: impl std::fmt::Display) -> ModelError {
+    ModelError::Input {
+        what: "the example photo",
+        reason: error.to_string(),
+    }
+}
+
 fn number<T: std::str::FromStr>(text: &str) -> Result<T, ModelError> {
     text.parse().map_err(|_| usage())
 }
@@ -73,7 +113,7 @@ fn number<T: std::str::FromStr>(text: &str) -> Result<T, ModelError> {
 fn usage() -> ModelError {
     ModelError::Input {
         what: "arguments",
-        reason: "needs llm or vit, then f32, f16, bf16, q8_0, q4_0 or q4a; or file, its path and numbers"
+        reason: "needs llm or vit, then f32, f16, bf16, q8_0, q4_0 or q4a; or file, its path and numbers; or detector and a side"
             .to_owned(),
     }
 }
