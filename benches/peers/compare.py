@@ -272,21 +272,32 @@ class Worker:
         self.process.wait()
 
 
-def start(case, options):
-    """The workers of a case, ours first."""
+def commands(case, options):
+    """What Worker takes for each side of a case, ours first."""
     if case in CASES:
         part, ours, peers = CASES[case]
         more = [options.batch] if part == "vit" else []
     else:
         part, ours, peers = "file", case, [("llama.cpp", "")]
         more = [options.prompts, options.batch, MORE]
-    workers = {("expllm", ours): Worker([options.binary, part, ours, *more])}
+    sides = {("expllm", ours): ([options.binary, part, ours, *more],)}
     place = Place(options.peers)
     for name, kind in peers:
         flags = [f"--{name}={vars(options)[name]}" for name in ("threads", "prompts", "batch")]
         command = [place.python, __file__, *flags, "--worker", name, part, kind or ours]
-        workers[name, kind] = Worker(command, place.environment())
-    return part, workers
+        sides[name, kind] = (command, place.environment())
+    return part, sides
+
+
+def loading(sides, rounds):
+    """Milliseconds of each round for each side, by processes that do nothing else."""
+    times = {key: [] for key in sides}
+    for _ in range(rounds):
+        for key, side in sides.items():
+            worker = Worker(*side)
+            times[key].append(worker.load)
+            worker.close()
+    return times
 
 
 def labels(part, options):
@@ -302,7 +313,8 @@ def labels(part, options):
 
 
 def compare(case, options):
-    part, workers = start(case, options)
+    part, sides = commands(case, options)
+    workers = {key: Worker(*side) for key, side in sides.items()}
     for worker in workers.values():
         worker.run()  # Warms up.
     rounds = [{key: w.run() for key, w in workers.items()} for _ in range(options.rounds)]
@@ -311,19 +323,21 @@ def compare(case, options):
     row = lambda what, mine, peer, theirs, ratio: print(
         f"| {what} | {shown} | {mine} | {' '.join(peer).strip()} | {theirs} | {ratio} |", flush=True
     )
+
+    def timed(what, key, mine, theirs):
+        ratios = sorted(a / b for a, b in zip(mine, theirs))
+        ratio = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+        shows = [f"{statistics.median(times):.4g} ms" for times in (mine, theirs)]
+        row(what, shows[0], key, shows[1], ratio)
+
     for index, what in enumerate(labels(part, options)):
         for key in others:
-            mine, theirs = ([turn[k][index] for turn in rounds] for k in (first, key))
-            ratios = sorted(a / b for a, b in zip(mine, theirs))
-            ratio = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
-            shows = [f"{statistics.median(times):.4g} ms" for times in (mine, theirs)]
-            row(what, shows[0], key, shows[1], ratio)
+            timed(what, key, *([turn[k][index] for turn in rounds] for k in (first, key)))
     if part == "file":
+        loads = loading(sides, options.rounds)
         for key in others:
-            mine, theirs = workers[first], workers[key]
-            ratio = f"{mine.load / theirs.load:.2f}"
-            row("loading", f"{mine.load:.0f} ms", key, f"{theirs.load:.0f} ms", ratio)
-            mine, theirs = mine.peak(), theirs.peak()
+            timed("loading", key, loads[first], loads[key])
+            mine, theirs = workers[first].peak(), workers[key].peak()
             row("memory", f"{mine:.0f} MB", key, f"{theirs:.0f} MB", f"{mine / theirs:.2f}")
     for worker in workers.values():
         worker.close()

@@ -4,7 +4,7 @@ use half::{bf16, f16};
 use rayon::prelude::*;
 
 use crate::buffer::Bytes;
-use crate::format::{LANES, PanelLayout, encode, place_row, take_row};
+use crate::format::{LANES, PanelLayout, encode, place_row, read_row, take_row};
 use crate::{Format, KernelError, check_row, decode_row};
 
 /// Rows of weights, one after the other, as they come from a file.
@@ -43,14 +43,13 @@ impl Rows<'_> {
         }
     }
 
-    /// Writes a row in another format.
-    fn encode(
-        &self,
+    /// A row in a format: as it stands where it is in that one, otherwise written to `room`.
+    fn encoded<'a>(
+        &'a self,
         (index, columns): (usize, usize),
         format: Format,
-        scratch: &mut Vec<f32>,
-        bytes: &mut [u8],
-    ) -> Result<(), KernelError> {
+        (scratch, room): (&mut Vec<f32>, &'a mut [u8]),
+    ) -> Result<&'a [u8], KernelError> {
         let range = index * columns..(index + 1) * columns;
         scratch.resize(columns, 0.0);
         match self {
@@ -59,8 +58,7 @@ impl Rows<'_> {
                 let row = &rows[index * row..(index + 1) * row];
                 check_row(*from, columns, row).map_err(|error| error.at_row(index))?;
                 if *from == format {
-                    bytes.copy_from_slice(row);
-                    return Ok(());
+                    return Ok(row);
                 }
                 decode_row(*from, row, scratch)?;
             }
@@ -76,7 +74,8 @@ impl Rows<'_> {
                 }
             }
         }
-        encode(format, scratch, bytes).map_err(|unfit| unfit.at(index, format))
+        encode(format, scratch, room).map_err(|unfit| unfit.at(index, format))?;
+        Ok(room)
     }
 }
 
@@ -135,10 +134,11 @@ impl Matrix {
         let (layout, end) = (self.layout, start + count);
         let fill = |(panel, bytes): (usize, &mut [u8])| {
             let mut scratch = Vec::new();
-            let mut encoded = vec![0; row_bytes];
+            let mut room = vec![0; row_bytes];
             for row in start.max(panel * LANES)..end.min((panel + 1) * LANES) {
-                source.encode((row - start, columns), format, &mut scratch, &mut encoded)?;
-                place_row(layout, bytes, row % LANES, &encoded);
+                let room = (&mut scratch, &mut room[..]);
+                let encoded = source.encoded((row - start, columns), format, room)?;
+                place_row(layout, bytes, row % LANES, encoded);
             }
             Ok(())
         };
@@ -213,18 +213,20 @@ impl Matrix {
         take_row(self.layout, self.panel(index / LANES), index % LANES, bytes);
     }
 
-    /// A row as numbers.
+    /// A row as numbers, the same as [`decode_row`] makes of it. Takes no memory.
     ///
     /// # Panics
     ///
     /// When the row does not exist, or the room is not as wide as it.
     pub fn row(&self, index: usize, numbers: &mut [f32]) {
+        assert!(index < self.rows, "row {index} of {}", self.rows);
         assert_eq!(numbers.len(), self.columns);
-        let mut bytes = vec![0; self.format().row_bytes(self.columns).unwrap_or(0)];
-        self.encoded_row(index, &mut bytes);
-        // The size was checked above.
-        let decoded = decode_row(self.format(), &bytes, numbers);
-        debug_assert!(decoded.is_ok());
+        read_row(
+            self.layout,
+            self.panel(index / LANES),
+            index % LANES,
+            numbers,
+        );
     }
 
     pub(crate) fn layout(&self) -> PanelLayout {

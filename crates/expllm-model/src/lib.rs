@@ -42,4 +42,4 @@ pub use scores::{SCORE_TOKENS, SCORE_WIDTH, score_tokens};
 pub use speaker::Speaker;
 pub use text_model::TextModel;
 pub use tokenizer::{AddedToken, DecodeStream, LlamaOptions, Tokenizer};
-pub use weights::{TensorInfo, TensorSource};
+pub use weights::{StoredBytes, TensorInfo, TensorSource};

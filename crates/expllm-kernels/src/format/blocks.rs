@@ -52,8 +52,15 @@ impl Line {
         }
     }
 
+    /// Writes the weights of a block, or those of its columns that a row has.
+    pub(super) fn write(&self, numbers: [u8; BLOCK], weights: &mut [f32]) {
+        for (place, (weight, number)) in weights.iter_mut().zip(numbers).enumerate() {
+            *weight = self.weight(place, number);
+        }
+    }
+
     /// A weight of a block.
-    pub(super) fn weight(&self, place: usize, number: u8) -> f32 {
+    fn weight(&self, place: usize, number: u8) -> f32 {
         let number = f32::from(number) - f32::from(self.middle);
         self.scales[place / (BLOCK / 2)] * number + self.offset
     }

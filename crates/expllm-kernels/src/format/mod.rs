@@ -12,7 +12,7 @@ mod row;
 pub(crate) use blocks::{Line, SHARED};
 #[cfg(target_arch = "aarch64")]
 pub(crate) use panel::half_scale;
-pub(crate) use panel::{PanelLayout, place_row, take_block, take_row};
+pub(crate) use panel::{PanelLayout, place_row, read_row, take_block, take_row};
 pub(crate) use row::encode;
 pub use row::{check_row, decode_row, encode_row};
 

@@ -5,6 +5,8 @@
 //! sixteen rows grow in the lanes of one register and a number of the activations serves all of
 //! them. Behind the numbers of a panel stand its scales.
 
+use half::{bf16, f16};
+
 use super::blocks::{
     Line, SHARED, block_of, half, quants, set_nibbles, set_quants, set_six_bits, six_bits,
     six_scale, stored_bytes, stored_nibbles, stored_together,
@@ -289,6 +291,38 @@ fn place_scales(layout: PanelLayout, put: &mut impl FnMut(usize, &[u8]), lane: u
                 if PanelLayout::scale_bytes(format) > 2 * LANES {
                     put(scales + 2 * LANES + 2 * lane, &bytes[2..4]);
                 }
+            }
+        }
+    }
+}
+
+/// The numbers of a row of a panel.
+pub(crate) fn read_row(layout: PanelLayout, panel: &[u8], lane: usize, row: &mut [f32]) {
+    let number = |column: usize| {
+        let place = layout.place(lane, column);
+        [panel[place], panel[place + 1]]
+    };
+    match layout.format {
+        Format::F32 => {
+            for (column, weight) in row.iter_mut().enumerate() {
+                let four = panel[layout.place(lane, column)..].first_chunk().copied();
+                *weight = f32::from_le_bytes(four.unwrap_or_default());
+            }
+        }
+        Format::F16 => {
+            for (column, weight) in row.iter_mut().enumerate() {
+                *weight = f16::from_le_bytes(number(column)).to_f32();
+            }
+        }
+        Format::Bf16 => {
+            for (column, weight) in row.iter_mut().enumerate() {
+                *weight = bf16::from_le_bytes(number(column)).to_f32();
+            }
+        }
+        format => {
+            for (block, weights) in row.chunks_mut(BLOCK).enumerate() {
+                let numbers = take_block(format, &panel[layout.block(block)], lane);
+                Line::in_panel(layout, panel, block, lane).write(numbers, weights);
             }
         }
     }

@@ -47,11 +47,8 @@ pub fn decode_row(format: Format, bytes: &[u8], row: &mut [f32]) -> Result<(), K
         }
         _ => {
             for (block, weights) in row.chunks_mut(BLOCK).enumerate() {
-                let line = Line::of(format, bytes, block);
                 let numbers = quants(format, bytes, block);
-                for (place, (weight, number)) in weights.iter_mut().zip(numbers).enumerate() {
-                    *weight = line.weight(place, number);
-                }
+                Line::of(format, bytes, block).write(numbers, weights);
             }
         }
     }
@@ -65,7 +62,8 @@ pub fn decode_row(format: Format, bytes: &[u8], row: &mut [f32]) -> Result<(), K
 /// [`KernelError::Size`] or [`KernelError::Weight`] with the first column of the block.
 pub fn check_row(format: Format, columns: usize, bytes: &[u8]) -> Result<(), KernelError> {
     check_size(format, columns, bytes.len())?;
-    find_unfit(format, bytes).map_err(|unfit| unfit.at(0, format))
+    let advice = NOT_FINITE;
+    find_unfit(format, bytes).map_err(|unfit| Unfit { advice, ..unfit }.at(0, format))
 }
 
 /// A row of [`Format::Q4A`]: two steps, scales, offsets, 4-bit numbers.

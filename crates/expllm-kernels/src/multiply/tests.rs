@@ -129,6 +129,10 @@ fn rows_come_back_as_they_were_stored() {
                 found.fill(0xff);
                 matrix.encoded_row(index, &mut found);
                 assert_eq!(found, stored, "{format:?} {columns}");
+                let [mut wanted, mut read] = [0.0, f32::NAN].map(|n| vec![n; columns]);
+                crate::decode_row(format, &stored, &mut wanted).unwrap();
+                matrix.row(index, &mut read);
+                assert_eq!(read, wanted, "{format:?} {columns}");
                 all.extend(stored);
             }
             let encoded = Rows::Encoded(format, &all);

@@ -11,7 +11,9 @@ use rayon::prelude::*;
 
 use super::sources::BoxedSource;
 use crate::packed::format_beside;
-use crate::{ExpLlm, ModelConfig, ModelError, TensorInfo, TensorSource, default_device};
+use crate::{
+    ExpLlm, ModelConfig, ModelError, StoredBytes, TensorInfo, TensorSource, default_device,
+};
 
 /// Ends of names under which matrices are stored.
 const STORED: [Format; 3] = [Format::Q8_0, Format::Q4_0, Format::Q4A];
@@ -147,6 +149,16 @@ impl TensorSource for FromBlocks {
     fn read_blocks(&self, name: &str) -> Result<Option<Vec<u8>>, ModelError> {
         let blocks = self.matrices.get(name);
         blocks.map(|&blocks| self.bytes(name, blocks)).transpose()
+    }
+
+    fn stored(&self, name: &str) -> Option<StoredBytes> {
+        match self.matrices.get(name) {
+            Some(blocks) => {
+                let stored = format!("{name}.{}", blocks.format.name());
+                self.source.stored(&stored)
+            }
+            None => self.source.stored(name),
+        }
     }
 }
 

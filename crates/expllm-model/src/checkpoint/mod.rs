@@ -21,7 +21,6 @@ mod safetensors;
 mod save;
 mod shipped;
 mod sources;
-mod storage;
 mod torch;
 mod weight_file;
 mod write;

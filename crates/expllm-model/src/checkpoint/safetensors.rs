@@ -1,6 +1,7 @@
 //! The directory of a `.safetensors` file.
 
-use super::storage::dtype_named;
+use burn::tensor::DType;
+
 use super::weight_file::{Directory, Entry};
 use crate::TensorInfo;
 
@@ -26,4 +27,20 @@ pub(super) fn list(file: &[u8]) -> Result<Directory, String> {
         directory.insert(name, entry);
     }
     Ok(directory)
+}
+
+/// The number format with this name in safetensors headers; `None` when none of burn's is meant.
+pub(super) fn dtype_named(name: &str) -> Option<DType> {
+    Some(match name {
+        "F64" => DType::F64,
+        "F32" => DType::F32,
+        "F16" => DType::F16,
+        "BF16" => DType::BF16,
+        "I64" => DType::I64,
+        "I32" => DType::I32,
+        "I16" => DType::I16,
+        "I8" => DType::I8,
+        "U8" => DType::U8,
+        _ => return None,
+    })
 }

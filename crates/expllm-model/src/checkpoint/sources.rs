@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::files;
 use super::weight_file::WeightFile;
-use crate::{ModelError, TensorInfo, TensorSource};
+use crate::{ModelError, StoredBytes, TensorInfo, TensorSource};
 
 const MAX_INDEX_BYTES: u64 = 64 << 20;
 
@@ -89,6 +89,11 @@ impl TensorSource for Joined {
             .place(name)
             .ok_or_else(|| ModelError::UnknownTensor(name.to_owned()))?;
         source.read_blocks(inner)
+    }
+
+    fn stored(&self, name: &str) -> Option<StoredBytes> {
+        let (source, name) = self.place(name)?;
+        source.stored(name)
     }
 }
 

@@ -7,7 +7,7 @@ use std::io::Cursor;
 use zip::{CompressionMethod, ZipArchive};
 
 use super::pickle::{self, Items, PickledTensor, Value};
-use super::storage::{byte_count, dtype_named};
+use super::safetensors::dtype_named;
 use super::weight_file::{Directory, Entry};
 use crate::TensorInfo;
 
@@ -118,7 +118,7 @@ fn place(tensor: &PickledTensor, member: Option<&(usize, usize)>) -> Result<Entr
     if !is_contiguous(&tensor.shape, &tensor.stride) {
         return Err("its numbers are not in order; save tensor.contiguous()".into());
     }
-    let bytes = byte_count(&info);
+    let bytes = info.bytes();
     let first = usize::try_from(tensor.offset)
         .ok()
         .and_then(|n| n.checked_mul(dtype.size()));

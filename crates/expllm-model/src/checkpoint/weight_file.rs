@@ -6,8 +6,8 @@ use std::path::Path;
 use burn::tensor::TensorData;
 use expllm_kernels::Format;
 
-use super::storage::Storage;
 use super::{files, gguf, safetensors, torch};
+use crate::weights::{Storage, StoredBytes};
 use crate::{ModelError, TensorInfo, TensorSource};
 
 /// The format of a weight file.
@@ -135,5 +135,11 @@ impl TensorSource for WeightFile {
         }
         let copy = |bytes: &[u8]| Ok(Some(bytes.to_vec()));
         self.storage.with_range(entry.start, entry.bytes, copy)
+    }
+
+    fn stored(&self, name: &str) -> Option<StoredBytes> {
+        let entry = self.directory.get(name)?;
+        let storage = self.storage.clone();
+        Some(StoredBytes::new(storage, entry.start, entry.bytes))
     }
 }

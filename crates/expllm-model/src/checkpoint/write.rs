@@ -11,7 +11,6 @@ use serde_json::{Map, Value, json};
 
 use super::files;
 use super::save::SaveOptions;
-use super::storage::byte_count;
 use crate::{ModelError, TensorInfo, TensorSource};
 
 /// Bytes of tensors in one file, as transformers splits them.
@@ -90,7 +89,8 @@ impl WeightsWriter {
             {
                 info.dtype = dtype;
             }
-            let bytes = byte_count(&info)
+            let bytes = info
+                .bytes()
                 .ok_or_else(|| ModelError::tensor(&name, "has more numbers than memory"))?;
             let bytes = bytes as u64;
             if filled > 0 && filled.saturating_add(bytes) > self.shard_bytes {

@@ -4,7 +4,7 @@ use burn::tensor::{DType, TensorData};
 use expllm_kernels::Format;
 use rayon::prelude::*;
 
-use crate::{ModelConfig, ModelError, TensorInfo, TensorSource};
+use crate::{ModelConfig, ModelError, StoredBytes, TensorInfo, TensorSource};
 
 /// A source whose adapters are merged: `W + (alpha / rank) B A`, computed in f32 and kept in the
 /// number format of `W`.
@@ -149,5 +149,10 @@ impl TensorSource for Merged<'_> {
             Some(_) => self.source.read_blocks(name),
             None => Ok(None),
         }
+    }
+
+    fn stored(&self, name: &str) -> Option<StoredBytes> {
+        let plain = self.adapters(name).is_empty();
+        plain.then(|| self.source.stored(name)).flatten()
     }
 }

@@ -22,8 +22,8 @@ pub(crate) struct PackedDecoder {
     config: LlmConfig,
     /// Where tensors go in and come out: a processor.
     device: Device,
-    /// Embeddings, row by row as in files.
-    table: Table,
+    /// Embeddings; `None` where they are the rows of the head.
+    table: Option<Table>,
     layers: Vec<Layer>,
     norm: Vec<f32>,
     head: Matrix,
@@ -54,6 +54,7 @@ struct Scratch {
     /// Of a single token.
     pass: Pass,
     token: Vec<f32>,
+    row: Vec<u8>,
     normed: Vec<f32>,
     qkv: Vec<f32>,
     mixed: Vec<f32>,
@@ -72,12 +73,15 @@ impl PackedDecoder {
         device: &Device,
     ) -> Result<Self, ModelError> {
         let width = config.hidden_size;
-        let table = loader.table(width, "model.embed_tokens.weight")?;
-        let layers = (0..config.num_layers).map(|index| Layer::load(config, loader, index));
-        let head = match config.tie_word_embeddings {
-            true => "model.embed_tokens.weight",
-            false => "lm_head.weight",
+        let embeddings = "model.embed_tokens.weight";
+        let (table, head) = match config.tie_word_embeddings {
+            true => (None, embeddings),
+            false => {
+                let table = Table::load(loader, width, embeddings)?;
+                (Some(table), "lm_head.weight")
+            }
         };
+        let layers = (0..config.num_layers).map(|index| Layer::load(config, loader, index));
         Ok(Self {
             isa: Isa::detect(),
             config: config.clone(),
@@ -142,11 +146,27 @@ impl PackedDecoder {
         pass.positions[0].clear();
         pass.positions[0].push(position);
         row.resize(self.config.hidden_size, 0.0);
-        (self.table.look_up(token as usize, &mut row)).map_err(failed)?;
+        self.look_up(token, &mut scratch.row, &mut row)?;
         self.run_layers(&mut row, (&pass, cache), scratch)?;
         (scratch.pass, scratch.token) = (pass, row);
         let Scratch { normed, input, .. } = scratch;
         self.score(normed, input, scores)
+    }
+
+    /// Writes the embedding of a token, which the vocabulary must hold.
+    fn look_up(
+        &self,
+        token: u32,
+        room: &mut Vec<u8>,
+        embedding: &mut [f32],
+    ) -> Result<(), ModelError> {
+        match &self.table {
+            Some(table) => table.look_up(token as usize, room, embedding),
+            None => {
+                self.head.row(token as usize, embedding);
+                Ok(())
+            }
+        }
     }
 
     /// Writes the scores of the vocabulary for rows of hidden states.
@@ -308,7 +328,8 @@ impl Decoder for PackedDecoder {
 
     fn packed_bytes(&self) -> Option<usize> {
         let layers = self.layers.iter().map(Layer::memory);
-        Some(layers.sum::<usize>() + self.table.memory() + self.head.memory())
+        let table = self.table.as_ref().map_or(0, Table::memory);
+        Some(layers.sum::<usize>() + table + self.head.memory())
     }
 
     fn cache(&self, batch: usize, capacity: usize) -> KvCache {
@@ -321,8 +342,9 @@ impl Decoder for PackedDecoder {
         let width = self.config.hidden_size;
         let (batch, count) = (tokens.len(), tokens.iter().map(Vec::len).sum::<usize>());
         let mut embeddings = vec![0.0; count * width];
+        let mut room = Vec::new();
         for (&token, embedding) in tokens.iter().flatten().zip(embeddings.chunks_mut(width)) {
-            (self.table.look_up(token as usize, embedding)).map_err(failed)?;
+            self.look_up(token, &mut room, embedding)?;
         }
         let shape = [batch, count / batch.max(1), width];
         Ok(tensor(embeddings, shape, &self.device))

@@ -12,6 +12,7 @@ mod encoder;
 mod packing;
 mod projector;
 mod stack;
+mod table;
 mod weights;
 
 pub(crate) use cache::PackedCache;
@@ -21,7 +22,8 @@ pub use packing::Packing;
 pub(crate) use packing::format_beside;
 pub(crate) use projector::PackedProjector;
 pub(crate) use stack::Stack;
-pub(crate) use weights::{Loader, Table};
+pub(crate) use table::Table;
+pub(crate) use weights::Loader;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use expllm_kernels::{Format, KernelError};

@@ -1,12 +1,11 @@
 //! Reading weights into the form that kernels multiply.
 
 use burn::tensor::{DType, TensorData};
-use expllm_kernels::{Format, KernelError, Matrix, Rows, check_row, decode_row};
+use expllm_kernels::{Format, KernelError, Matrix, Rows};
 use half::{bf16, f16};
-use rayon::prelude::*;
 
 use super::Stack;
-use crate::{ModelError, Packing, TensorSource};
+use crate::{ModelError, Packing, StoredBytes, TensorSource};
 
 /// A source whose names and shapes were checked, and how to pack what it holds.
 pub(crate) struct Loader<'a> {
@@ -31,7 +30,7 @@ impl Loader<'_> {
     }
 
     /// The format that a matrix is packed into.
-    fn format(&self, name: &str) -> Format {
+    pub(super) fn format(&self, name: &str) -> Format {
         match self.packing {
             Packing::As(format) => format,
             Packing::Stored => stored_format(self.source, name),
@@ -49,20 +48,37 @@ impl Loader<'_> {
     /// is in memory twice.
     fn joined(&self, columns: usize, names: &[String]) -> Result<Matrix, ModelError> {
         let format = names.first().map_or(Format::F32, |name| self.format(name));
-        let fault = |error| packing(&names.join(", "), error);
         let rows = |name: &String| -> Result<usize, ModelError> {
             let info =
                 (self.source.info(name)).ok_or_else(|| ModelError::UnknownTensor(name.clone()))?;
             Ok(info.shape.first().copied().unwrap_or(0))
         };
         let all = names.iter().map(rows).sum::<Result<usize, _>>()?;
+        let fault = |error| packing(&names.join(", "), error);
         let mut matrix = Matrix::zeroed(format, all, columns).map_err(fault)?;
         let mut start = 0;
         for name in names {
-            let weights = Weights::read(self.source, name)?;
-            start += matrix.set_rows(start, weights.rows()?).map_err(fault)?;
+            start += self.set_rows(&mut matrix, start, name)?;
         }
         Ok(matrix)
+    }
+
+    /// Packs the rows of a matrix in place of those from `start` on: straight out of the file where
+    /// they stand in one.
+    fn set_rows(&self, matrix: &mut Matrix, start: usize, name: &str) -> Result<usize, ModelError> {
+        let mut set = |rows: Rows<'_>| {
+            let set = matrix.set_rows(start, rows);
+            set.map_err(|error| packing(name, error))
+        };
+        match self.stored(name) {
+            Some((format, stored)) => stored.look(|rows| set(Rows::Encoded(format, rows))),
+            None => set(Weights::read(self.source, name)?.rows()?),
+        }
+    }
+
+    /// The rows of a matrix as they stand in a file, in a format that kernels know.
+    pub(super) fn stored(&self, name: &str) -> Option<(Format, StoredBytes)> {
+        Some((known_format(self.source, name)?, self.source.stored(name)?))
     }
 
     /// One matrix.
@@ -84,66 +100,24 @@ impl Loader<'_> {
         Matrix::pack(self.format(name), columns, &[Rows::F32(&numbers)])
             .map_err(|error| packing(name, error))
     }
-
-    /// Rows in the format of files, for looking them up one by one.
-    pub(crate) fn table(&self, columns: usize, name: &str) -> Result<Table, ModelError> {
-        let format = self.format(name);
-        let row_bytes = format.row_bytes(columns).unwrap_or(0);
-        let bytes = match self.source.read_blocks(name)? {
-            Some(rows) if self.source.block_format(name) == Some(format) => {
-                (rows.par_chunks(row_bytes.max(1)))
-                    .try_for_each(|row| check_row(format, columns, row))
-                    .map_err(|error| packing(name, error))?;
-                rows
-            }
-            _ => {
-                let matrix = self.matrix(columns, name)?;
-                let mut table = vec![0; row_bytes * matrix.rows()];
-                for (index, row) in table.chunks_mut(row_bytes.max(1)).enumerate() {
-                    matrix.encoded_row(index, row);
-                }
-                table
-            }
-        };
-        Ok(Table {
-            format,
-            row_bytes,
-            bytes,
-        })
-    }
 }
 
 /// The format that the numbers of a matrix have in their source, or the one that they are read in
 /// where kernels do not know it.
 fn stored_format(source: &dyn TensorSource, name: &str) -> Format {
-    let dtype = source.info(name).map(|info| info.dtype);
-    match (source.block_format(name), dtype) {
-        (Some(format), _) => format,
-        (None, Some(DType::F16)) => Format::F16,
-        (None, Some(DType::BF16)) => Format::Bf16,
-        _ => Format::F32,
-    }
+    known_format(source, name).unwrap_or(Format::F32)
 }
 
-/// Rows that are looked up one by one.
-#[derive(Debug)]
-pub(crate) struct Table {
-    format: Format,
-    row_bytes: usize,
-    bytes: Vec<u8>,
-}
-
-impl Table {
-    /// Writes a row, which must be there.
-    pub(crate) fn look_up(&self, row: usize, numbers: &mut [f32]) -> Result<(), KernelError> {
-        let bytes = &self.bytes[row * self.row_bytes..][..self.row_bytes];
-        decode_row(self.format, bytes, numbers)
-    }
-
-    /// Bytes in memory.
-    pub(crate) fn memory(&self) -> usize {
-        self.bytes.len()
-    }
+/// The format that the numbers of a matrix have in their source, where kernels know it.
+fn known_format(source: &dyn TensorSource, name: &str) -> Option<Format> {
+    source.block_format(name).or_else(|| {
+        Some(match source.info(name)?.dtype {
+            DType::F32 => Format::F32,
+            DType::F16 => Format::F16,
+            DType::BF16 => Format::Bf16,
+            _ => return None,
+        })
+    })
 }
 
 /// A matrix that was read.
@@ -190,6 +164,6 @@ impl Weights {
     }
 }
 
-fn packing(name: &str, error: KernelError) -> ModelError {
+pub(super) fn packing(name: &str, error: KernelError) -> ModelError {
     ModelError::tensor(name, error.to_string())
 }

@@ -5,7 +5,6 @@ use serde_json::{Map, Value, json};
 use super::header::Header;
 use super::metadata::Metadata;
 use super::names::ROPE_FACTORS;
-use crate::checkpoint::storage::byte_count;
 
 /// More channels than any head has.
 const MAX_FACTORS: usize = 4096;
@@ -209,7 +208,10 @@ fn rope_factors(header: &Header<'_>, file: &[u8]) -> Result<Option<Vec<f32>>, St
         return Ok(None);
     };
     let fault = || format!("tensor {ROPE_FACTORS:?} is no list of f32 numbers");
-    let bytes = byte_count(&entry.info).filter(|_| entry.info.dtype == burn::tensor::DType::F32);
+    let bytes = entry
+        .info
+        .bytes()
+        .filter(|_| entry.info.dtype == burn::tensor::DType::F32);
     let plain = bytes == Some(entry.bytes) && entry.bytes <= 4 * MAX_FACTORS;
     let bytes = file.get(entry.start..entry.start + entry.bytes);
     let bytes = bytes

@@ -22,8 +22,8 @@ pub(super) use blocks::decode;
 
 use super::files;
 use super::sources::BoxedSource;
-use super::storage::Storage;
 use super::weight_file::{Directory, WeightFile};
+use crate::weights::Storage;
 use crate::{ModelError, Tokenizer};
 use header::Header;
 use names::LlamaWeights;

@@ -6,7 +6,7 @@ use burn::tensor::TensorData;
 use expllm_kernels::Format;
 
 use crate::checkpoint::weight_file::WeightFile;
-use crate::{ModelError, TensorInfo, TensorSource};
+use crate::{ModelError, StoredBytes, TensorInfo, TensorSource};
 
 /// Factors of the rotary frequencies, which the configuration says in another way.
 pub(super) const ROPE_FACTORS: &str = "rope_freqs.weight";
@@ -126,6 +126,12 @@ impl TensorSource for LlamaWeights {
             (Some(blocks), Some(heads), Some(rows)) => Some(unpair(&blocks, rows, heads)),
             (blocks, ..) => blocks,
         })
+    }
+
+    fn stored(&self, name: &str) -> Option<StoredBytes> {
+        let stored = self.names.get(name)?;
+        let in_order = stored.paired.is_none();
+        in_order.then(|| self.file.stored(&stored.name)).flatten()
     }
 }
 

@@ -1,9 +1,14 @@
 //! Where tensors come from, one at a time.
 
+mod storage;
+
 use burn::tensor::{DType, TensorData};
 use expllm_kernels::Format;
 
 use crate::ModelError;
+
+pub(crate) use storage::Storage;
+pub use storage::StoredBytes;
 
 /// What is known of a tensor before its numbers are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +26,12 @@ impl TensorInfo {
         self.shape
             .iter()
             .try_fold(1_usize, |product, &axis| product.checked_mul(axis))
+    }
+
+    /// Bytes of the numbers; `None` when the product overflows.
+    #[must_use]
+    pub fn bytes(&self) -> Option<usize> {
+        self.count()?.checked_mul(self.dtype.size())
     }
 }
 
@@ -61,5 +72,14 @@ pub trait TensorSource: Send + Sync {
     fn read_blocks(&self, name: &str) -> Result<Option<Vec<u8>>, ModelError> {
         let _ = name;
         Ok(None)
+    }
+
+    /// Where the numbers of a tensor lie in a file exactly as [`read`](Self::read) gives them, or
+    /// as [`read_blocks`](Self::read_blocks) does where it has a
+    /// [`block_format`](Self::block_format): rows can be packed from there without a copy, and
+    /// looked up one by one. `None` where they are computed, moved or held in another way.
+    fn stored(&self, name: &str) -> Option<StoredBytes> {
+        let _ = name;
+        None
     }
 }
