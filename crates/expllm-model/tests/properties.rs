@@ -6,6 +6,8 @@ mod common;
 
 use burn::tensor::{DType, Distribution, Tensor, TensorData};
 use common::{assert_close, device, numbers, slack};
+use expllm_model::nn::llama::Rotary;
+use expllm_model::nn::{LayerNorm, RmsNorm};
 use expllm_model::parts::{Decoder, TokenMask};
 use expllm_model::{
     ExpLlm, LoadOptions, ModelConfig, ModelError, ProjectorKind, RandomWeights, TensorSource,
@@ -298,4 +300,48 @@ fn half_precision_stays_near_full_precision() {
     // 11 and 8 significant bits, over a dozen matrix products.
     assert_close("f16", &run(DType::F16), &full, size * 0.02);
     assert_close("bf16", &run(DType::BF16), &full, size * 0.1);
+}
+
+/// Numbers that every format holds, with squares that no f16 holds.
+fn large(shape: [usize; 4]) -> Tensor<4> {
+    let count: usize = shape.iter().product();
+    let numbers: Vec<f32> = (0..count)
+        .map(|index| ((index * 37 % 101) as f32 - 50.0) * 16.0)
+        .collect();
+    Tensor::from_data(TensorData::new(numbers, shape), &device())
+}
+
+/// Compares a step in half precision with the same in f32.
+fn assert_rounds(what: &str, shape: [usize; 4], step: impl Fn(DType, Tensor<4>) -> Tensor<4>) {
+    let input = large(shape);
+    let full = numbers(step(DType::F32, input.clone()));
+    let size = full.iter().fold(0.0_f32, |size, x| size.max(x.abs()));
+    // Half a last place each of what goes in, of a product and of what comes out.
+    for (dtype, digits) in [(DType::F16, 11), (DType::BF16, 8)] {
+        let half = numbers(step(dtype, input.clone().cast(dtype)));
+        assert_close(what, &half, &full, 2.0 * size / (1 << digits) as f32);
+    }
+}
+
+#[test]
+fn norms_and_positions_in_half_precision_round_only_their_answers() {
+    assert_rounds("RMS norm", [1, 2, 3, 64], |dtype, input| {
+        let mut norm = RmsNorm::new(64, 1e-5, &device());
+        norm.weight = norm.weight.map(|weight| weight.cast(dtype));
+        norm.forward(input)
+    });
+    assert_rounds("layer norm", [1, 2, 3, 64], |dtype, input| {
+        let mut norm = LayerNorm::new(64, 1e-5, &device());
+        norm.weight = norm.weight.map(|weight| weight.cast(dtype));
+        norm.bias = norm.bias.map(|bias| bias.cast(dtype));
+        norm.forward(input)
+    });
+    let llm = ModelConfig::tiny().llm;
+    let rotary = Rotary::new(&llm);
+    let positions = vec![vec![0, 1, 500, 2000]];
+    assert_rounds(
+        "rotary positions",
+        [1, 2, 4, llm.head_dim],
+        |dtype, input| rotary.tables(&positions, dtype, &device()).apply(input),
+    );
 }
