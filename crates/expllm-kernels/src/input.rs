@@ -22,6 +22,23 @@ const TOKENS_FOR_UNPACKING: usize = 32;
 /// Tokens that are prepared as one piece of work at most.
 const SERIAL_NUMBERS: usize = 1 << 14;
 
+/// The most tokens of which [`few_are_exact`] speaks.
+pub const FEW_TOKENS: usize = 6;
+
+/// Whether up to [`FEW_TOKENS`] tokens give the same numbers together as one by one, bit for bit, in
+/// products with weights of a format and in [`Attention`](crate::Attention) over a cache in f16.
+/// Narrow paths add up the columns of quantised weights in another order for one token.
+#[must_use]
+pub fn few_are_exact(isa: Isa, format: Format) -> bool {
+    let kinds = [1, FEW_TOKENS].map(|tokens| InputKind::of(isa, format, tokens));
+    kinds[0] == kinds[1]
+        && match isa.kind() {
+            IsaKind::Avx512 | IsaKind::Avx512Bf16 | IsaKind::Amx => true,
+            IsaKind::Avx2 => kinds[0] == InputKind::F32,
+            _ => false,
+        }
+}
+
 /// The number format of activations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum InputKind {

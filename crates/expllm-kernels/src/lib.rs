@@ -40,7 +40,7 @@ pub use attention::{Attention, AttentionShape, Cached, CachedNumbers, Visible};
 pub use elementwise::{exp, gelu, layer_norm, rms_norm, rotate, silu_times, softmax};
 pub use error::KernelError;
 pub use format::{BLOCK, Format, check_row, decode_row, encode_row};
-pub use input::Input;
+pub use input::{FEW_TOKENS, Input, few_are_exact};
 pub use isa::{Isa, IsaKind};
 pub use matrix::{Matrix, Rows};
 pub use multiply::{Place, Store, multiply, multiply_at};

@@ -10,8 +10,8 @@ use burn::tensor::{DType, Distribution, Tensor};
 use common::{File, device, parity_folders};
 use expllm_model::checkpoint;
 use expllm_model::generation::{
-    AnswerTrie, BatchPrompt, CancelToken, FinishReason, GenerationSettings, Prefix, TokenStream,
-    generate_batch,
+    AnswerTrie, BatchPrompt, CancelToken, FinishReason, GenerationSettings, Phrases, Prefix,
+    TokenStream, generate_batch,
 };
 use expllm_model::parts::TokenMask;
 use expllm_model::{ExpLlm, LoadOptions, ModelConfig, ModelError, RandomWeights};
@@ -176,6 +176,26 @@ proptest! {
         // The prefix goes on as if nothing had been asked.
         let settings = settings(6);
         prop_assert_eq!(answer(prefix, &settings), answer(before, &settings));
+    }
+
+    #[test]
+    fn guesses_change_no_answer(seed: u64, temperature in prop::sample::select(vec![0.0_f32, 0.9])) {
+        let model = tiny(seed);
+        let image = image(&model);
+        let phrases = Phrases::default();
+        // Twice the same teaches phrases, and the third text goes other ways from some of them.
+        let mut right = Vec::new();
+        let mut shortest = usize::MAX;
+        for text in [[5_u32, 6, 7], [5, 6, 7], [5, 6, 7], [5, 6, 8], [5, 6, 7]] {
+            let prefix = Prefix::new(&model, &prompt(&model, &text), Some(image.clone())).unwrap();
+            let settings = GenerationSettings { temperature, ..settings(24) };
+            let wanted = answer(prefix.clone(), &settings);
+            shortest = shortest.min(wanted.len());
+            prop_assert_eq!(answer(prefix.guessing(&phrases), &settings), wanted);
+            right.push(phrases.counts().right);
+        }
+        // An answer that ends at once has no phrases.
+        prop_assert!(shortest < 8 || right[4] > right[1], "{:?}", right);
     }
 
     #[test]

@@ -12,7 +12,8 @@ use expllm_face::au::AuNetworkConfig;
 use expllm_face::backbone::BackboneConfig;
 use expllm_model::checkpoint::{self, Checkpoint, SaveOptions};
 use expllm_model::generation::{
-    AnswerTrie, BatchPrompt, CancelToken, GenerationSettings, Prefix, TokenStream, generate_batch,
+    AnswerTrie, BatchPrompt, CancelToken, GenerationSettings, Phrases, Prefix, TokenStream,
+    generate_batch,
 };
 use expllm_model::parts::TokenMask;
 use expllm_model::{
@@ -125,6 +126,38 @@ fn random_models_give_the_same_labels_and_scores() {
             assert!((plain - packed).abs() < 2e-3, "{plain} {packed}");
         }
         assert!(largest_difference(&plain_scores, &packed_scores) < 1e-2);
+    }
+}
+
+/// Bit for bit where the decoder says so, that what was said before may not change what is said now.
+#[test]
+fn guesses_change_no_score() {
+    let config = ModelConfig::tiny();
+    let source = RandomWeights::new(&config, DType::F32, 7).unwrap();
+    // The same words each time but for one, which is guessed wrongly.
+    let words = (0..40).map(|n: u32| 10 + n * n % 7);
+    let mut text: Vec<u32> = words.collect();
+    for format in [Format::F32, Format::F16, Format::Q8_0, Format::Q4A] {
+        let model = load(&config, &source, Some(format));
+        let exact = model.decoder.few_are_exact();
+        let phrases = Phrases::default();
+        for round in 0..3 {
+            text[25] = 60 + round;
+            let mut plain = Prefix::new(&model, &[1, 2, 3], None).unwrap();
+            let mut guessing = plain.clone().guessing(&phrases);
+            for &token in &text {
+                plain.push(&[token]).unwrap();
+                guessing.push(&[token]).unwrap();
+                let bound = if exact { 0.0 } else { 0.1 };
+                let found = largest_difference(guessing.scores(), plain.scores());
+                assert!(found <= bound, "{format:?}: {found}");
+            }
+        }
+        let counts = phrases.counts();
+        assert!(
+            counts.right > 20 && counts.guessed > counts.right,
+            "{counts:?}"
+        );
     }
 }
 

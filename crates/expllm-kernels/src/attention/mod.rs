@@ -16,11 +16,11 @@ use self::streamed::{Query, Streamed};
 use crate::Isa;
 use crate::buffer::Numbers;
 use crate::disjoint::SharedMut;
-use crate::input::InputKind;
+use crate::input::{FEW_TOKENS, InputKind};
 use crate::parallel::for_each_index;
 
-/// Query rows per head of keys up to which the cache is read for each of them, without unpacking.
-const STREAMED_ROWS: usize = 4;
+/// Tokens up to which the cache is read for each query, without unpacking.
+const STREAMED_TOKENS: usize = FEW_TOKENS;
 
 /// Sizes of grouped-query attention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,10 +168,9 @@ impl Attention<'_> {
 
     /// Whether queries are so few that each reads the cache for itself.
     fn streams(&self) -> bool {
-        let group = self.shape.heads / self.shape.kv_heads;
         let halves = (self.cached.keys, self.cached.values);
         matches!(halves, (CachedNumbers::F16(_), CachedNumbers::F16(_)))
-            && self.tokens * group <= STREAMED_ROWS
+            && self.tokens <= STREAMED_TOKENS
     }
 
     fn assert_sizes(&self, output: usize) {

@@ -133,3 +133,46 @@ fn attention_equals_that_in_f64_in_every_way_of_running() {
         }
     }
 }
+
+#[test]
+fn a_few_tokens_together_are_those_one_by_one_to_the_last_bit() {
+    let shape = AttentionShape {
+        heads: 6,
+        kv_heads: 2,
+        head_dim: 64,
+    };
+    let (tokens, length, stride) = (STREAMED_TOKENS, 75, 6 * 64);
+    let halves = |seed| -> Vec<f16> {
+        let numbers = numbers(2 * length * 64, seed);
+        numbers.into_iter().map(f16::from_f32).collect()
+    };
+    let (keys, values, query) = (halves(1), halves(2), numbers(tokens * stride, 3));
+    for (isa, halved) in Isa::available()
+        .into_iter()
+        .flat_map(|isa| [(isa, false), (isa, true)])
+    {
+        let run = |first: usize, count: usize| {
+            let mut output = vec![9.0; count * stride];
+            let start = length - tokens + first;
+            let attention = Attention {
+                shape,
+                query: &query[first * stride..],
+                query_stride: stride,
+                tokens: count,
+                cached: Cached {
+                    keys: CachedNumbers::F16(&keys),
+                    values: CachedNumbers::F16(&values),
+                    head_stride: length * 64,
+                    position_stride: 64,
+                    length: start + count,
+                },
+                visible: Visible::Causal { start },
+                halved,
+            };
+            attention.run(isa, &mut output);
+            output
+        };
+        let alone: Vec<f32> = (0..tokens).flat_map(|token| run(token, 1)).collect();
+        assert!(run(0, tokens) == alone, "{isa:?} {halved}");
+    }
+}

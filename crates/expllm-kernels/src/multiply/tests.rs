@@ -4,7 +4,7 @@ use half::{bf16, f16};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{BLOCK, Rows};
+use crate::{BLOCK, FEW_TOKENS, Rows, few_are_exact};
 
 fn numbers(count: usize, seed: u32) -> Vec<f32> {
     let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(12_345);
@@ -110,6 +110,29 @@ fn products_equal_those_in_f64_on_every_path() {
     for format in Format::ALL {
         for (seed, shape) in shapes.iter().enumerate() {
             compare(format, *shape, seed as u32);
+        }
+    }
+}
+
+/// Guessed tokens are run together and must not change what is said.
+#[test]
+fn a_few_tokens_together_are_those_one_by_one_to_the_last_bit() {
+    let (rows, columns, tokens) = (129, 2080, FEW_TOKENS);
+    let weights = numbers(rows * columns, 3);
+    let input = numbers(tokens * columns, 4);
+    for format in Format::ALL {
+        let matrix = Matrix::pack(format, columns, &[Rows::F32(&weights)]).unwrap();
+        for isa in Isa::available() {
+            if !few_are_exact(isa, format) {
+                continue;
+            }
+            let together = run(isa, &matrix, &input, Store::Set);
+            let alone = input.chunks_exact(columns);
+            let alone: Vec<f32> = alone
+                .flat_map(|token| run(isa, &matrix, token, Store::Set))
+                .collect();
+            let differ = together.iter().zip(&alone).filter(|(a, b)| a != b).count();
+            assert_eq!(differ, 0, "{isa:?} {format:?}");
         }
     }
 }

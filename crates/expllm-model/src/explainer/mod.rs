@@ -24,7 +24,9 @@ use run::Run;
 
 use crate::checkpoint::Checkpoint;
 use crate::conversation::{PromptTemplate, Task, Turn};
-use crate::generation::{CancelToken, GenerationSettings, Prefix, Verification};
+use crate::generation::{
+    CancelToken, GenerationSettings, GuessCounts, Phrases, Prefix, Verification,
+};
 use crate::{LoadOptions, ModelError, Network, Tokenizer};
 
 /// A model with everything that turns faces into its input and its output into chains. A clone
@@ -38,6 +40,8 @@ pub struct ExpLlmExplainer {
     set: ExpressionSet,
     pixels: Arc<dyn PreparePixels>,
     verification: Option<Verification>,
+    /// Of the chains so far; `None` where nothing is guessed from them.
+    phrases: Option<Phrases>,
 }
 
 impl ExpLlmExplainer {
@@ -57,6 +61,8 @@ impl ExpLlmExplainer {
         let model = model.into();
         check_tokenizer(model.config(), &tokenizer, &template)?;
         settings.validate()?;
+        // What was explained before must not change what is said.
+        let guesses = model.decoder.few_are_exact();
         Ok(Self {
             model,
             tokenizer,
@@ -65,6 +71,7 @@ impl ExpLlmExplainer {
             set,
             pixels: Arc::new(pixels),
             verification: None,
+            phrases: guesses.then(Phrases::default),
         })
     }
 
@@ -101,6 +108,21 @@ impl ExpLlmExplainer {
     pub fn verified(mut self, verification: Verification) -> Self {
         self.verification = Some(verification);
         self
+    }
+
+    /// The same, which runs each token of a chain on its own. Otherwise it
+    /// [guesses](Prefix::guessing) several from earlier chains, where
+    /// [that is exact](crate::parts::Decoder::few_are_exact).
+    #[must_use]
+    pub fn without_guesses(mut self) -> Self {
+        self.phrases = None;
+        self
+    }
+
+    /// How guesses went, where there are any.
+    #[must_use]
+    pub fn guesses(&self) -> Option<GuessCounts> {
+        self.phrases.as_ref().map(Phrases::counts)
     }
 
     /// The model.
@@ -169,6 +191,10 @@ impl ExpLlmExplainer {
                     reason: format!("{question:?} is not known here"),
                 });
             }
+        };
+        let prefix = match &self.phrases {
+            Some(phrases) => prefix.guessing(phrases),
+            None => prefix,
         };
         // The prefix is kept for the label after the chain.
         let kept = label.is_none().then(|| prefix.clone());

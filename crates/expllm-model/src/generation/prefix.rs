@@ -2,6 +2,7 @@
 
 use burn::tensor::Tensor;
 
+use super::phrases::{Ahead, Phrases};
 use crate::parts::{KvCache, TokenMask, numbers};
 use crate::{ModelError, Speaker};
 
@@ -16,6 +17,8 @@ pub struct Prefix<'m> {
     image: Option<Tensor<3>>,
     tokens: Vec<u32>,
     scores: Vec<f32>,
+    /// Tokens that the cache holds beyond these, on a guess.
+    ahead: Ahead,
 }
 
 impl<'m> Prefix<'m> {
@@ -40,9 +43,19 @@ impl<'m> Prefix<'m> {
             image,
             tokens: Vec::new(),
             scores: Vec::new(),
+            ahead: Ahead::default(),
         };
         prefix.rewind_to(tokens)?;
         Ok(prefix)
+    }
+
+    /// The same, which guesses from phrases what comes after a token that is pushed, runs both at
+    /// once and adds to the phrases what is pushed. The scores are those without, up to the
+    /// rounding of sums; it pays where several tokens at once cost less than one by one.
+    #[must_use]
+    pub fn guessing(mut self, phrases: &Phrases) -> Self {
+        self.ahead.follow(phrases);
+        self
     }
 
     /// The model.
@@ -86,11 +99,46 @@ impl<'m> Prefix<'m> {
     }
 
     fn step(&mut self, token: u32) -> Result<(), ModelError> {
-        self.cache.reserve(self.tokens.len() + 1)?;
-        let (llm, scores) = (self.model.llm, &mut self.scores);
-        llm.step(token, &mut self.cache, scores)?;
-        self.tokens.push(token);
+        if self.ahead.take(token, &mut self.scores) {
+            self.tokens.push(token);
+        } else {
+            self.forget_guesses();
+            self.tokens.push(token);
+            let run = self.run_last();
+            if run.is_err() {
+                self.tokens.pop();
+            }
+            run?;
+        }
+        self.ahead.learn(&self.tokens);
         Ok(())
+    }
+
+    /// Runs the last token, which the cache does not hold yet, with what may come after it.
+    fn run_last(&mut self) -> Result<(), ModelError> {
+        let (llm, count) = (self.model.llm, self.tokens.len());
+        let room = llm.config().max_positions.saturating_sub(count);
+        let guesses = self.ahead.guess(&self.tokens, room);
+        self.cache.reserve(count + guesses.len())?;
+        let token = self.tokens[count - 1];
+        if guesses.is_empty() {
+            return llm.step(token, &mut self.cache, &mut self.scores);
+        }
+        let row = [&[token], &guesses[..]].concat();
+        let mask = TokenMask::full(1, row.len());
+        let hidden = (self.model).forward(&[row], &mask, None, Some(&mut self.cache))?;
+        let mut scores = numbers(llm.scores(hidden)?)?;
+        let after = scores.split_off(llm.config().vocab_size);
+        self.ahead.keep(&guesses, &after);
+        self.scores = scores;
+        Ok(())
+    }
+
+    /// Takes out of the cache what was run on a guess and not pushed.
+    fn forget_guesses(&mut self) {
+        if self.ahead.forget() {
+            self.cache.truncate(self.tokens.len());
+        }
     }
 
     /// Goes to another prompt, running only what differs from this one; returns how many tokens
@@ -109,6 +157,7 @@ impl<'m> Prefix<'m> {
             // An image is run whole.
             kept = 0;
         }
+        self.forget_guesses();
         self.cache.truncate(kept);
         self.tokens.truncate(kept);
         let image = if kept == 0 { self.image.clone() } else { None };
@@ -124,6 +173,7 @@ impl<'m> Prefix<'m> {
         tokens: &[u32],
         parents: &[Option<usize>],
     ) -> Result<Vec<Vec<f32>>, ModelError> {
+        self.forget_guesses();
         let llm = self.model.llm;
         let hidden = llm.forward_branches(tokens, parents, &mut self.cache)?;
         let scores = numbers(llm.scores(hidden)?)?;
@@ -131,17 +181,19 @@ impl<'m> Prefix<'m> {
         Ok(scores.chunks_exact(vocab).map(<[f32]>::to_vec).collect())
     }
 
-    /// The cache and the tokens in it.
+    /// The cache and the tokens with which it begins.
     pub(super) fn cached(&self) -> (&KvCache, &[u32]) {
         (&self.cache, &self.tokens)
     }
 
     /// Goes on from a cache that holds the same image, with the scores after its tokens.
     pub(super) fn go_on_from(&mut self, cache: KvCache, tokens: Vec<u32>, scores: Vec<f32>) {
+        self.ahead.forget();
         (self.cache, self.tokens, self.scores) = (cache, tokens, scores);
     }
 
     fn run(&mut self, tokens: &[u32], image: Option<Tensor<3>>) -> Result<(), ModelError> {
+        self.forget_guesses();
         let (model, length) = (self.model, tokens.len());
         self.cache.reserve(self.tokens.len() + length)?;
         let mask = TokenMask::full(1, length);

@@ -4,8 +4,8 @@ use std::sync::Mutex;
 
 use burn::tensor::{DType, Device, Tensor};
 use expllm_kernels::{
-    Attention, AttentionShape, Cached, CachedNumbers, Input, Isa, Matrix, Store, Visible, multiply,
-    on_pool, rms_norm, rotate, silu_times,
+    Attention, AttentionShape, Cached, CachedNumbers, Format, Input, Isa, Matrix, Store, Visible,
+    few_are_exact, multiply, on_pool, rms_norm, rotate, silu_times,
 };
 use rayon::prelude::*;
 
@@ -332,6 +332,12 @@ impl Decoder for PackedDecoder {
         Some(layers.sum::<usize>() + table + self.head.memory())
     }
 
+    fn few_are_exact(&self) -> bool {
+        let mut formats = self.layers.iter().flat_map(Layer::formats);
+        few_are_exact(self.isa, self.head.format())
+            && formats.all(|format| few_are_exact(self.isa, format))
+    }
+
     fn cache(&self, batch: usize, capacity: usize) -> KvCache {
         let values = PackedCache::new(&self.config, [batch, capacity]);
         KvCache::new(values, capacity, self.config.max_positions)
@@ -410,6 +416,12 @@ impl Layer {
             gate_up: loader.stack(width, &names(&["mlp.gate_proj", "mlp.up_proj"]))?,
             down: loader.matrix(config.intermediate_size, &name("mlp.down_proj"))?,
         })
+    }
+
+    fn formats(&self) -> impl Iterator<Item = Format> {
+        let single = [self.output.format(), self.down.format()];
+        let stacks = self.qkv.formats().chain(self.gate_up.formats());
+        stacks.chain(single)
     }
 
     /// Bytes of the weights.

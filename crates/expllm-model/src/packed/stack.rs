@@ -1,6 +1,6 @@
 //! Matrices one below the other.
 
-use expllm_kernels::{Input, Isa, KernelError, Matrix, Place, Store, multiply_at};
+use expllm_kernels::{Format, Input, Isa, KernelError, Matrix, Place, Store, multiply_at};
 
 /// Linear layers of one input, whose outputs stand side by side. Those of one format are one
 /// matrix.
@@ -40,6 +40,11 @@ impl Stack {
             first += part.rows();
         }
         Ok(())
+    }
+
+    /// The formats of its parts.
+    pub(crate) fn formats(&self) -> impl Iterator<Item = Format> {
+        self.parts.iter().map(Matrix::format)
     }
 
     /// Bytes in memory.

@@ -60,6 +60,12 @@ pub trait Decoder: Debug + Send + Sync {
         None
     }
 
+    /// Whether up to [`FEW_TOKENS`](expllm_kernels::FEW_TOKENS) tokens of a row give the same
+    /// scores together as one by one, bit for bit.
+    fn few_are_exact(&self) -> bool {
+        false
+    }
+
     /// An empty cache for `batch` rows of at most `capacity` tokens, padding included.
     fn cache(&self, batch: usize, capacity: usize) -> KvCache;
 
