@@ -23,14 +23,17 @@ fn numbers(count: usize) -> Vec<f32> {
         .collect()
 }
 
-fn product(format: Format, tokens: usize) -> Vec<f32> {
-    let isa = Isa::detect();
+fn matrix(format: Format) -> Matrix {
     let weights = numbers(ROWS * COLUMNS);
-    let matrix = Matrix::pack(format, COLUMNS, &[Rows::F32(&weights)]).unwrap();
+    Matrix::pack(format, COLUMNS, &[Rows::F32(&weights)]).unwrap()
+}
+
+fn product(matrix: &Matrix, tokens: usize) -> Vec<f32> {
+    let isa = Isa::detect();
     let mut input = Input::new();
-    input.set(isa, format, &numbers(tokens * COLUMNS), COLUMNS);
+    input.set(isa, matrix.format(), &numbers(tokens * COLUMNS), COLUMNS);
     let mut output = vec![0.0; tokens * ROWS];
-    multiply(isa, &matrix, &input, &mut output, Store::Set).unwrap();
+    multiply(isa, matrix, &input, &mut output, Store::Set).unwrap();
     output
 }
 
@@ -68,9 +71,15 @@ fn attention(tokens: usize) -> Vec<f32> {
 
 /// Products in every format and attention, bit by bit.
 fn answers() -> Vec<u32> {
-    let pairs = TOKENS.map(|tokens| Format::ALL.map(|format| (format, tokens)));
-    let products = || pairs.iter().flatten().map(|&(f, t)| product(f, t));
-    let found = on_pool(|| products().chain(TOKENS.map(attention)).collect::<Vec<_>>());
+    let matrices = Format::ALL.map(matrix);
+    let products = |tokens| matrices.each_ref().map(|matrix| product(matrix, tokens));
+    let found = on_pool(|| {
+        [
+            TOKENS.map(products).concat(),
+            TOKENS.map(attention).to_vec(),
+        ]
+        .concat()
+    });
     assert!(found.iter().flatten().all(|number| number.is_finite()));
     found.concat().into_iter().map(f32::to_bits).collect()
 }
