@@ -59,8 +59,11 @@ fn spread(threads: usize, run: &(dyn Fn() + Sync)) {
 pub fn on_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     let team = Team::default();
     let helpers = || {
-        let count = rayon::current_num_threads().saturating_sub(1);
-        spread(count, &|| team.help());
+        // More than there are cores would take the time of the thread that they wait for.
+        let count = rayon::current_num_threads().min(cores());
+        if count > 1 {
+            spread(count - 1, &|| team.help());
+        }
     };
     // Helpers that no other thread has begun to run end at once.
     rayon::join(|| team.lead(work), helpers).0
@@ -134,8 +137,11 @@ impl Team {
         impl Drop for Close<'_> {
             fn drop(&mut self) {
                 self.0.turn.0.fetch_add(1, Ordering::SeqCst);
+                let mut waited: u32 = 0;
                 while self.0.inside.0.load(Ordering::SeqCst) > 0 {
-                    std::hint::spin_loop();
+                    // One that is inside may have no core to go on.
+                    waited = waited.saturating_add(1);
+                    pause(waited);
                 }
             }
         }
@@ -159,13 +165,7 @@ impl Team {
     /// Takes part in all work until it is over.
     fn help(&self) {
         let mut last = 0;
-        // Where threads outnumber cores, one that waits keeps another from working.
-        let rest = if rayon::current_num_threads() > cores() {
-            PATIENCE
-        } else {
-            0
-        };
-        let mut waited = rest;
+        let mut waited: u32 = 0;
         loop {
             let turn = self.turn.0.load(Ordering::Acquire);
             if turn == OVER {
@@ -173,11 +173,15 @@ impl Team {
             }
             if turn % 2 == 1 && turn != last {
                 last = turn;
-                waited = rest;
+                waited = 0;
                 self.take_part(turn);
             } else {
                 waited = waited.saturating_add(1);
-                wait(waited);
+                pause(waited);
+                if waited.is_multiple_of(32) {
+                    // Work that others wait for.
+                    rayon::yield_now();
+                }
             }
         }
     }
@@ -211,15 +215,11 @@ fn cores() -> usize {
     *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
-/// Waits a moment, the longer the more often it was called in vain; work that others wait for in
-/// the queues of rayon is done meanwhile.
-fn wait(waited: u32) {
-    std::hint::spin_loop();
-    if waited.is_multiple_of(32) {
-        rayon::yield_now();
-    }
-    if waited >= PATIENCE {
-        std::thread::yield_now();
+/// Waits a moment; other threads of the system go first once it was called often in vain.
+fn pause(waited: u32) {
+    match waited < PATIENCE {
+        true => std::hint::spin_loop(),
+        false => std::thread::yield_now(),
     }
 }
 

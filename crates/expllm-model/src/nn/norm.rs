@@ -33,7 +33,10 @@ impl LayerNorm {
     /// `[.., width]` to the same.
     #[must_use]
     pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
-        layer_norm(input, self.weight.val(), Some(self.bias.val()), self.eps)
+        let dtype = input.dtype();
+        // As below; only the processor's backend does so by itself.
+        let [weight, bias] = [&self.weight, &self.bias].map(|part| part.val().cast(DType::F32));
+        layer_norm(input.cast(DType::F32), weight, Some(bias), self.eps).cast(dtype)
     }
 }
 
