@@ -5,7 +5,7 @@ mod layout;
 pub(crate) mod merge;
 mod network;
 
-use burn::tensor::DType;
+use burn::tensor::{DType, Device};
 
 use crate::{ModelError, Packing};
 pub(crate) use check::{check, check_language};
@@ -49,12 +49,17 @@ pub struct LoadOptions {
 }
 
 impl LoadOptions {
-    fn check_dtype(&self) -> Result<(), ModelError> {
-        if [DType::F32, DType::F16, DType::BF16].contains(&self.dtype) {
-            return Ok(());
+    /// Whether a device can compute with weights so.
+    fn check_dtype(&self, device: &Device) -> Result<(), ModelError> {
+        let fault = |reason| Err(ModelError::config("dtype", reason));
+        match self.dtype {
+            DType::F32 | DType::F16 | DType::BF16 if device.supports_dtype(self.dtype) => Ok(()),
+            DType::F16 | DType::BF16 => fault(format!(
+                "this device does not compute in {:?}; take f32, or the other half precision",
+                self.dtype
+            )),
+            other => fault(format!("weights cannot be kept as {other:?}")),
         }
-        let reason = format!("weights cannot be kept as {:?}", self.dtype);
-        Err(ModelError::config("dtype", reason))
     }
 }
 

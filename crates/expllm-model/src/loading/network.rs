@@ -36,7 +36,7 @@ impl ExpLlm {
             let reason = "packed weights cannot be trained; load them as a Network";
             return Err(ModelError::config("kernels", reason));
         }
-        options.check_dtype()?;
+        options.check_dtype(device)?;
         let model = Self::init(config, device)?;
         let fresh = check(&model, source, options)?;
         let path = Path::new(&model);
@@ -157,7 +157,7 @@ pub(crate) fn load_language(
     options: &LoadOptions,
     device: &Device,
 ) -> Result<Arc<dyn Decoder>, ModelError> {
-    options.check_dtype()?;
+    options.check_dtype(device)?;
     check_language(config, source)?;
     let Some(packing) = options.kernels else {
         let model = Llama::new(config, device);
