@@ -107,6 +107,7 @@ impl<'m> Prefix<'m> {
             let run = self.run_last();
             if run.is_err() {
                 self.tokens.pop();
+                self.cache.truncate(self.tokens.len());
             }
             run?;
         }

@@ -85,7 +85,7 @@ impl LlamaWeights {
         Ok(Self { file, names })
     }
 
-    fn stored(&self, name: &str) -> Result<&Stored, ModelError> {
+    fn entry(&self, name: &str) -> Result<&Stored, ModelError> {
         let stored = self.names.get(name);
         stored.ok_or_else(|| ModelError::UnknownTensor(name.to_owned()))
     }
@@ -101,7 +101,7 @@ impl TensorSource for LlamaWeights {
     }
 
     fn read(&self, name: &str) -> Result<TensorData, ModelError> {
-        let stored = self.stored(name)?;
+        let stored = self.entry(name)?;
         let data = self.file.read(&stored.name)?;
         let Some(heads) = stored.paired else {
             return Ok(data);
@@ -118,7 +118,7 @@ impl TensorSource for LlamaWeights {
     }
 
     fn read_blocks(&self, name: &str) -> Result<Option<Vec<u8>>, ModelError> {
-        let stored = self.stored(name)?;
+        let stored = self.entry(name)?;
         let blocks = self.file.read_blocks(&stored.name)?;
         let info = self.file.info(&stored.name);
         let rows = info.and_then(|info| info.shape.first().copied());
